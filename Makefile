@@ -1,0 +1,62 @@
+# `make` lists what can be typed. Set PYTHON to choose the interpreter; CUDA=1 to install for an NVIDIA GPU.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
+PYTHON ?= $(shell for p in python3 python3.12 python3.11 python; do \
+	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
+LOCK := $(if $(CUDA),requirements-cuda.txt,requirements.txt)
+BIN := .venv/bin
+READY := .venv/ready-$(basename $(LOCK))
+QUIET := import os; [os.environ.setdefault(k, v) for k, v in dict(MLFLOW_DISABLE_TELEMETRY="true", \
+	DO_NOT_TRACK="1", TF_CPP_MIN_LOG_LEVEL="2", KERAS_BACKEND="tensorflow").items()]
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: help setup repro test test-slow lint ui lock bench clean
+
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+setup: $(READY) ## make .venv and install what the lock lists
+
+# The .pth file makes every Python of this environment start with telemetry off, `mlflow ui` typed by hand too.
+$(READY): $(LOCK)
+	@[ -n "$(PYTHON)" ] && $(PYTHON) -c '$(SUPPORTED)' 2>/dev/null || { \
+		echo "Python 3.11 or 3.12 is needed, found $$($(or $(PYTHON),python3) --version 2>&1 | head -n 1): install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "Installing into .venv (about 2 GB, some minutes the first time) ..."
+	@[ -x $(BIN)/python ] && $(BIN)/python -c '$(SUPPORTED)' || $(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	@echo '$(QUIET)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/faces_quiet.pth"
+	@touch $@
+
+repro: setup ## run the pipeline and print the comparison table
+	@python -m commands.check
+	@dvc repro
+	@python -m commands.summary
+
+test: setup lint ## lint and the fast tests
+	@python -m pytest -m "not slow"
+
+test-slow: setup ## the long tests
+	@python -m pytest -m slow
+
+lint: setup ## ruff, check and format
+	@ruff check .
+	@ruff format --check .
+
+ui: setup ## open the MLflow UI on this project's runs (PORT=5000)
+	@mlflow ui --port $(or $(PORT),5000)
+
+bench: setup ## time the pipeline on the sample
+	@python -m benchmarks.repro
+
+lock: ## compile the locks anew from requirements*.in (needs uv)
+	uv pip compile requirements.in -o requirements.txt $(UV_FLAGS)
+	uv pip compile requirements-cuda.in -o requirements-cuda.txt $(UV_FLAGS)
+UV_FLAGS := --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+
+clean: ## remove what the pipeline made, the environment and DVC's cache stay
+	rm -rf data mlruns mlflow.db

@@ -1,0 +1,389 @@
+"""params.yaml as typed, validated classes: params.load() checks the whole file before any work starts."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict
+
+PATH = Path("params.yaml")
+NETWORKS = Path(__file__).parent / "networks"
+DATASETS = Path(__file__).parent / "datasets"
+
+
+def _ranged(kind: type, allows: Any, phrase: str) -> Any:
+    def check(value: Any) -> Any:
+        if not allows(value):
+            raise ValueError(f"is not {phrase}")
+        return value
+
+    return Annotated[kind, AfterValidator(check)]
+
+
+Count = _ranged(int, lambda v: v > 0, "a positive whole number")
+Whole = _ranged(int, lambda v: v >= 0, "a whole number of 0 or more")
+Positive = _ranged(float, lambda v: 0 < v < float("inf"), "a positive number")
+NotNegative = _ranged(float, lambda v: 0 <= v < float("inf"), "a number of 0 or more")
+Share = _ranged(float, lambda v: 0 <= v <= 1, "a share between 0 and 1")
+Fraction = _ranged(float, lambda v: 0 <= v < 1, "a share of 0 or more and below 1")
+OpenShare = _ranged(float, lambda v: 0 < v < 1, "a share above 0 and below 1")
+Percent = _ranged(int, lambda v: 1 <= v <= 100, "a whole number from 1 to 100")
+Bits = _ranged(int, lambda v: 0 <= v <= 20, "a whole number from 0 to 20")
+SampleSize = _ranged(int, lambda v: v >= 200, "a whole number of 200 or more")
+Side = _ranged(int, lambda v: 32 <= v <= 1024, "a whole number from 32 to 1024")
+Years = _ranged(int, lambda v: 0 <= v <= 124, "a whole number from 0 to 124")
+
+
+class Section(BaseModel):
+    """A section of params.yaml: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Data(Section):
+    """Where the archives come from."""
+
+    source: str
+    simulated: bool
+
+
+class Sample(Section):
+    """The faces that the project draws."""
+
+    faces: SampleSize
+    seed: Whole
+
+
+class Variant(Section):
+    """One DATASET-VARIANT: what is downloaded and packed."""
+
+    dataset: str
+    variant: Literal["cropped", "full"]
+
+
+class Model(Section):
+    """One row of models: what train@MODEL makes."""
+
+    dataset: str
+    variant: Literal["cropped", "full"]
+    network: str
+    options: dict[str, Any] = {}
+    targets: list[str]
+
+
+class ParseLabels(Section):
+    """Datasets whose labels stand in file names."""
+
+    datasets: list[str]
+
+
+class ConvertMat(Section):
+    """Datasets whose labels stand in a .mat file, and the bounds of a usable row."""
+
+    datasets: list[str]
+    min_age: Years
+    max_age: Years
+    min_face_score: float
+    max_second_face_score: float | None
+
+
+class Pack(Section):
+    """How pictures are stored."""
+
+    size: Side
+    quality: Percent
+    margin: NotNegative
+    shard_faces: Count
+
+
+class Clean(Section):
+    """When two pictures are copies, and whose labels are believed."""
+
+    max_distance: Bits
+    max_age_spread: NotNegative
+
+
+class Split(Section):
+    """Shares of the parts; what is left is for training."""
+
+    seed: Whole
+    val: OpenShare
+    test: OpenShare
+    calibration: Fraction
+
+
+class Budget(Section):
+    """How much compute training and search may take."""
+
+    epochs: Whole
+    trials: Whole
+    trial_epochs: Count
+    train_minutes: Positive | None
+    tune_minutes: Positive | None
+    precision: Literal["float32", "bfloat16"]
+
+
+class Budgets(Section):
+    """One budget a source kind."""
+
+    sample: Budget
+    real: Budget
+
+
+class Range(Section):
+    """The values that a search may try for one number."""
+
+    min: float
+    max: float
+    sampling: Literal["linear", "log"] = "linear"
+    step: Positive | None = None
+
+
+class Tune(Section):
+    """The search."""
+
+    seed: Whole
+    method: Literal["bayesian", "random"]
+    space: dict[str, Range]
+
+
+class Augment(Section):
+    """Random changes to training pictures."""
+
+    flip: bool
+    rotate: NotNegative
+    zoom: list[Positive]
+    shift: Share
+    brightness: Share
+    contrast: Share
+    colour: Share
+    grey: Share
+    erase: Share
+
+
+class Train(Section):
+    """The recipe."""
+
+    seed: Whole
+    threads: Count
+    image_size: Side
+    batch_size: Count
+    learning_rate: Positive
+    warmup: Fraction
+    weight_decay: NotNegative
+    dropout: Fraction
+    age_sigma: Positive
+    age_l1: NotNegative
+    ema_epochs: NotNegative
+    balance: Literal["none", "weights", "undersample"]
+    monitor: str
+    patience: Count
+    loss_weights: dict[str, NotNegative]
+    label_smoothing: dict[str, Fraction]
+    augment: Augment
+
+
+class Evaluate(Section):
+    """Intervals and small groups."""
+
+    min_n: Count
+    resamples: Count
+    confidence: OpenShare
+    seed: Whole
+
+
+class Register(Section):
+    """How the registered model is chosen."""
+
+    score: str
+
+
+class Params(Section):
+    """The whole file."""
+
+    data: Data
+    sample: Sample
+    datasets: list[str]
+    variants: dict[str, Variant]
+    models: dict[str, Model]
+    parse_labels: ParseLabels
+    convert_mat: ConvertMat
+    pack: Pack
+    clean: Clean
+    split: Split
+    budget: Literal["auto", "sample", "real"]
+    budgets: Budgets
+    tune: Tune
+    train: Train
+    evaluate: Evaluate
+    register_: Register = pydantic.Field(alias="register")
+
+    def budget_for(self, kind: str) -> Budget:
+        """Return the budget of a source kind (`sample` or `real`), or the one that `budget` names."""
+        return getattr(self.budgets, kind if self.budget == "auto" else self.budget)
+
+
+class ParamsError(SystemExit):
+    """params.yaml is not usable; ends a stage with its message and exit status 1."""
+
+
+def load(path: Path = PATH) -> Params:
+    """Read and check params.yaml.
+
+    Raises ParamsError with one line a fault: `params.yaml:88: train.batch_size: -3 is not a positive whole number`.
+    """
+    text = _read(path)
+    try:
+        values = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path}: not readable as YAML: {error}") from None
+    lines = _lines(text)
+    try:
+        params = Params.model_validate(values)
+    except pydantic.ValidationError as error:
+        faults = [_fault(detail) for detail in error.errors()]
+    else:
+        faults = list(_cross_check(params))
+        if not faults:
+            return params
+    raise ParamsError("\n".join(f"{path}:{_line(lines, key)}: {'.'.join(key)}: {what}" for key, what in faults))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        raise ParamsError(f"{path} is not here: run this from the project's top folder") from None
+
+
+def _fault(detail: dict) -> tuple[tuple[str, ...], str]:
+    """One error of pydantic's as (key, what is wrong with it)."""
+    key = tuple(str(part) for part in detail["loc"])
+    value, kind = detail["input"], detail["type"]
+    if kind == "missing":
+        return key, "is missing"
+    if kind == "extra_forbidden":
+        return key, "is not a key that is known here"
+    if kind == "value_error":
+        return key, f"{value!r} {detail['ctx']['error']}"
+    if kind == "literal_error":
+        return key, f"{value!r} is not one of {detail['ctx']['expected']}"
+    return key, f"{value!r} is not usable: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+
+
+def _modules(folder: Path) -> list[str]:
+    return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+
+
+def _cross_check(p: Params) -> Any:
+    """Yield (key, fault) for what one key alone cannot show."""
+    from stages.lib import targets
+
+    known = _modules(DATASETS)
+    readers = {"parse_labels": p.parse_labels.datasets, "convert_mat": p.convert_mat.datasets}
+    for i, name in enumerate(p.datasets):
+        if name not in known:
+            yield ("datasets", str(i)), f"{name!r} is not a module of stages/lib/datasets: {', '.join(known)}"
+        if sum(name in names for names in readers.values()) != 1:
+            yield ("datasets", str(i)), f"{name!r} must stand in one of parse_labels.datasets, convert_mat.datasets"
+        if not _has(p, name, "cropped"):
+            yield ("datasets", str(i)), f"{name!r} has no cropped row in variants; duplicates are looked for there"
+    for section, names in readers.items():
+        for i, name in enumerate(names):
+            if name not in p.datasets:
+                yield (section, "datasets", str(i)), f"{name!r} is not listed in datasets"
+    for key, row in p.variants.items():
+        if key != f"{row.dataset}-{row.variant}":
+            yield ("variants", key), f"must be called {row.dataset}-{row.variant}"
+        if row.dataset not in p.datasets:
+            yield ("variants", key, "dataset"), f"{row.dataset!r} is not listed in datasets"
+    if not p.models:
+        yield ("models",), "lists no model"
+    for name, row in p.models.items():
+        if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
+            yield ("models", name), "is not a name of lower-case letters, digits and hyphens"
+        if not _has(p, row.dataset, row.variant):
+            yield ("models", name, "variant"), f"'{row.dataset}-{row.variant}' is not a row of variants"
+        if row.network not in _modules(NETWORKS):
+            found = ", ".join(_modules(NETWORKS))
+            yield ("models", name, "network"), f"{row.network!r} is not a module of stages/lib/networks: {found}"
+        if not row.targets:
+            yield ("models", name, "targets"), "lists no target"
+        for i, target in enumerate(row.targets):
+            if target not in targets.TARGETS:
+                rows = ", ".join(targets.TARGETS)
+                yield ("models", name, "targets", str(i)), f"{target!r} is not a row of stages/lib/targets.py: {rows}"
+    yield from _check_sections(p, targets)
+
+
+def _check_sections(p: Params, targets: Any) -> Any:
+    if not p.data.source.strip():
+        yield ("data", "source"), "is empty: sample, official, a folder or a URL"
+    if p.split.val + p.split.test + p.split.calibration >= 1:
+        yield ("split",), "val, test and calibration leave nothing to train on"
+    if p.convert_mat.min_age > p.convert_mat.max_age:
+        yield ("convert_mat", "min_age"), f"{p.convert_mat.min_age} is above max_age"
+    if p.train.image_size > p.pack.size:
+        yield ("train", "image_size"), f"{p.train.image_size} is above pack.size, {p.pack.size}"
+    if len(p.train.augment.zoom) != 2 or p.train.augment.zoom[0] > p.train.augment.zoom[1]:
+        yield ("train", "augment", "zoom"), f"{p.train.augment.zoom} is not [smallest, largest]"
+    for section in ("loss_weights", "label_smoothing"):
+        for name in getattr(p.train, section):
+            if name not in targets.TARGETS:
+                yield ("train", section, name), "is not a row of stages/lib/targets.py"
+    scores = ["score", *(f"{t}_{m}" for t, row in targets.TARGETS.items() for m in row.monitors)]
+    for key, value in ((("train", "monitor"), p.train.monitor), (("register", "score"), p.register_.score)):
+        if value not in scores:
+            yield key, f"{value!r} is not one of {', '.join(scores)}"
+    for name, space in p.tune.space.items():
+        field = Train.model_fields.get(name)
+        if field is None or field.annotation not in (int, float) or name in ("seed", "threads", "image_size"):
+            yield ("tune", "space", name), "is not a number under train that can be searched for"
+            continue
+        if space.min > space.max or (space.sampling == "log" and space.min <= 0):
+            yield ("tune", "space", name), "needs min <= max, and min above 0 for log"
+        for bound in (space.min, space.max):
+            try:
+                with_value(p.train, {name: bound})
+            except pydantic.ValidationError as error:
+                yield ("tune", "space", name), f"{bound} {error.errors()[0].get('ctx', {}).get('error', 'is no value')}"
+
+
+def with_value(train: Train, values: dict[str, float]) -> Train:
+    """Return the recipe with some numbers replaced, checked anew; whole numbers stay whole."""
+    merged = train.model_dump()
+    for name, value in values.items():
+        merged[name] = round(value) if isinstance(merged[name], int) else float(value)
+    return Train.model_validate(merged)
+
+
+def _has(p: Params, dataset: str, variant: str) -> bool:
+    return any(row.dataset == dataset and row.variant == variant for row in p.variants.values())
+
+
+def _lines(text: str) -> dict[tuple[str, ...], int]:
+    """Line number (from 1) of each key of a YAML text."""
+    found: dict[tuple[str, ...], int] = {}
+
+    def walk(node: yaml.Node, path: tuple[str, ...]) -> None:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                found[(*path, key.value)] = key.start_mark.line + 1
+                walk(value, (*path, key.value))
+        elif isinstance(node, yaml.SequenceNode):
+            for i, value in enumerate(node.value):
+                found[(*path, str(i))] = value.start_mark.line + 1
+                walk(value, (*path, str(i)))
+
+    root = yaml.compose(text)
+    if root is not None:
+        walk(root, ())
+    return found
+
+
+def _line(lines: dict[tuple[str, ...], int], key: tuple[str, ...]) -> int:
+    while key and key not in lines:
+        key = key[:-1]
+    return lines.get(key, 1)

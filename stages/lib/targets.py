@@ -1,0 +1,105 @@
+"""What a model tells from a face, one row a target; importing it needs NumPy alone.
+
+A kind of target (years, classes) says how its head is decoded and scored; its loss is in losses.py. A new target of
+a known kind is one row of TARGETS and a column that a dataset's reader fills.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+AGE_BINS = ("0-24", "25-49", "50-74", "75-99", "100-124")
+BIN_YEARS = 25
+
+
+@dataclass(frozen=True)
+class Target:
+    """One target: `kind` is `years` (a distribution over whole years) or `classes`."""
+
+    name: str
+    kind: str
+    classes: tuple[str, ...]
+
+    @property
+    def units(self) -> int:
+        """Logits of its head."""
+        return len(self.classes)
+
+    @property
+    def monitors(self) -> tuple[str, ...]:
+        """The scores that training tracks each epoch."""
+        return ("mae", "percentile_gap") if self.kind == "years" else ("accuracy",)
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("age", "years", tuple(str(year) for year in range(125))),
+        Target("sex", "classes", ("male", "female")),
+        Target("ethnicity", "classes", ("white", "black", "asian", "indian", "others")),
+    )
+}
+
+
+def encode(target: Target, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Turn a column of records into what a loss takes.
+
+    labels: (n,) ages in years, NaN where unlabelled; or (n,) class names, empty or NaN where unlabelled.
+    Returns values (n,) float32, years or class index, 0 where unlabelled; and known (n,) float32, 0 or 1.
+    Raises ValueError for a label that the target does not have.
+    """
+    if target.kind == "years":
+        years = np.asarray(labels, dtype=np.float32)
+        if np.nanmax(years, initial=0) > target.units - 1 or np.nanmin(years, initial=0) < 0:
+            raise ValueError(f"{target.name}: {np.nanmax(years)} is outside 0 to {target.units - 1} years")
+        known = np.isfinite(years)
+        return np.where(known, years, 0).astype(np.float32), known.astype(np.float32)
+    index = {name: i for i, name in enumerate(target.classes)}
+    names = ["" if label is None or label != label else str(label) for label in labels]
+    strange = sorted({name for name in names if name and name not in index})
+    if strange:
+        raise ValueError(f"{target.name}: {strange[0]!r} is not one of {', '.join(target.classes)}")
+    known = np.array([name != "" for name in names], np.float32)
+    return np.array([index.get(name, 0) for name in names], np.float32), known
+
+
+def decode(target: Target, probabilities: np.ndarray) -> dict[str, np.ndarray]:
+    """Turn a head's probabilities (n, units) into columns.
+
+    years: NAME_predicted (median), NAME_mean, both in years, and NAME_bin (index of the most probable of AGE_BINS).
+    classes: NAME_predicted (class index) and NAME_p_CLASS for each class, 0 to 1.
+    """
+    p = np.asarray(probabilities, np.float64)
+    if target.kind == "years":
+        return {
+            f"{target.name}_predicted": median_age(p),
+            f"{target.name}_mean": p @ np.arange(p.shape[1]),
+            f"{target.name}_bin": age_bin_probabilities(p).argmax(axis=1),
+        }
+    columns = {f"{target.name}_predicted": p.argmax(axis=1)}
+    columns.update({f"{target.name}_p_{name}": p[:, i] for i, name in enumerate(target.classes)})
+    return columns
+
+
+def median_age(p: np.ndarray) -> np.ndarray:
+    """Median in years (n,) of distributions p (n, years), linear within the year that holds it.
+
+    Year k stands for ages k - 0.5 to k + 0.5, so a distribution that is all on one year decodes to that year.
+    """
+    cumulative = np.cumsum(p, axis=1)
+    k = np.argmax(cumulative >= 0.5 * cumulative[:, -1:], axis=1)
+    rows = np.arange(len(p))
+    below = np.where(k > 0, cumulative[rows, k - 1], 0.0)
+    return np.maximum(k - 0.5 + (0.5 * cumulative[:, -1] - below) / np.maximum(p[rows, k], 1e-12), 0.0)
+
+
+def age_bin(years: np.ndarray) -> np.ndarray:
+    """Index into AGE_BINS (n,) of ages in years; -1 where NaN."""
+    years = np.asarray(years, np.float64)
+    bins = np.clip(np.nan_to_num(years) // BIN_YEARS, 0, len(AGE_BINS) - 1).astype(int)
+    return np.where(np.isfinite(years), bins, -1)
+
+
+def age_bin_probabilities(p: np.ndarray) -> np.ndarray:
+    """Probability (n, 5) of each of AGE_BINS from distributions p (n, 125) over years."""
+    return p.reshape(len(p), len(AGE_BINS), BIN_YEARS).sum(axis=2)
