@@ -9,7 +9,13 @@ import numpy as np
 from stages.lib import targets
 from stages.lib.targets import AGE_BINS, Target
 
-HIGHER_IS_BETTER = {"mae": False, "rmse": False, "bias": None, "mae_bin_average": False, "percentile_gap": False}
+HIGHER_IS_BETTER = {
+    "mae": False,
+    "rmse": False,
+    "bias": None,
+    "mae_bin_average": False,
+    "percentile_gap": False,
+}
 HEADLINE = {"years": "mae", "classes": "accuracy"}
 PERCENTILES = (25, 50, 75, 95)
 

@@ -274,7 +274,9 @@ def _fault(detail: dict) -> tuple[tuple[str, ...], str]:
 
 
 def _modules(folder: Path) -> list[str]:
-    return sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+    return sorted(
+        path.stem for path in folder.glob("*.py") if not path.stem.startswith("_") and path.stem != "imdb_wiki"
+    )
 
 
 def _cross_check(p: Params) -> Any:
@@ -287,9 +289,15 @@ def _cross_check(p: Params) -> Any:
         if name not in known:
             yield ("datasets", str(i)), f"{name!r} is not a module of stages/lib/datasets: {', '.join(known)}"
         if sum(name in names for names in readers.values()) != 1:
-            yield ("datasets", str(i)), f"{name!r} must stand in one of parse_labels.datasets, convert_mat.datasets"
+            yield (
+                ("datasets", str(i)),
+                f"{name!r} must stand in one of parse_labels.datasets, convert_mat.datasets",
+            )
         if not _has(p, name, "cropped"):
-            yield ("datasets", str(i)), f"{name!r} has no cropped row in variants; duplicates are looked for there"
+            yield (
+                ("datasets", str(i)),
+                f"{name!r} has no cropped row in variants; duplicates are looked for there",
+            )
     for section, names in readers.items():
         for i, name in enumerate(names):
             if name not in p.datasets:
@@ -308,13 +316,19 @@ def _cross_check(p: Params) -> Any:
             yield ("models", name, "variant"), f"'{row.dataset}-{row.variant}' is not a row of variants"
         if row.network not in _modules(NETWORKS):
             found = ", ".join(_modules(NETWORKS))
-            yield ("models", name, "network"), f"{row.network!r} is not a module of stages/lib/networks: {found}"
+            yield (
+                ("models", name, "network"),
+                f"{row.network!r} is not a module of stages/lib/networks: {found}",
+            )
         if not row.targets:
             yield ("models", name, "targets"), "lists no target"
         for i, target in enumerate(row.targets):
             if target not in targets.TARGETS:
                 rows = ", ".join(targets.TARGETS)
-                yield ("models", name, "targets", str(i)), f"{target!r} is not a row of stages/lib/targets.py: {rows}"
+                yield (
+                    ("models", name, "targets", str(i)),
+                    f"{target!r} is not a row of stages/lib/targets.py: {rows}",
+                )
     yield from _check_sections(p, targets)
 
 
@@ -348,7 +362,10 @@ def _check_sections(p: Params, targets: Any) -> Any:
             try:
                 with_value(p.train, {name: bound})
             except pydantic.ValidationError as error:
-                yield ("tune", "space", name), f"{bound} {error.errors()[0].get('ctx', {}).get('error', 'is no value')}"
+                yield (
+                    ("tune", "space", name),
+                    f"{bound} {error.errors()[0].get('ctx', {}).get('error', 'is no value')}",
+                )
 
 
 def with_value(train: Train, values: dict[str, float]) -> Train:

@@ -1,0 +1,90 @@
+"""Packs: a few sharded Arrow files of encoded pictures, read by memory map, so that any row costs the same."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+SCHEMA = pa.schema(
+    [
+        ("face_id", pa.string()),
+        ("image", pa.binary()),  # JPEG, RGB
+        ("width", pa.int32()),  # of the picture as published, in pixels
+        ("height", pa.int32()),
+        ("brightness", pa.float32()),  # mean of all channels, 0 to 255
+        ("phash", pa.uint64()),  # pictures.perceptual_hash
+        ("sha256", pa.string()),  # of the bytes as published
+    ]
+)
+GROUP = 256  # rows in a record batch
+MANIFEST = "pack.json"
+
+
+def write(rows: Iterable[dict], folder: Path, shard_faces: int) -> list[dict]:
+    """Write rows of SCHEMA as shard-000.arrow and on; holds GROUP rows in memory at a time.
+
+    Returns [{name, faces, sha256}], one a shard.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shards = []
+    for number, shard in enumerate(_chunks(rows, shard_faces)):
+        path = folder / f"shard-{number:03d}.arrow"
+        faces = 0
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
+            for group in _chunks(shard, GROUP):
+                batch = list(group)
+                writer.write_batch(pa.RecordBatch.from_pylist(batch, SCHEMA))
+                faces += len(batch)
+        shards.append({"name": path.name, "faces": faces, "sha256": _sha256(path)})
+    return shards
+
+
+def _chunks(rows: Iterable, size: int) -> Iterator[Iterator]:
+    rows = iter(rows)
+    for first in rows:
+        left = size - 1
+
+        def chunk(first: object = first) -> Iterator:
+            nonlocal left
+            yield first
+            while left:
+                left -= 1
+                try:
+                    yield next(rows)
+                except StopIteration:
+                    left = 0
+
+        yield chunk()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Pack:
+    """A pack on disk; pictures stay there until asked for."""
+
+    def __init__(self, folder: Path | str) -> None:
+        """Open the shards of a folder. Raises FileNotFoundError where there is no pack."""
+        folder = Path(folder)
+        self.manifest = json.loads((folder / MANIFEST).read_text())
+        files = [pa.ipc.open_file(pa.memory_map(str(folder / s["name"]))) for s in self.manifest["shards"]]
+        self.table = pa.concat_tables([file.read_all() for file in files]) if files else SCHEMA.empty_table()
+        self.face_ids = self.table["face_id"].to_pylist()
+        self._row = {face: row for row, face in enumerate(self.face_ids)}
+
+    def rows(self, face_ids: Iterable[str]) -> np.ndarray:
+        """Row (n,) of each face id; -1 where the pack has none."""
+        return np.array([self._row.get(face, -1) for face in face_ids], np.int64)
+
+    def images(self, rows: np.ndarray) -> list[bytes]:
+        """Encoded pictures of rows."""
+        return self.table["image"].take(pa.array(rows)).to_pylist()
+
+    def column(self, name: str) -> np.ndarray:
+        """One small column (n,) of SCHEMA."""
+        return self.table[name].to_numpy()

@@ -1,0 +1,103 @@
+"""Pictures: decode, resize, encode and hash; what packing does to a picture, prediction does to it too."""
+
+import io
+
+import numpy as np
+import scipy.fft
+from PIL import Image, ImageOps
+
+MAX_PIXELS = 120_000_000  # more than any camera's photo; what claims more is a decompression bomb
+HASH_SIDE = 32
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+
+
+class PictureError(Exception):
+    """A picture that cannot be used; the message is the reason."""
+
+
+def decode(content: bytes, near: int | None = None) -> Image.Image:
+    """Decode a picture to upright RGB; grey, palette, CMYK and transparent ones included, the first frame of many.
+
+    near: a side in pixels that is enough; a JPEG is then decoded at a fraction of its size where that is larger.
+    Raises PictureError where it cannot be decoded or is absurdly large.
+    """
+    try:
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        if image.width * image.height > MAX_PIXELS:
+            raise PictureError(f"{image.width} x {image.height} pixels are too many")
+        if near:
+            image.draft(None, (2 * near, 2 * near))
+        image = ImageOps.exif_transpose(image)
+        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+            image = image.convert("RGBA")
+            flat = Image.new("RGBA", image.size, (255, 255, 255, 255))
+            image = Image.alpha_composite(flat, image)
+        elif image.mode.startswith("I;16") or image.mode == "I":
+            image = Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8))
+        return image.convert("RGB")
+    except Image.DecompressionBombError as error:
+        raise PictureError(str(error)) from None
+    except (OSError, SyntaxError, ValueError, Image.UnidentifiedImageError) as error:
+        if not content:
+            raise PictureError("is empty") from None
+        what = "is no picture" if isinstance(error, Image.UnidentifiedImageError) else f"cannot be decoded: {error}"
+        raise PictureError(what) from None
+
+
+def crop_box(image: Image.Image, box: tuple[float, float, float, float], margin: float) -> Image.Image:
+    """Cut a square around a face box (left, top, right, bottom in pixels), widened by a share on each side.
+
+    What lies outside the picture repeats its edge. Raises PictureError for a box outside the picture.
+    """
+    left, top, right, bottom = box
+    if not (right > left and bottom > top and right > 0 and bottom > 0 and left < image.width and top < image.height):
+        raise PictureError(f"face box {box} is not within {image.width} x {image.height} pixels")
+    half = max(right - left, bottom - top) * (0.5 + margin)
+    x, y = (left + right) / 2, (top + bottom) / 2
+    x0, y0, side = round(x - half), round(y - half), max(1, round(2 * half))
+    pad = max(0, -x0, -y0, x0 + side - image.width, y0 + side - image.height)
+    if pad:
+        image = Image.fromarray(np.pad(np.asarray(image), ((pad, pad), (pad, pad), (0, 0)), mode="edge"))
+    return image.crop((x0 + pad, y0 + pad, x0 + pad + side, y0 + pad + side))
+
+
+def fit(image: Image.Image, variant: str, size: int) -> Image.Image:
+    """Resize: a cropped face to size x size (middle of the longer side), a full photo to a longer side of size."""
+    if variant == "cropped":
+        return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    scale = size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=3.0)
+
+
+def square(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Centre (h, w, 3) uint8 in (size, size, 3): grey where it is smaller, cut where it is larger."""
+    height, width = pixels.shape[:2]
+    top, left = max(0, (height - size) // 2), max(0, (width - size) // 2)
+    pixels = pixels[top : top + size, left : left + size]
+    height, width = pixels.shape[:2]
+    if (height, width) == (size, size):
+        return pixels
+    out = np.full((size, size, 3), 128, np.uint8)
+    top, left = (size - height) // 2, (size - width) // 2
+    out[top : top + height, left : left + width] = pixels
+    return out
+
+
+def encode(image: Image.Image, quality: int) -> bytes:
+    """JPEG bytes of an RGB image; the same bytes for the same pixels."""
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def perceptual_hash(image: Image.Image) -> int:
+    """63-bit DCT hash: near-copies differ in few bits.
+
+    The lowest 8 x 8 frequencies of the grey picture at 32 x 32, less the constant, each above their median or not
+    (Zauner 2010, "Implementation and benchmarking of perceptual image hash functions", section 3.2.1).
+    """
+    grey = np.asarray(image.convert("L").resize((HASH_SIDE, HASH_SIDE), Image.Resampling.LANCZOS), np.float64)
+    low = scipy.fft.dctn(grey, norm="ortho")[:8, :8].ravel()[1:]
+    bits = low > np.median(low)
+    return int(np.packbits(np.concatenate([[False], bits])).view(">u8")[0])

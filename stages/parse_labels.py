@@ -1,0 +1,34 @@
+"""Read UTKFace's labels from the names in its archives: data/raw/utkface/ -> data/records/utkface.csv."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from stages.lib import archives, datasets, progress, records
+from stages.lib.archives import ArchiveError
+from stages.lib.datasets import utkface
+
+
+def main(dataset: str) -> None:
+    """Collect the names of every variant that is there; a face that several show is one record."""
+    found = sorted(Path("data/raw", dataset).glob("*/*.tar.gz"))
+    try:
+        names = [name for path in found for name, _ in progress.bar(archives.members(path), path.name, unit="pictures")]
+    except ArchiveError as error:
+        sys.exit(str(error))
+    rows = label(names)
+    records.write(records.frame(rows), f"data/records/{dataset}.csv")
+    rejected = (rows["reject"] != "").sum()
+    progress.say(f"{dataset}: {len(rows)} faces named, {rejected} of them without usable labels")
+
+
+def label(names: list[str]) -> pd.DataFrame:
+    """One row a face id of the members' names, with its labels or a reason to reject it."""
+    module = datasets.find("utkface")
+    faces = sorted({face for face in map(module.face_id, names) if face is not None})
+    return pd.DataFrame([{"face_id": face, "reject": "", **utkface.labels(face)} for face in faces])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
