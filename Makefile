@@ -11,7 +11,7 @@ LOCK := $(if $(CUDA),requirements-cuda.txt,requirements.txt)
 BIN := .venv/bin
 READY := .venv/ready-$(basename $(LOCK))
 QUIET := import os; [os.environ.setdefault(k, v) for k, v in dict(MLFLOW_DISABLE_TELEMETRY="true", \
-	DO_NOT_TRACK="1", TF_CPP_MIN_LOG_LEVEL="2", KERAS_BACKEND="tensorflow").items()]
+	DO_NOT_TRACK="1", TF_CPP_MIN_LOG_LEVEL="3", KERAS_BACKEND="tensorflow").items()]
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup repro test test-slow lint ui lock bench clean

@@ -88,7 +88,9 @@ def settle(rows: pd.DataFrame, first: pd.Series, max_age_spread: float):  # noqa
 
 def summary(rows: pd.DataFrame, faces: pd.DataFrame, dropped: pd.DataFrame, conflicts: pd.DataFrame, bare: int) -> dict:
     """Counts that a person reads."""
-    reasons = dropped["reject"].replace({r"^copy of .*": "copy of another", r"(cannot be decoded): .*": r"\1"}, regex=True)
+    reasons = dropped["reject"].replace(
+        {r"^copy of .*": "copy of another", r"(cannot be decoded): .*": r"\1"}, regex=True
+    )
     masked = conflicts[conflicts["kept"].fillna("").astype(str) == ""]
     return {
         "records": len(rows),

@@ -101,3 +101,8 @@ def perceptual_hash(image: Image.Image) -> int:
     low = scipy.fft.dctn(grey, norm="ortho")[:8, :8].ravel()[1:]
     bits = low > np.median(low)
     return int(np.packbits(np.concatenate([[False], bits])).view(">u8")[0])
+
+
+def to_input(image: Image.Image, side: int, size: int) -> np.ndarray:
+    """Turn a fitted picture into what a network takes: the middle (size, size, 3) uint8 of a square of side pixels."""
+    return square(square(np.asarray(image), side), size)

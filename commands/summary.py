@@ -1,0 +1,37 @@
+"""Print the comparison of all models, the registered ones, and how to open the MLflow UI."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from stages.lib import params, provenance, tracking
+
+
+def main() -> None:
+    """Read what the pipeline wrote."""
+    p = params.load()
+    path = Path("reports/comparison/models.csv")
+    if not path.exists():
+        raise SystemExit("nothing to show yet: type `dvc repro` first")
+    print()
+    noted = {row.dataset: provenance.read(row.dataset, row.variant) for row in p.variants.values()}
+    for text in dict.fromkeys(text for row in noted.values() for text in provenance.warnings(row)):
+        print(text)
+    print("\nTest faces, 95 % intervals:")
+    print(pd.read_csv(path, keep_default_na=False).to_markdown(index=False))
+    print()
+    for dataset, row in noted.items():
+        name = provenance.store_name(dataset, row)
+        client, _ = tracking.store(name)
+        champion = tracking.alias(client, name, "champion")
+        if champion:
+            score = json.loads(champion.tags["val"])
+            about = f"{champion.tags['model']}, {champion.tags['score']} {score:.4f} on validation"
+            print(f"models:/{name}@champion is version {champion.version}: {about}")
+    print("\nThe report is reports/index.md. To compare runs: make ui (or, with .venv activated, mlflow ui),")
+    print("then open http://127.0.0.1:5000")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Put all models in one table, and full against cropped on the same faces: reports/models/ -> reports/comparison/."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.lib import metrics, params, plots, progress, records, targets
+
+# What a reader looks at first: column name, target, score.
+COLUMNS = (
+    ("age MAE", "age", "mae"),
+    ("age RMSE", "age", "rmse"),
+    ("5-bin accuracy", "age", "bin_accuracy"),
+    ("sex accuracy", "sex", "accuracy"),
+    ("ethnicity accuracy", "ethnicity", "accuracy"),
+)
+
+
+def main() -> None:
+    """Read what evaluate wrote for every model of params.yaml; write the tables and a plot."""
+    p = params.load()
+    out = Path("reports/comparison")
+    out.mkdir(parents=True, exist_ok=True)
+    scores = {name: pd.read_csv(f"reports/models/{name}/scores.csv", keep_default_na=False, na_values={
+        column: [""] for column in ("n", "value", "low", "high")}) for name in p.models}  # fmt: skip
+    table = models_table(scores)
+    records.write(table, out / "models.csv")
+    rows = []
+    for full, cropped in pairs(p.models):
+        read = [
+            pd.read_csv(f"reports/models/{name}/predictions.csv", dtype={"face_id": str}) for name in (full, cropped)
+        ]
+        rows += paired(p.models[full].dataset, full, cropped, *read, p.evaluate)
+    columns = ["dataset", "full", "cropped", "score", "n", "full_value", "cropped_value", "difference", "low", "high"]
+    difference = pd.DataFrame(rows, columns=columns)
+    records.write(difference.round(6), out / "full_against_cropped.csv")
+    plots.save(plots.differences(difference), out / "full_against_cropped.png")
+    progress.say(f"{len(table)} models compared, {len(pairs(p.models))} pairs of full and cropped")
+
+
+def models_table(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row a model: test faces, then each of COLUMNS as `value [low, high]`."""
+    rows = []
+    for name, table in scores.items():
+        test = table[(table["part"] == "test") & (table["group"] == "")].set_index(["target", "score"])
+        row = {"model": name, "test faces": int(test["n"].max())}
+        for title, target, score in COLUMNS:
+            row[title] = cell(test.loc[(target, score)]) if (target, score) in test.index else ""
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def cell(row: pd.Series) -> str:
+    """`4.47 [4.31, 4.63]`, or the n where it is too small for a score."""
+    if row["value"] != row["value"]:
+        return f"n = {int(row['n'])}, too small"
+    digits = 2 if row["value"] > 1.5 else 3
+    return f"{row['value']:.{digits}f} [{row['low']:.{digits}f}, {row['high']:.{digits}f}]"
+
+
+def pairs(models: dict[str, params.Model]) -> list[tuple[str, str]]:
+    """Names of models (full, cropped) that differ in the variant alone."""
+    found = []
+    for a, first in models.items():
+        for b, second in models.items():
+            alike = first.model_copy(update={"variant": "cropped"}) == second
+            if first.variant == "full" and second.variant == "cropped" and alike:
+                found.append((a, b))
+    return found
+
+
+def paired(
+    dataset: str, full: str, cropped: str, first: pd.DataFrame, second: pd.DataFrame, settings: params.Evaluate
+) -> list[tuple]:
+    """Rows of full_against_cropped.csv: full minus cropped on the test faces that both have, by paired bootstrap."""
+    first, second = (t[t["part"] == "test"].set_index("face_id") for t in (first, second))
+    common = first.index.intersection(second.index)
+    first, second = first.loc[common], second.loc[common]
+    if len(common) < settings.min_n:
+        return []
+    weights = metrics.bootstrap_weights(len(common), settings.resamples, settings.seed)
+    tail = 100 * (1 - settings.confidence) / 2
+    rows = []
+    for title, name, score in COLUMNS:
+        if name not in first or name not in second:
+            continue
+        tables = [statistics(t, targets.TARGETS[name]) for t in (first, second)]
+        values = [float(metrics.scores(targets.TARGETS[name], t.sum(axis=0))[score]) for t in tables]
+        drawn = [metrics.scores(targets.TARGETS[name], weights @ t.astype(np.float32))[score] for t in tables]
+        low, high = np.nanpercentile(drawn[0] - drawn[1], [tail, 100 - tail])
+        n = int(first[name].notna().sum())
+        rows.append((dataset, full, cropped, title, n, *values, values[0] - values[1], low, high))
+    return rows
+
+
+def statistics(table: pd.DataFrame, target: targets.Target) -> np.ndarray:
+    """metrics.statistics of rows of predictions.csv."""
+    values, known = targets.encode(target, table[target.name].to_numpy())
+    predicted = table[f"{target.name}_predicted"]
+    if target.kind == "years":
+        bins = table[f"{target.name}_bin"].map({name: i for i, name in enumerate(targets.AGE_BINS)})
+        decoded = {"predicted": predicted, "mean": table[f"{target.name}_mean"], "bin": bins}
+    else:
+        decoded = {"predicted": predicted.map({name: i for i, name in enumerate(target.classes)})}
+    return metrics.statistics(target, values, known, {f"{target.name}_{k}": v.to_numpy() for k, v in decoded.items()})
+
+
+if __name__ == "__main__":
+    main()

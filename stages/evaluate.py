@@ -1,0 +1,140 @@
+"""Score one model on every part: data/models/MODEL/ + packs + split -> reports/models/MODEL/."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.lib import faces as parts
+from stages.lib import metrics, packs, params, plots, progress, records, targets
+from stages.lib.predictor import Predictor
+
+PARTS = ("train", "val", "calibration", "test")
+HEADLINES = {
+    "years": ("mae", "rmse", "bias", "within_5", "bin_accuracy", "mae_bin_average"),
+    "classes": ("accuracy", "balanced_accuracy", "mcc", "macro_f1"),
+}
+
+
+def main(name: str) -> None:
+    """Predict every face once, then write metrics.json, scores.csv, predictions.csv, history.csv and plots/."""
+    p = params.load()
+    row, settings = p.models[name], p.evaluate
+    pack = packs.Pack(f"data/packs/{row.dataset}/{row.variant}")
+    split = records.read(f"data/splits/{row.dataset}.csv")
+    predictor = Predictor(f"data/models/{name}/model.onnx")
+    about = predictor.about
+    numbers: dict[str, dict] = {}
+    tables, predictions, shown = [], [], None
+    for part in PARTS:
+        faces, ids = parts.of(split, pack, part, row.targets)
+        if not len(faces):
+            continue
+        images = parts.pixels(faces, about["pack_size"], about["image_size"])
+        decoded = predictor.stream(progress.bar(images, f"{name} {part}", unit="batches"))
+        scores, table = score(faces.labels, decoded, part, settings)
+        scores.update(metrics.evaluate(row.targets, faces.labels, decoded, about["floors"]))
+        numbers[part] = {key: round(value, 6) for key, value in scores.items() if value == value}
+        tables.append(table)
+        if part != "train":
+            predictions.append(prediction_rows(ids, part, faces.labels, decoded))
+        if part == "test":
+            shown = (faces.labels, decoded)
+    out = Path("reports/models") / name
+    (out / "plots").mkdir(parents=True, exist_ok=True)
+    table = pd.concat(tables, ignore_index=True)
+    history = pd.read_csv(f"data/models/{name}/history.csv") if about["best_epoch"] >= 0 else pd.DataFrame()
+    (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    records.write(table.round(6), out / "scores.csv")
+    records.write(pd.concat(predictions, ignore_index=True), out / "predictions.csv")
+    records.write(history.assign(epoch=history["epoch"] + 1) if len(history) else history, out / "history.csv")
+    plots.save(plots.learning_curves(history, about["best_epoch"], name), out / "plots" / "learning_curves.png")
+    if shown:
+        draw(name, row.targets, *shown, table[table["part"] == "test"], out / "plots")
+    best = {key: numbers.get("test", {}).get(key) for key in ("age_mae", "sex_accuracy", "ethnicity_accuracy")}
+    progress.say(f"{name} test: " + ", ".join(f"{key} {value:.3f}" for key, value in best.items() if value is not None))
+
+
+def score(labels: dict, decoded: dict, part: str, settings: params.Evaluate) -> tuple[dict[str, float], pd.DataFrame]:
+    """Score one part.
+
+    Returns the headline numbers {TARGET_SCORE: value}, and rows of scores.csv: part, target, score, group, n, value,
+    low, high. Intervals are for test; a group of fewer than min_n faces has no value.
+    """
+    headline, rows = {}, []
+    for name, (values, known) in labels.items():
+        target = targets.TARGETS[name]
+        table = metrics.statistics(target, values, known, decoded)
+        found = metrics.scores(target, table.sum(axis=0))
+        limits = {}
+        if part == "test":
+            weights = metrics.bootstrap_weights(len(values), settings.resamples, settings.seed)
+            limits = metrics.intervals(target, table, weights, settings.confidence)
+        counts = group_counts(target, values, known)
+        n = int(found.pop("n"))
+        for key, value in found.items():
+            kind, _, group = key.partition("_")
+            group = group if f"{kind}_{group}" == key and group in counts else ""
+            size = counts.get(group, n)
+            usable = size >= settings.min_n and value == value
+            low, high = limits.get(key, (np.nan, np.nan)) if usable else (np.nan, np.nan)
+            rows.append((part, name, kind if group else key, group, size, value if usable else np.nan, low, high))
+            if key in HEADLINES[target.kind]:
+                headline[f"{name}_{key}"] = float(value)
+    columns = ["part", "target", "score", "group", "n", "value", "low", "high"]
+    return headline, pd.DataFrame(rows, columns=columns)
+
+
+def group_counts(target: targets.Target, values: np.ndarray, known: np.ndarray) -> dict[str, int]:
+    """Faces in each group that a target's scores are broken down by: age bins, or classes."""
+    values = values[known > 0]
+    if target.kind == "years":
+        counts = np.bincount(targets.age_bin(values), minlength=len(targets.AGE_BINS))
+        return dict(zip(targets.AGE_BINS, map(int, counts), strict=True))
+    counts = np.bincount(values.astype(int), minlength=target.units)
+    return dict(zip(target.classes, map(int, counts), strict=True))
+
+
+def prediction_rows(ids: np.ndarray, part: str, labels: dict, decoded: dict) -> pd.DataFrame:
+    """One row a face: face_id, part, and for each target its label (empty where unknown) and columns of decode.
+
+    Years are rounded to 0.001, probabilities to 1e-5.
+    """
+    rows = pd.DataFrame({"face_id": ids, "part": part})
+    for name, (values, known) in labels.items():
+        target = targets.TARGETS[name]
+        if target.kind == "years":
+            rows[name] = np.where(known > 0, values, np.nan)
+            rows[f"{name}_predicted"] = decoded[f"{name}_predicted"].round(3)
+            rows[f"{name}_mean"] = decoded[f"{name}_mean"].round(3)
+            rows[f"{name}_bin"] = np.array(targets.AGE_BINS)[decoded[f"{name}_bin"]]
+            continue
+        classes = np.array(target.classes)
+        rows[name] = np.where(known > 0, classes[values.astype(int)], "")
+        rows[f"{name}_predicted"] = classes[decoded[f"{name}_predicted"]]
+        for label in target.classes:
+            rows[f"{name}_p_{label}"] = decoded[f"{name}_p_{label}"].round(5)
+    return rows
+
+
+def draw(name: str, wanted: list[str], labels: dict, decoded: dict, scores: pd.DataFrame, folder: Path) -> None:
+    """Draw the plots of each target on test."""
+    for key in wanted:
+        target = targets.TARGETS[key]
+        values, known = labels[key]
+        true, predicted = values[known > 0], decoded[f"{key}_predicted"][known > 0]
+        if target.kind == "classes":
+            table = np.zeros((target.units, target.units))
+            np.add.at(table, (true.astype(int), predicted.astype(int)), 1)
+            plots.save(plots.confusion(table, target.classes, name, key), folder / f"{key}_confusion.png")
+            continue
+        by_bin = scores[(scores["target"] == key) & (scores["score"] == "mae") & (scores["group"] != "")]
+        plots.save(plots.predicted_against_true(true, predicted, name), folder / f"{key}_predicted_against_true.png")
+        plots.save(plots.histograms(true, predicted, name), folder / f"{key}_histogram.png")
+        plots.save(plots.error_by_age(by_bin, name), folder / f"{key}_error_by_age.png")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

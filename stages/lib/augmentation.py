@@ -1,0 +1,70 @@
+"""Random changes to training pictures, drawn by (seed, epoch, face) and applied to a batch at once."""
+
+import numpy as np
+import tensorflow as tf
+
+DRAWS = 16  # uniform numbers a face
+
+
+def draw(faces: int, seed: int, epoch: int) -> np.ndarray:
+    """Uniform numbers (faces, DRAWS) float32; row i is the same for the same seed, epoch and i."""
+    return np.random.default_rng((seed, epoch, 11)).random((faces, DRAWS), dtype=np.float32)
+
+
+def augment(images: tf.Tensor, u: tf.Tensor, size: int, settings: dict) -> tf.Tensor:
+    """Change a batch of pictures.
+
+    images: (n, s, s, 3) uint8; u: (n, DRAWS) from draw; settings: params.Augment as a dict.
+    Returns (n, size, size, 3) uint8, cut from the middle by the same random affine map that turns and scales.
+    """
+    x = _affine(tf.cast(images, tf.float32), u, size, settings)
+    x = _colour(x, u, settings)
+    x = _erase(x, u, size, settings["erase"])
+    return tf.cast(tf.clip_by_value(tf.round(x), 0, 255), tf.uint8)
+
+
+def _spread(u: tf.Tensor, width: float) -> tf.Tensor:
+    return (2 * u - 1) * width
+
+
+def _affine(x: tf.Tensor, u: tf.Tensor, size: int, s: dict) -> tf.Tensor:
+    angle = _spread(u[:, 0], s["rotate"] * np.pi / 180)
+    scale = 1 / (s["zoom"][0] + u[:, 1] * (s["zoom"][1] - s["zoom"][0]))
+    flip = tf.where(u[:, 2] < 0.5, -1.0, 1.0) if s["flip"] else tf.ones_like(u[:, 2])
+    cos, sin = tf.cos(angle) * scale, tf.sin(angle) * scale
+    centre_out, centre_in = (size - 1) / 2, (tf.cast(tf.shape(x)[1], tf.float32) - 1) / 2
+    dx, dy = _spread(u[:, 3], s["shift"] * size), _spread(u[:, 4], s["shift"] * size)
+    a, b, c, d = cos * flip, -sin, sin * flip, cos
+    tx = centre_in - (a * centre_out + b * centre_out) + dx
+    ty = centre_in - (c * centre_out + d * centre_out) + dy
+    zero = tf.zeros_like(a)
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=x,
+        transforms=tf.stack([a, b, tx, c, d, ty, zero, zero], axis=1),
+        output_shape=[size, size],
+        fill_value=128.0,
+        interpolation="BILINEAR",
+        fill_mode="NEAREST",
+    )
+
+
+def _colour(x: tf.Tensor, u: tf.Tensor, s: dict) -> tf.Tensor:
+    def each(values: tf.Tensor) -> tf.Tensor:
+        return values[:, None, None, :] if len(values.shape) == 2 else values[:, None, None, None]
+
+    mean = tf.reduce_mean(x, axis=(1, 2, 3), keepdims=True)
+    x = (x - mean) * each(1 + _spread(u[:, 5], s["contrast"])) + mean
+    x = x * each(1 + _spread(u[:, 6:9], s["colour"])) + each(_spread(u[:, 9], s["brightness"] * 255))
+    grey = tf.reduce_sum(x * [0.299, 0.587, 0.114], axis=3, keepdims=True)
+    return tf.where(each(u[:, 10] < s["grey"]), tf.broadcast_to(grey, tf.shape(x)), x)
+
+
+def _erase(x: tf.Tensor, u: tf.Tensor, size: int, share: float) -> tf.Tensor:
+    """Grey out a rectangle of 15-45 % of each side (random erasing, Zhong et al. 2020)."""
+    high, wide = (0.15 + 0.30 * u[:, 12]) * size, (0.15 + 0.30 * u[:, 13]) * size
+    top, left = u[:, 14] * (size - high), u[:, 15] * (size - wide)
+    at = tf.range(size, dtype=tf.float32)
+    rows = (at >= top[:, None]) & (at < (top + high)[:, None])
+    columns = (at >= left[:, None]) & (at < (left + wide)[:, None])
+    hole = rows[:, :, None] & columns[:, None, :] & (u[:, 11] < share)[:, None, None]
+    return tf.where(hole[..., None], 128.0, x)

@@ -1,0 +1,45 @@
+"""Faces of one part of a split, as training and evaluation take them; no TensorFlow."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from stages.lib import packs, pictures, targets
+
+BATCH = 256  # pictures decoded together
+
+
+@dataclass
+class Faces:
+    """Faces of one part: rows of a pack and their labels {target: (values, known)}, as targets.encode gives them."""
+
+    pack: packs.Pack
+    rows: np.ndarray
+    labels: dict[str, tuple[np.ndarray, np.ndarray]]
+    cell: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
+
+    def __len__(self) -> int:
+        """Count the faces."""
+        return len(self.rows)
+
+
+def of(split: pd.DataFrame, pack: packs.Pack, part: str, wanted: list[str]) -> tuple[Faces, np.ndarray]:
+    """Faces of a part that the pack holds, in the split's order, and their ids.
+
+    `cell` numbers age bin x sex of each face, for balance; faces without one of them share a cell.
+    """
+    rows = split[split["part"] == part]
+    at = pack.rows(rows["face_id"])
+    rows, at = rows[at >= 0], at[at >= 0]
+    labels = {name: targets.encode(targets.TARGETS[name], rows[name].to_numpy()) for name in wanted}
+    cell = targets.age_bin(rows["age"].to_numpy(float)) * 3 + rows["sex"].map({"male": 1, "female": 2}).fillna(0)
+    return Faces(pack, at, labels, cell.to_numpy(int)), rows["face_id"].to_numpy()
+
+
+def pixels(faces: Faces, side: int, size: int, step: int = BATCH) -> Iterator[np.ndarray]:
+    """Batches (n, size, size, 3) uint8 of the middles of the faces' pictures, in order, as prediction sees them."""
+    for start in range(0, len(faces), step):
+        encoded = faces.pack.images(faces.rows[start : start + step])
+        yield np.stack([pictures.to_input(pictures.decode(content), side, size) for content in encoded])

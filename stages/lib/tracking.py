@@ -1,0 +1,238 @@
+"""MLflow: the store, runs and registered models. With served_model.py the only module that imports mlflow."""
+
+import contextlib
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "5")
+
+import filelock
+import mlflow
+import pandas as pd
+from mlflow.entities import LoggedModel, Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.models import infer_signature
+from mlflow.tracking import MlflowClient
+
+from stages.lib import progress, provenance
+
+ROOT = Path.cwd()
+REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow", "scipy", "pydantic", "pyyaml", "tqdm")
+
+
+def store(experiment: str) -> tuple[MlflowClient, str]:
+    """Open the store and an experiment in it, made where it is new; returns the client and the experiment's id.
+
+    The store is mlflow.db with artifacts under mlruns/, where a bare `mlflow ui` looks, unless MLFLOW_TRACKING_URI
+    names another. Processes that come first at once take turns.
+    """
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ROOT}/mlflow.db"
+    (ROOT / "mlruns").mkdir(exist_ok=True)
+    with filelock.FileLock(ROOT / "mlruns" / ".lock"):
+        mlflow.set_tracking_uri(uri)
+        client = MlflowClient()
+        found = client.get_experiment_by_name(experiment)
+        if found is not None:
+            return client, found.experiment_id
+        place = (ROOT / "mlruns" / experiment).as_uri() if uri.startswith("sqlite") else None
+        return client, client.create_experiment(experiment, artifact_location=place)
+
+
+def find_or_create(client: MlflowClient, experiment_id: str, name: str, key: str, kind: str = "train") -> Run:
+    """Return the run of a fingerprint, made where there is none."""
+    wanted = f"tags.fingerprint = '{key}' and tags.stage = '{kind}'"
+    found = client.search_runs([experiment_id], wanted, max_results=1)
+    if found:
+        return found[0]
+    tags = {"fingerprint": key, "stage": kind}
+    return client.create_run(experiment_id, run_name=name, tags=tags)
+
+
+@contextlib.contextmanager
+def live(dataset: str, variant: str, name: str, key: str, recipe: dict) -> Iterator[Callable[[int, dict], None]]:
+    """Show a training in MLflow while it runs; yields log(epoch, numbers).
+
+    A courtesy: `log` completes the run from files, so a store that cannot be reached is no error.
+    """
+    noted = provenance.read(dataset, variant)
+    try:
+        client, experiment_id = store(provenance.store_name(dataset, noted))
+        run_id = find_or_create(client, experiment_id, name, key).info.run_id
+        add_params(client, run_id, flat(recipe))
+        add_tags(client, run_id, {**machine(), **lineage()})
+    except MlflowException as error:
+        progress.say(f"MLflow cannot be reached, training goes on without: {error}")
+        yield lambda epoch, numbers: None
+        return
+    with mlflow.start_run(run_id=run_id, log_system_metrics=True):
+        yield lambda epoch, numbers: add_curve(client, run_id, "curve", [{**numbers, "epoch": epoch}])
+
+
+def add_params(client: MlflowClient, run_id: str, values: dict[str, Any]) -> None:
+    """Log params that the run does not have yet."""
+    known = client.get_run(run_id).data.params
+    fresh = [Param(key, str(value)) for key, value in values.items() if key not in known]
+    for start in range(0, len(fresh), 100):
+        client.log_batch(run_id, params=fresh[start : start + 100])
+
+
+def add_tags(client: MlflowClient, run_id: str, values: dict[str, Any]) -> None:
+    """Set tags; what is a training's own (commit, machine) stays as the training wrote it."""
+    known = client.get_run(run_id).data.tags
+    keep = [key for key in (*machine(), "git_commit", "git_dirty") if key in known]
+    client.log_batch(run_id, tags=[RunTag(k, str(v)) for k, v in values.items() if k not in keep])
+
+
+def add_metrics(client: MlflowClient, run_id: str, values: dict[str, float]) -> None:
+    """Log final metrics whose latest value differs."""
+    known = client.get_run(run_id).data.metrics
+    fresh = [Metric(k, v, _now(), 0) for k, v in values.items() if v == v and known.get(k) != v]
+    for start in range(0, len(fresh), 500):
+        client.log_batch(run_id, metrics=fresh[start : start + 500])
+
+
+def add_curve(client: MlflowClient, run_id: str, prefix: str, history: list[dict[str, float]]) -> None:
+    """Log the epochs of a history, under PREFIX/NAME, that the run does not have yet."""
+    names = sorted({name for row in history for name in row if name != "epoch"})
+    fresh = []
+    for name in names:
+        have = {metric.step for metric in client.get_metric_history(run_id, f"{prefix}/{name}")}
+        for row in history:
+            if name in row and row[name] == row[name] and int(row["epoch"]) not in have:
+                fresh.append(Metric(f"{prefix}/{name}", float(row[name]), _now(), int(row["epoch"])))
+    for start in range(0, len(fresh), 500):
+        client.log_batch(run_id, metrics=fresh[start : start + 500])
+
+
+def add_trials(client: MlflowClient, parent: Run, name: str, trials: list[dict]) -> None:
+    """Make each trial of a search a nested run, once."""
+    for trial in trials:
+        key = f"{parent.data.tags['fingerprint']}-{trial['trial']}"
+        label = f"{name} {'defaults' if trial['trial'] == 0 else 'trial ' + str(trial['trial'])}"
+        run_id = find_or_create(client, parent.info.experiment_id, label, key, "tune").info.run_id
+        add_tags(client, run_id, {"mlflow.parentRunId": parent.info.run_id, "model": name})
+        add_params(client, run_id, trial["values"])
+        add_metrics(client, run_id, {"val_score": trial["score"]})
+        add_curve(client, run_id, "curve", trial["history"])
+        client.set_terminated(run_id, "FINISHED")
+
+
+def add_datasets(client: MlflowClient, run: Run, faces: pd.DataFrame, digest: str, name: str) -> None:
+    """Note the faces of each part as the run's datasets, with the digest of the split."""
+    if run.inputs and run.inputs.dataset_inputs:
+        return
+    with mlflow.start_run(run_id=run.info.run_id, log_system_metrics=False):
+        for part, rows in faces.groupby("part"):
+            source = f"data/splits/{name}.csv"
+            data = mlflow.data.from_pandas(rows, source=source, name=f"{name}-{part}", digest=digest[:16])
+            mlflow.log_input(data, context=str(part))
+
+
+def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, fingerprint: str) -> LoggedModel:
+    """Log an exported model as a pyfunc of picture bytes, once; again where its files are gone."""
+    for logged in client.search_logged_models(
+        [run.info.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
+    ):
+        place = logged.artifact_location.removeprefix("file://")
+        if logged.tags.get("fingerprint") == fingerprint and ("://" in place or Path(place, "MLmodel").exists()):
+            return logged
+    from stages.lib.predictor import Predictor
+
+    frame = pd.DataFrame({"image": [example]})
+    signature = infer_signature(frame, Predictor(onnx).predict([example]))
+    with mlflow.start_run(run_id=run.info.run_id, log_system_metrics=False):
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).with_name("served_model.py")),
+            artifacts={"onnx": str(onnx)},
+            code_paths=["stages"],
+            signature=signature,
+            input_example=frame,
+            pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+            tags={"fingerprint": fingerprint},
+        )
+    return client.get_logged_model(info.model_id)
+
+
+def register(client: MlflowClient, name: str, run: Run, model: LoggedModel, tags: dict[str, str]) -> str:
+    """Return the version of a logged model under a registered name, made where there is none."""
+    with contextlib.suppress(MlflowException):
+        client.create_registered_model(name)
+    for version_ in client.search_model_versions(f"name = '{name}'"):
+        if version_.run_id == run.info.run_id and version_.model_id == model.model_id:
+            return version_.version
+    made = client.create_model_version(
+        name, model.artifact_location, run_id=run.info.run_id, tags=tags, model_id=model.model_id
+    )
+    return made.version
+
+
+def alias(client: MlflowClient, name: str, label: str) -> Any:
+    """Return the version that an alias names, or None."""
+    try:
+        return client.get_model_version_by_alias(name, label)
+    except MlflowException:
+        return None
+
+
+def flat(values: dict, prefix: str = "") -> dict[str, Any]:
+    """Flatten nested dicts: {'train': {'seed': 1}} -> {'train.seed': 1}."""
+    found = {}
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        found.update(flat(value, name + ".") if isinstance(value, dict) else {name: value})
+    return found
+
+
+def machine() -> dict[str, str]:
+    """What a result may depend on besides code and data."""
+    return {
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {_processor()}",
+        "python": platform.python_version(),
+        "tensorflow": version("tensorflow"),
+        "keras": version("keras"),
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [
+            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        ]
+        return names[0] if names else platform.processor()
+    return platform.processor()
+
+
+def version(package: str) -> str:
+    """Installed version of a package."""
+    import importlib.metadata
+
+    return importlib.metadata.version(package)
+
+
+def lineage() -> dict[str, str]:
+    """Commit and whether the tree differs from it; dvc.lock and reports/, which the pipeline writes, left out."""
+    return {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": str(bool(dirty_diff())).lower()}
+
+
+def dirty_diff() -> str:
+    """Changes of tracked files against the commit, and the names of untracked ones."""
+    ours = ("--", ".", ":!dvc.lock", ":!reports")
+    return _git("diff", "HEAD", *ours) + _git("ls-files", "--others", "--exclude-standard", *ours)
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(("git", *words), capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _now() -> int:
+    import time
+
+    return int(time.time() * 1000)

@@ -1,0 +1,256 @@
+"""Training one network: faces, batches, the loop, the exported model; shared by tune and train."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from stages.lib import augmentation, losses, metrics, networks, params, targets
+from stages.lib.faces import BATCH, Faces, pixels
+
+Log = Callable[[int, dict[str, float]], None]
+
+
+def prepare(threads: int, seed: int, precision: str) -> None:
+    """Set what makes training repeatable, before anything else of TensorFlow runs.
+
+    Raises SystemExit where the precision is not to be had on this machine.
+    """
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed)
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+
+
+def epoch_order(faces: Faces, balance: str, seed: int, epoch: int) -> np.ndarray:
+    """Indices of the faces in the order of one epoch; `undersample` draws cells down to the median cell's size."""
+    rng = np.random.default_rng((seed, epoch, 12))
+    order = rng.permutation(len(faces))
+    if balance != "undersample":
+        return order
+    rank = pd.Series(faces.cell[order]).groupby(faces.cell[order]).cumcount().to_numpy()
+    return order[rank < _cell_cap(faces.cell)]
+
+
+def _cell_cap(cell: np.ndarray) -> int:
+    return int(np.median(np.unique(cell, return_counts=True)[1]))
+
+
+def face_weights(faces: Faces, balance: str) -> np.ndarray:
+    """Weight (n,) of each face: 1, or under `weights` the inverse root of its cell's size, 1 in the mean."""
+    if balance != "weights" or not len(faces):
+        return np.ones(len(faces), np.float32)
+    _, where, count = np.unique(faces.cell, return_inverse=True, return_counts=True)
+    weights = 1 / np.sqrt(count[where])
+    return (weights / weights.mean()).astype(np.float32)
+
+
+def steps_in_epoch(faces: Faces, settings: params.Train) -> int:
+    """Whole batches in an epoch; one at least."""
+    return max(1, len(epoch_order(faces, settings.balance, 0, 0)) // settings.batch_size)
+
+
+def batches(faces: Faces, settings: params.Train, side: int, epochs: int, first_epoch: int = 0) -> tf.data.Dataset:
+    """Training batches of all epochs, one after the other: (image, {target: label}, {target: weight}).
+
+    side: of the packed pictures, in pixels. Order and augmentation follow from (seed, epoch, index of the face) alone,
+    and reading, decoding and augmenting overlap with the training step.
+    """
+    names, weights = list(faces.labels), face_weights(faces, settings.balance)
+    labels = {name: faces.labels[name][0] for name in names}
+    masks = {name: faces.labels[name][1] * weights for name in names}
+    size = min(settings.batch_size, max(1, len(faces)))
+
+    def generate() -> Iterator[tuple]:
+        for epoch in range(first_epoch, epochs):
+            order = epoch_order(faces, settings.balance, settings.seed, epoch)
+            u = augmentation.draw(len(faces), settings.seed, epoch)
+            for start in range(0, steps_in_epoch(faces, settings) * size, size):
+                at = order[start : start + size]
+                yield (
+                    np.array(faces.pack.images(faces.rows[at]), object),
+                    u[at],
+                    {name: labels[name][at] for name in names},
+                    {name: masks[name][at] for name in names},
+                )
+
+    column = {name: tf.TensorSpec((None,), tf.float32) for name in names}
+    signature = (
+        tf.TensorSpec((None,), tf.string),
+        tf.TensorSpec((None, augmentation.DRAWS), tf.float32),
+        column,
+        column,
+    )
+    settings_of = settings.augment.model_dump()
+
+    def augmented(encoded: tf.Tensor, u: tf.Tensor, label: dict, weight: dict) -> tuple:
+        images = decode_batch(encoded, side)
+        return augmentation.augment(images, u, settings.image_size, settings_of), label, weight
+
+    data = tf.data.Dataset.from_generator(generate, output_signature=signature)
+    return data.map(augmented, num_parallel_calls=settings.threads, deterministic=True).prefetch(4)
+
+
+def decode_batch(encoded: tf.Tensor, side: int) -> tf.Tensor:
+    """Decode JPEGs (n,) to (n, side, side, 3) uint8; a smaller picture is centred on grey, as pictures.square does."""
+
+    def one(content: tf.Tensor) -> tf.Tensor:
+        image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+        shape = tf.shape(image)
+        top, left = (side - shape[0]) // 2, (side - shape[1]) // 2
+        pads = [[top, side - shape[0] - top], [left, side - shape[1] - left], [0, 0]]
+        return tf.ensure_shape(tf.pad(image, pads, constant_values=128), (side, side, 3))
+
+    return tf.map_fn(one, encoded, fn_output_signature=tf.TensorSpec((side, side, 3), tf.uint8))
+
+
+def compiled(model: keras.Model, settings: params.Train, steps: int) -> keras.Model:
+    """Compile with the losses of its heads, and AdamW on a schedule of `steps` that warms up and falls to 0."""
+    schedule = keras.optimizers.schedules.CosineDecay(
+        settings.learning_rate / 25,
+        max(1, round(steps * (1 - settings.warmup))),
+        warmup_target=settings.learning_rate,
+        warmup_steps=round(steps * settings.warmup),
+    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay, global_clipnorm=5.0)
+    optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
+    model.compile(
+        optimizer,
+        loss={
+            name: losses.of(
+                targets.TARGETS[name], settings.age_sigma, settings.age_l1, settings.label_smoothing.get(name, 0.0)
+            )
+            for name in model.output
+        },
+        loss_weights={name: settings.loss_weights.get(name, 1.0) for name in model.output},
+        jit_compile=False,
+    )
+    return model
+
+
+class Validation(keras.callbacks.Callback):
+    """Averages the weights, scores them on validation after each epoch, keeps the best, and says how it goes."""
+
+    def __init__(
+        self,
+        val: Faces,
+        train: Faces,
+        settings: params.Train,
+        side: int,
+        steps: int,
+        log: Log | None = None,
+        minutes: float | None = None,
+    ) -> None:
+        """Take validation faces, the training faces for the floors, and whom to tell each epoch's numbers."""
+        super().__init__()
+        self.val, self.settings, self.log, self.minutes = val, settings, log, minutes
+        self.pixels = np.concatenate([*pixels(val, side, settings.image_size)])
+        self.floors = {name: metrics.floor(targets.TARGETS[name], *train.labels[name]) for name in train.labels}
+        self.keep = np.exp(-1 / (settings.ema_epochs * steps)) if settings.ema_epochs else 0.0
+        self.average: list[tf.Variable] = []
+        self.best: list[np.ndarray] | None = None
+        self.best_value, self.best_epoch, self.cut_short = -np.inf, -1, False
+        self.history: list[dict[str, float]] = []
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Start the average at the first weights."""
+        self.started = time.monotonic()
+        self.average = [tf.Variable(v.value, trainable=False) for v in self.model.weights]
+        pairs = list(zip(self.average, self.model.weights, strict=True))
+        keep = tf.constant(self.keep, tf.float32)
+
+        @tf.function
+        def update() -> None:
+            for mean, new in pairs:
+                mean.assign(keep * mean + (1 - keep) * tf.cast(new.value, mean.dtype))
+
+        self.update = update
+
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        """Move the average."""
+        self.update()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        """Score the average, keep it where it is the best so far, stop after `patience` epochs without a better one."""
+        own = self.model.get_weights()
+        averaged = [mean.numpy() for mean in self.average]
+        self.model.set_weights(averaged)
+        found = self.score()
+        self.model.set_weights(own)
+        row = {"epoch": epoch, "loss": float(logs["loss"]), **{f"val_{k}": v for k, v in found.items()}}
+        self.history.append(row)
+        value = found[self.settings.monitor]
+        value = value if metrics.higher_is_better(self.settings.monitor.split("_", 1)[-1]) else -value
+        if (np.isfinite(value) and value > self.best_value) or self.best is None:
+            self.best, self.best_value, self.best_epoch = averaged, value, epoch
+        if self.log:
+            self.log(epoch, row)
+        late = self.minutes is not None and time.monotonic() - self.started > 60 * self.minutes
+        self.cut_short = self.cut_short or late
+        if late or epoch - self.best_epoch >= self.settings.patience:
+            self.model.stop_training = True
+
+    def score(self) -> dict[str, float]:
+        """Score the model's present weights on validation."""
+        outputs = self.model.predict(self.pixels, batch_size=BATCH, verbose=0)
+        decoded: dict[str, np.ndarray] = {}
+        for name in self.val.labels:
+            decoded.update(targets.decode(targets.TARGETS[name], softmax(outputs[name])))
+        return metrics.evaluate(list(self.val.labels), self.val.labels, decoded, self.floors)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Softmax over the last axis, in float64."""
+    e = np.exp(np.asarray(logits, np.float64) - logits.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def fit(
+    row: params.Model,
+    train: Faces,
+    val: Faces,
+    settings: params.Train,
+    side: int,
+    epochs: int,
+    log: Log | None = None,
+    minutes: float | None = None,
+) -> tuple[keras.Model, Validation]:
+    """Train a row of models and return it with its best averaged weights, and the callback that holds its history.
+
+    Raises SystemExit, naming the remedy, where there is nothing to train on.
+    """
+    if not len(train) or not len(val):
+        raise SystemExit(f"{row.dataset} {row.variant}: {len(train)} training and {len(val)} validation faces: too few")
+    keras.utils.set_random_seed(settings.seed)
+    heads = {name: targets.TARGETS[name].units for name in row.targets}
+    model = networks.build(row.network, settings.image_size, heads, settings.dropout, row.options)
+    steps = steps_in_epoch(train, settings)
+    validation = Validation(val, train, settings, side, steps, log, minutes)
+    if epochs:
+        compiled(model, settings, steps * epochs)
+        data = batches(train, settings, side, epochs)
+        model.fit(data, epochs=epochs, steps_per_epoch=steps, callbacks=[validation], shuffle=False, verbose=0)
+        model.set_weights(validation.best)
+    return model, validation
+
+
+def export_onnx(model: keras.Model, path: Path, metadata: dict[str, str]) -> None:
+    """Write the model as ONNX: `image` (n, s, s, 3) uint8 in, each head's probabilities out under its name.
+
+    Metadata is kept inside the file; the same weights give the same bytes.
+    """
+    import onnx
+
+    keras.mixed_precision.set_global_policy("float32")
+    outputs = {name: keras.layers.Softmax(name=f"p_{name}")(logits) for name, logits in model.output.items()}
+    exported = keras.Model(model.input, outputs)
+    exported(np.zeros((1, *model.input_shape[1:]), np.uint8))
+    exported.export(path, format="onnx", verbose=False)
+    graph = onnx.load(path)
+    onnx.helper.set_model_props(graph, metadata)
+    path.write_bytes(graph.SerializeToString(deterministic=True))

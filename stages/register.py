@@ -1,0 +1,95 @@
+"""Register the best model of each dataset: receipts + validation scores -> versions and aliases in MLflow."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from stages.lib import metrics, params, progress, provenance, tracking
+
+
+def main() -> None:
+    """Choose by register.score on validation; name the choice challenger, and champion where it is the better one."""
+    p = params.load()
+    chosen = {}
+    for dataset in dict.fromkeys(row.dataset for row in p.models.values()):
+        names = [name for name, row in p.models.items() if row.dataset == dataset]
+        scores = {name: validation_score(name, p.register_.score) for name in names}
+        best = choose(scores, p.register_.score)
+        if best is None:
+            progress.say(f"{dataset}: no model has {p.register_.score} on validation, so none is registered")
+            continue
+        promote(dataset, best, p.models[best].variant, scores[best], p.register_.score)
+        chosen[dataset] = best
+    receipt = Path("mlruns/registered.json")
+    receipt.write_text(json.dumps(chosen, indent=1) + "\n")
+
+
+def validation_score(name: str, score: str) -> float | None:
+    """Score of a model on validation, None where it has no such target."""
+    numbers = json.loads(Path(f"reports/models/{name}/metrics.json").read_text())
+    return numbers.get("val", {}).get(score)
+
+
+def choose(scores: dict[str, float | None], score: str) -> str | None:
+    """Name of the best, the first of equals; None where no model has the score."""
+    known = {name: value for name, value in scores.items() if value is not None}
+    if not known:
+        return None
+    return max(known, key=lambda name: signed(known[name], score))
+
+
+def signed(value: float, score: str) -> float:
+    """The value, turned so that more is better."""
+    return value if metrics.higher_is_better(score.split("_", 1)[-1]) else -value
+
+
+def promote(dataset: str, name: str, variant: str, value: float, score: str) -> None:
+    """Register a model's run as a version and move the aliases."""
+    noted = provenance.read(dataset, variant)
+    registered = provenance.store_name(dataset, noted)
+    client, experiment_id = tracking.store(registered)
+    about = json.loads(Path(f"data/models/{name}/model.json").read_text())
+    run = tracking.find_or_create(client, experiment_id, name, about["fingerprint"])
+    split = hashlib.sha256(Path(f"data/splits/{dataset}.csv").read_bytes()).hexdigest()[:16]
+    numbers = json.loads(Path(f"reports/models/{name}/metrics.json").read_text())
+    tags = {
+        "model": name,
+        "split": split,
+        "score": score,
+        "val": repr(value),
+        "git_commit": run.data.tags.get("git_commit", ""),
+        "git_dirty": run.data.tags.get("git_dirty", ""),
+        "fingerprint": about["fingerprint"],
+        "archives": json.dumps({a["name"]: a["sha256"] for a in noted["archives"]}),
+        "warnings": " ".join(provenance.warnings(noted)),
+        "params": json.dumps(about["recipe"])[:4900],
+        **{f"test_{key}": str(number) for key, number in numbers.get("test", {}).items()},
+    }
+    onnx = Path(f"data/models/{name}/model.onnx")
+    model = tracking.add_model(client, run, onnx, b"", about["fingerprint"])
+    version = tracking.register(client, registered, run, model, tags)
+    client.set_registered_model_alias(registered, "challenger", version)
+    champion = tracking.alias(client, registered, "champion")
+    verdict = verdict_on(champion, version, split, value, score)
+    if verdict == "":
+        client.set_registered_model_alias(registered, "champion", version)
+        verdict = "it is the champion"
+    progress.say(f"{registered}: version {version} is {name} ({score} {value:.4f} on validation); {verdict}")
+
+
+def verdict_on(champion: object, version: str, split: str, value: float, score: str) -> str:
+    """Empty where a version should be champion, else why it is not; a champion is replaced by a better one only."""
+    if champion is None or champion.version == version:
+        return ""
+    if champion.tags.get("split") != split or champion.tags.get("score") != score:
+        return (
+            f"the champion, version {champion.version}, was chosen on another split or score and stays: move the "
+            "alias in the MLflow UI to replace it"
+        )
+    if signed(value, score) > signed(float(champion.tags["val"]), score):
+        return ""
+    return f"the champion stays version {champion.version} ({champion.tags['val']})"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Train one model: packs, split, data/tuned/MODEL.json -> data/models/MODEL/ (weights, ONNX, history)."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.lib import faces, fingerprint, packs, params, predictor, progress, records, tracking, training
+
+PARITY = 1e-4  # largest difference of a probability between Keras and ONNX Runtime
+
+
+def main(name: str) -> None:
+    """Train with the tuned numbers, keep the best epoch, export, and hold the export against Keras."""
+    p = params.load()
+    row = p.models[name]
+    pack = packs.Pack(f"data/packs/{row.dataset}/{row.variant}")
+    budget = p.budget_for(pack.manifest["kind"])
+    tuned = Path("data/tuned") / f"{name}.json"
+    settings = params.with_value(p.train, json.loads(tuned.read_text())["values"])
+    training.prepare(settings.threads, settings.seed, budget.precision)
+    split = records.read(f"data/splits/{row.dataset}.csv")
+    train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
+    key = fingerprint.of("train", name, p, ("models", "train", "budgets"), [tuned])
+    recipe = {"model": row.model_dump(), "budget": budget.model_dump(), "train": settings.model_dump()}
+    with (
+        fingerprint.lock(fingerprint.PARTIAL / "train" / key),
+        tracking.live(row.dataset, row.variant, name, key, recipe) as log,
+    ):
+        progress.say(f"{name}: training on {len(train)} faces, validating on {len(val)}")
+
+        def tell(epoch: int, numbers: dict[str, float]) -> None:
+            shown = ", ".join(f"{k} {v:.3f}" for k, v in numbers.items() if k != "epoch")
+            progress.say(f"{name} epoch {epoch + 1} of {budget.epochs}: {shown}")
+            log(epoch, numbers)
+
+        side = pack.manifest["size"]
+        model, found = training.fit(row, train, val, settings, side, budget.epochs, tell, budget.train_minutes)
+    out = Path("data/models") / name
+    out.mkdir(parents=True, exist_ok=True)
+    about = {
+        "name": name,
+        "fingerprint": key,
+        "dataset": row.dataset,
+        "variant": row.variant,
+        "kind": pack.manifest["kind"],
+        "network": row.network,
+        "targets": row.targets,
+        "parameters": int(model.count_params()),
+        "pack_size": side,
+        "image_size": settings.image_size,
+        "best_epoch": found.best_epoch,
+        "cut_short": found.cut_short,
+        "floors": found.floors,
+        "recipe": recipe,
+    }
+    model.save_weights(out / "model.weights.h5")
+    (out / "network.json").write_text(model.to_json() + "\n")
+    records.write(pd.DataFrame(found.history).round(6), out / "history.csv")
+    (out / "model.json").write_text(json.dumps(about, indent=1) + "\n")
+    images = found.pixels[:64]
+    wanted = {k: training.softmax(v) for k, v in model.predict(images, verbose=0).items()}
+    training.export_onnx(model, out / "model.onnx", {"faces": json.dumps(about)})
+    check_parity(predictor.Predictor(out / "model.onnx").probabilities(images), wanted, budget.precision)
+
+
+def check_parity(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray], precision: str) -> None:
+    """Raise SystemExit where the exported model's probabilities stray from Keras's."""
+    bound = PARITY if precision == "float32" else 0.05
+    worst = max(float(np.abs(found[name] - wanted[name]).max()) for name in wanted)
+    if not worst <= bound:
+        raise SystemExit(f"the ONNX export differs from Keras by {worst:.2g} in a probability, more than {bound}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,115 @@
+"""Search for hyperparameters on validation: packs, split -> data/tuned/MODEL.json."""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras_tuner
+
+from stages.lib import faces, fingerprint, packs, params, progress, records, training
+
+
+def main(name: str) -> None:
+    """Train the defaults and some trials briefly, write the best of them and what each gave."""
+    p = params.load()
+    row = p.models[name]
+    pack = packs.Pack(f"data/packs/{row.dataset}/{row.variant}")
+    budget = p.budget_for(pack.manifest["kind"])
+    out = Path("data/tuned") / f"{name}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    result = {"values": {}, "defaults": None, "best": None, "gain": None, "cut_short": False, "trials": []}
+    if budget.trials and p.tune.space:
+        training.prepare(p.train.threads, p.train.seed, budget.precision)
+        split = records.read(f"data/splits/{row.dataset}.csv")
+        train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
+        key = fingerprint.of("tune", name, p, ("models", "pack", "split", "train", "tune", "budgets"), [])
+        partial = Path("data/partial/tune", key)
+        with fingerprint.lock(partial):
+            result = search(name, p, row, train, val, pack.manifest["size"], budget, partial)
+            shutil.rmtree(partial / "oracle", ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
+        gain = result["gain"]
+        progress.say(f"{name}: the search gained {gain:+.4f} of score over the defaults; it keeps {result['values']}")
+    out.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def search(
+    name: str,
+    p: params.Params,
+    row: params.Model,
+    train: faces.Faces,
+    val: faces.Faces,
+    side: int,
+    budget: params.Budget,
+    partial: Path,
+) -> dict:
+    """Run the defaults, then the trials; all are trained alike and scored by `score` on validation."""
+    started = time.monotonic()
+    trials: list[dict] = []
+
+    def run(values: dict[str, float]) -> float:
+        label = "defaults" if not trials else f"trial {len(trials)} of {budget.trials}"
+        settings = params.with_value(p.train, values)
+        _, validation = training.fit(row, train, val, settings, side, budget.trial_epochs)
+        history = [{k: round(v, 6) for k, v in entry.items()} for entry in validation.history]
+        score = max(entry["val_score"] for entry in history)
+        trials.append({"trial": len(trials), "values": values, "score": score, "history": history})
+        left = (time.monotonic() - started) / len(trials) * (budget.trials + 1 - len(trials))
+        progress.say(f"{name} {label}: score {score:.4f} with {values or 'params.yaml'}; about {left:.0f} s left")
+        return score
+
+    run({})
+    tuner = searcher(p.tune, budget.trials, partial / "oracle", run, started, budget.tune_minutes)
+    tuner.search(verbose=0)
+    best = max(trials, key=lambda trial: trial["score"])
+    return {
+        "values": best["values"],
+        "defaults": trials[0]["score"],
+        "best": best["score"],
+        "gain": round(best["score"] - trials[0]["score"], 6),
+        "cut_short": len(trials) < budget.trials + 1,
+        "trials": trials,
+    }
+
+
+def searcher(
+    tune: params.Tune,
+    trials: int,
+    folder: Path,
+    run: Callable[[dict[str, float]], float],
+    started: float,
+    minutes: float | None,
+) -> keras_tuner.Tuner:
+    """Return KerasTuner's search over the space of params.yaml, with `run` as its trial."""
+    base = {"bayesian": keras_tuner.BayesianOptimization, "random": keras_tuner.RandomSearch}[tune.method]
+
+    class Trials(base):
+        def run_trial(self, trial, *args, **kwargs):  # noqa: ANN001
+            return -run({key: trial.hyperparameters.values[key] for key in tune.space})
+
+        def on_trial_end(self, trial) -> None:  # noqa: ANN001
+            super().on_trial_end(trial)
+            if minutes is not None and time.monotonic() - started > 60 * minutes:
+                self.oracle.max_trials = 0
+
+    space = keras_tuner.HyperParameters()
+    for key, values in tune.space.items():
+        space.Float(key, values.min, values.max, step=values.step, sampling=values.sampling)
+    return Trials(
+        hyperparameters=space,
+        hypermodel=None,
+        objective=keras_tuner.Objective("default_objective", "min"),
+        max_trials=trials,
+        seed=tune.seed,
+        tune_new_entries=False,
+        overwrite=True,
+        directory=str(folder),
+        project_name="trials",
+    )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
