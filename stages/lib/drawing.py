@@ -68,12 +68,12 @@ def face(person: Person) -> Image.Image:
     rng = np.random.default_rng((*person.seed, 2))
     image = Image.new("RGBA", (CANVAS, CANVAS), (0, 0, 0, 0))
     draw = ImageDraw.Draw(image)
-    young = float(np.clip((16 - person.age) / 16 + rng.normal(0, 0.10), 0, 1))
-    old = float(np.clip((person.age - 22) / 60 + rng.normal(0, 0.10), 0, 1.1))
-    female = float(np.clip((person.sex == "female") * (1 - 0.45 * young) + rng.normal(0.1 * young, 0.22), 0, 1))
+    young = float(np.clip((18 - person.age) / 18 + rng.normal(0, 0.07), 0, 1))
+    old = float(np.clip((person.age - 20) / 60 + rng.normal(0, 0.07), 0, 1.1))
+    female = float(np.clip((person.sex == "female") * (1 - 0.45 * young) + rng.normal(0.1 * young, 0.17), 0, 1))
     skin = np.array(SKIN[person.ethnicity]) * rng.normal(1, 0.10) + rng.normal(0, 7, 3)
     w = CANVAS * (0.31 + 0.03 * young + rng.normal(0, 0.015))
-    h = CANVAS * (0.41 - 0.05 * young + rng.normal(0, 0.015))
+    h = CANVAS * (0.42 - 0.10 * young + rng.normal(0, 0.015))
     x, y = CANVAS / 2, CANVAS * 0.54
     hair = _hair_colour(rng, person, old)
     _back_hair(draw, rng, x, y, w, h, hair, female)
@@ -121,9 +121,9 @@ def _ellipse(draw: ImageDraw.ImageDraw, x: float, y: float, rx: float, ry: float
 def _hair_colour(rng: np.random.Generator, person: Person, old: float) -> tuple:
     shades = HAIR[person.ethnicity]
     shade = np.array(shades[int(rng.integers(len(shades)))], float)
-    if rng.random() < 0.08:
+    if rng.random() < 0.04:
         shade = rng.uniform(20, 220, 3)  # dyed
-    grey = float(np.clip((old - 0.45) * 2.4 + rng.normal(0, 0.2), 0, 1))
+    grey = float(np.clip((old - 0.30) * 2.2 + rng.normal(0, 0.15), 0, 1))
     return _colour(rng, shade * (1 - grey) + 205 * grey, 8)
 
 
@@ -177,14 +177,14 @@ def _features(draw, rng, person, at, skin, young, female) -> None:  # noqa: ANN0
 
 
 def _wrinkles(draw, rng, x, y, w, h, skin, old) -> None:  # noqa: ANN001
-    dark = _colour(rng, skin * (0.92 - 0.30 * min(old, 1)), 3)
-    for k in range(max(0, round(5 * old + rng.normal(0, 0.7)))):
+    dark = _colour(rng, skin * (0.85 - 0.40 * min(old, 1)), 3)
+    for k in range(max(0, round(5 * old + rng.normal(0, 0.5)))):
         level = y - h * (0.38 + 0.07 * k)
-        draw.line((x - w * 0.5, level, x + w * 0.5, level + rng.normal(0, 1)), fill=dark, width=1)
+        draw.line((x - w * 0.5, level, x + w * 0.5, level + rng.normal(0, 1)), fill=dark, width=2)
     for side in (-1, 1):
         if old > 0.25:
             fold = (x + side * w * 0.32, y + h * 0.26, x + side * w * (0.42 + 0.1 * old), y + h * 0.55)
-            draw.line(fold, fill=dark, width=1 + round(old))
+            draw.line(fold, fill=dark, width=1 + round(2 * old))
         for k in range(max(0, round(4 * old + rng.normal(0, 0.6)))):
             level = y - h * (0.16 - 0.06 * k)
-            draw.line((x + side * w * 0.72, y - h * 0.05, x + side * w * 0.92, level), fill=dark, width=1)
+            draw.line((x + side * w * 0.72, y - h * 0.05, x + side * w * 0.92, level), fill=dark, width=2)

@@ -162,7 +162,7 @@ def _wiki_picture(person: Person, index: int, noise: bool) -> bytes:
     side = int(rng.integers(80, 140))
     if noise:
         return _jpeg(drawing.backdrop(rng, side, side))
-    inner = int(side * rng.uniform(0.60, 0.80))
+    inner = int(side * rng.uniform(0.70, 0.92))
     box = tuple(int((side - inner) / 2 + rng.normal(0, side * 0.03)) for _ in "xy")
     image = drawing.photo(person, side, side, (*box, inner), grey=index % 9 == 0)
     if index % 97 == 1:  # stored on its side, with a note to turn it
