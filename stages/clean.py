@@ -40,8 +40,8 @@ def reject(rows: pd.DataFrame, pack: packs.Pack, unread: pd.Series) -> pd.Series
     """Reason (n,) why a record cannot be used, empty where it can."""
     reasons = rows["reject"].copy()
     missing = (reasons == "") & (pack.rows(rows["face_id"]) < 0)
-    found = rows["face_id"][missing].map(unread)
-    reasons[missing] = np.where(found.isna(), "no cropped picture", "picture " + found.fillna(""))
+    found = [unread.get(face) for face in rows["face_id"][missing]]
+    reasons[missing] = ["no cropped picture" if reason is None else f"picture {reason}" for reason in found]
     return reasons
 
 

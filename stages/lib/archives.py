@@ -1,10 +1,12 @@
 """Reading archives where they lie: their members in order, nothing unpacked to disk; and checking them."""
 
 import contextlib
+import gzip
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -22,12 +24,19 @@ def members(path: Path) -> Iterator[tuple[str, bytes]]:
     Links, devices and folders are passed over. Raises ArchiveError where the archive breaks off.
     """
     try:
-        with tarfile.open(path, "r|*") as archive:
+        with _opener(path)(path, "rb") as file, tarfile.open(fileobj=file, mode="r|") as archive:
             for info in archive:
                 if info.isfile():
                     yield info.name, archive.extractfile(info).read()
-    except (tarfile.TarError, EOFError, OSError) as error:
+            while file.read(CHUNK):  # to the checksum at the end, which tells a truncated archive
+                pass
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ArchiveError(f"{path}: is damaged ({error}): remove it and run the download again") from error
+
+
+def _opener(path: Path) -> Callable:
+    with path.open("rb") as file:
+        return gzip.open if file.read(2) == MAGIC[".gz"] else open
 
 
 @contextlib.contextmanager

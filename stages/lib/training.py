@@ -226,6 +226,9 @@ def fit(
     """
     if not len(train) or not len(val):
         raise SystemExit(f"{row.dataset} {row.variant}: {len(train)} training and {len(val)} validation faces: too few")
+    policy = keras.mixed_precision.dtype_policy()
+    keras.utils.clear_session()  # names count up from here, so that a model's file does not tell what came before it
+    keras.mixed_precision.set_global_policy(policy)
     keras.utils.set_random_seed(settings.seed)
     heads = {name: targets.TARGETS[name].units for name in row.targets}
     model = networks.build(row.network, settings.image_size, heads, settings.dropout, row.options)

@@ -1,0 +1,191 @@
+"""Networks, losses, batches and the loop, on a handful of drawn faces."""
+
+import json
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from stages import pack
+from stages.lib import augmentation, drawing, faces, losses, networks, packs, params, targets, training
+from stages.lib.networks import FusedBatchNormalization
+from stages.lib.predictor import Predictor
+from tests.conftest import encoded
+
+HEADS = {name: target.units for name, target in targets.TARGETS.items()}
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    """48 drawn faces: a pack and a split; one age and one sex unknown."""
+    folder = tmp_path_factory.mktemp("pack")
+    people = drawing.people(48, 3)
+    rows = [
+        pack.pack_picture(f"f{i:02d}", encoded(drawing.photo(p, 60, 60, (0, 0, 60))), "cropped", 36, 92, 0.4, None)
+        for i, p in enumerate(people)
+    ]
+    (folder / "pack.json").write_text(json.dumps({"shards": packs.write(rows, folder, 100)}))
+    split = pd.DataFrame(
+        {
+            "face_id": [row["face_id"] for row in rows],
+            "part": ["train"] * 32 + ["val"] * 16,
+            "age": [np.nan, *(float(p.age) for p in people[1:])],
+            "sex": ["", *(p.sex for p in people[1:])],
+            "ethnicity": [p.ethnicity for p in people],
+        }
+    )
+    return packs.Pack(folder), split
+
+
+@pytest.fixture
+def settings(project):
+    return params.with_value(params.load().train, {}).model_copy(update={"image_size": 32, "batch_size": 8})
+
+
+def parts(drawn, wanted=("age", "sex", "ethnicity")):
+    return tuple(faces.of(drawn[1], drawn[0], part, list(wanted))[0] for part in ("train", "val"))
+
+
+def row(p, **changes):
+    model = p.models["utkface-cropped"]
+    return model.model_copy(update={"options": {"widths": [4, 8], "blocks": [1, 1]}, **changes})
+
+
+def test_age_loss_by_hand():
+    loss = losses.distribution_loss(3, 1.0, 0.1)
+    wanted = np.exp(-0.5 * np.array([1.0, 0, 1])) / np.exp(-0.5 * np.array([1.0, 0, 1])).sum()
+    flat = ops.convert_to_numpy(loss(np.array([1.0]), np.zeros((1, 3), np.float32)))
+    assert flat == pytest.approx([np.log(3)])  # any labels against a flat guess whose mean is right
+    sure = ops.convert_to_numpy(loss(np.array([[1.0]]), np.array([[50.0, 0, 0]], np.float32)))
+    assert sure == pytest.approx([50 * (1 - wanted[0]) + 0.1], rel=1e-4)
+
+
+def test_class_loss_by_hand():
+    loss = losses.class_loss(2, 0.2)
+    found = ops.convert_to_numpy(loss(np.array([1.0]), np.array([[0.0, np.log(3)]], np.float32)))
+    assert found == pytest.approx([-(0.1 * np.log(0.25) + 0.9 * np.log(0.75))])
+
+
+def test_masked_labels_do_not_teach(drawn, settings, project):
+    train, _ = parts(drawn)
+    train.labels["sex"] = (train.labels["sex"][0], np.zeros(len(train), np.float32))
+    keras.utils.set_random_seed(0)
+    model = networks.build("residual", 32, HEADS, 0.0, {"widths": [4], "blocks": [1]})
+    before = model.get_layer("sex").get_weights()[0].copy()
+    settings = params.with_value(settings, {"weight_decay": 0.0})
+    training.compiled(model, settings, 4)
+    model.fit(training.batches(train, settings, 36, 1), steps_per_epoch=4, verbose=0)
+    assert (model.get_layer("sex").get_weights()[0] == before).all()
+    assert (model.get_layer("age").get_weights()[0] != 0).any()
+
+
+def test_batches_follow_from_the_seed_alone(drawn, settings):
+    train, _ = parts(drawn)
+    first = [b[0].numpy() for b in training.batches(train, settings, 36, 2)]
+    again = [b[0].numpy() for b in training.batches(train, settings, 36, 2)]
+    later = [b[0].numpy() for b in training.batches(train, settings, 36, 2, first_epoch=1)]
+    assert len(first) == 8
+    assert first[0].shape == (8, 32, 32, 3)
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert all((a == b).all() for a, b in zip(first[4:], later, strict=True))
+    assert (first[0] != first[4]).any()
+
+
+def test_augmentation_switched_off_is_the_middle(drawn, settings):
+    train, _ = parts(drawn)
+    images = training.decode_batch(tf.constant(train.pack.images(train.rows[:4])), 36)
+    off = {"flip": False, "rotate": 0, "zoom": [1.0, 1.0], "shift": 0, "brightness": 0}
+    off |= {"contrast": 0, "colour": 0, "grey": 0, "erase": 0}
+    found = augmentation.augment(images, tf.constant(augmentation.draw(4, 0, 0)), 32, off).numpy()
+    assert np.abs(found.astype(int) - images.numpy()[:, 2:34, 2:34].astype(int)).max() <= 1
+
+
+def test_training_sees_what_prediction_sees(drawn):
+    train, _ = parts(drawn)
+    by_tensorflow = training.decode_batch(tf.constant(train.pack.images(train.rows)), 36).numpy()
+    (by_pillow,) = faces.pixels(train, 36, 36)
+    assert np.abs(by_tensorflow.astype(int) - by_pillow.astype(int)).mean() < 0.5
+
+
+def test_small_photos_are_centred_on_grey():
+    from tests.conftest import picture
+
+    content = encoded(picture(size=(20, 10)))
+    found = training.decode_batch(tf.constant([content]), 24).numpy()[0]
+    assert (found[:7] == 128).all()
+    assert (found[7:17, :2] == 128).all()
+    assert (found[7:17, 2:22] != 128).any()
+
+
+@pytest.mark.parametrize("balance", ["none", "weights", "undersample"])
+def test_balance(drawn, settings, balance):
+    train, _ = parts(drawn)
+    order = training.epoch_order(train, balance, 1, 0)
+    weights = training.face_weights(train, balance)
+    assert len(set(order)) == len(order)
+    assert weights.mean() == pytest.approx(1)
+    if balance == "none":
+        assert len(order) == 32
+        assert (weights == 1).all()
+    if balance == "undersample":
+        counts = np.unique(train.cell[order], return_counts=True)[1]
+        assert counts.max() <= np.median(np.unique(train.cell, return_counts=True)[1])
+    if balance == "weights":
+        rare = np.argmin([np.sum(train.cell == c) for c in train.cell])
+        assert weights[rare] == weights.max()
+
+
+def test_fused_normalisation_is_batch_normalisation():
+    x = np.random.default_rng(0).normal(3, 2, (6, 5, 5, 4)).astype(np.float32)
+    fused, stock = FusedBatchNormalization(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9)
+    for layer in (fused, stock):
+        layer.build(x.shape)
+    assert np.allclose(fused(x, training=True), stock(x, training=True), atol=1e-4)
+    assert np.allclose(fused.moving_mean, stock.moving_mean, atol=1e-5)
+    # the fused kernel averages the unbiased variance, 150 / 149 of the other
+    assert np.allclose(fused.moving_variance, stock.moving_variance, rtol=7e-3)
+    assert np.allclose(fused(x), stock(x), atol=1e-2)
+
+
+def test_an_unknown_option_is_named():
+    with pytest.raises(ValueError, match="has no option 'depth'; it has: widths, blocks"):
+        networks.build("residual", 32, HEADS, 0.0, {"depth": 3})
+
+
+def test_two_trainings_end_in_the_same_bytes_and_export_agrees(drawn, settings, project):
+    p = params.load()
+    ends = []
+    for number in range(2):
+        train, val = parts(drawn)
+        model, found = training.fit(row(p), train, val, settings, 36, 2)
+        path = project / f"{number}.onnx"
+        training.export_onnx(model, path, {"faces": json.dumps({"targets": list(HEADS)})})
+        ends.append((path.read_bytes(), found.history, model.get_weights()))
+    assert ends[0][1] == ends[1][1]
+    assert all((a == b).all() for a, b in zip(ends[0][2], ends[1][2], strict=True))
+    assert ends[0][0] == ends[1][0]
+    wanted = {k: training.softmax(v) for k, v in model.predict(found.pixels, verbose=0).items()}
+    predicted = Predictor(path).probabilities(found.pixels)
+    for name in HEADS:
+        assert np.abs(predicted[name] - wanted[name]).max() < 1e-4
+
+
+def test_zero_epochs_and_no_faces(drawn, settings, project):
+    train, val = parts(drawn)
+    _, found = training.fit(row(params.load()), train, val, settings, 36, 0)
+    assert found.history == []
+    none = faces.Faces(train.pack, train.rows[:0], train.labels)
+    with pytest.raises(SystemExit, match="0 training and 16 validation faces"):
+        training.fit(row(params.load()), none, val, settings, 36, 1)
+
+
+def test_patience_stops_and_the_best_epoch_is_kept(drawn, settings, project):
+    train, val = parts(drawn)
+    settings = settings.model_copy(update={"monitor": "age_percentile_gap", "patience": 1, "learning_rate": 1e-9})
+    _, found = training.fit(row(params.load()), train, val, settings, 36, 12)
+    gaps = [entry["val_age_percentile_gap"] for entry in found.history]
+    assert found.best_epoch == int(np.argmin(gaps))
+    assert len(gaps) <= 12
