@@ -65,8 +65,9 @@ def promote(dataset: str, name: str, variant: str, value: float, score: str) -> 
         "params": json.dumps(about["recipe"])[:4900],
         **{f"test_{key}": str(number) for key, number in numbers.get("test", {}).items()},
     }
-    onnx = Path(f"data/models/{name}/model.onnx")
-    model = tracking.add_model(client, run, onnx, b"", about["fingerprint"])
+    model = tracking.find_model(client, run, about["fingerprint"])
+    if model is None:
+        raise SystemExit(f"{name} is not in MLflow any more: run `dvc repro -f log@{name}` first")
     version = tracking.register(client, registered, run, model, tags)
     client.set_registered_model_alias(registered, "challenger", version)
     champion = tracking.alias(client, registered, "champion")

@@ -61,12 +61,15 @@ def data(dataset: str) -> list[str]:
     rows = pd.DataFrame([{"what became of the rows": k, "rows": v} for k, v in found["rejected"].items()])
     kept = pd.DataFrame([{"what became of the rows": "**kept**", "rows": found["kept"]}])
     parts = pd.DataFrame([split["faces"]])
+    funnel = Path(f"data/records/{dataset}-funnel.csv")
+    steps = [table(pd.read_csv(funnel)), ""] if funnel.exists() else []
     conflicts = ", ".join(
         f"{k} {v} ({found['labels_masked'][k]} masked)" for k, v in found["labels_in_conflict"].items()
     )
     return [
         f"### {dataset}",
         "",
+        *steps,
         table(pd.concat([rows, kept])),
         "",
         f"Copies disagree on: {conflicts}. Faces that stand where their group stands: "

@@ -23,7 +23,7 @@ def main(name: str) -> None:
     training.prepare(settings.threads, settings.seed, budget.precision)
     split = records.read(f"data/splits/{row.dataset}.csv")
     train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
-    key = fingerprint.of("train", name, p, ("models", "train", "budgets"), [tuned])
+    key = fingerprint.of("train", name, p, ("train", "budgets"), [tuned])
     recipe = {"model": row.model_dump(), "budget": budget.model_dump(), "train": settings.model_dump()}
     with (
         fingerprint.lock(fingerprint.PARTIAL / "train" / key),

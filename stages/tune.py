@@ -1,7 +1,6 @@
 """Search for hyperparameters on validation: packs, split -> data/tuned/MODEL.json."""
 
 import json
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -25,12 +24,10 @@ def main(name: str) -> None:
         training.prepare(p.train.threads, p.train.seed, budget.precision)
         split = records.read(f"data/splits/{row.dataset}.csv")
         train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
-        key = fingerprint.of("tune", name, p, ("models", "pack", "split", "train", "tune", "budgets"), [])
+        key = fingerprint.of("tune", name, p, ("train", "tune", "budgets"), [])
         partial = Path("data/partial/tune", key)
         with fingerprint.lock(partial):
             result = search(name, p, row, train, val, pack.manifest["size"], budget, partial)
-            shutil.rmtree(partial / "oracle", ignore_errors=True)
-        shutil.rmtree(partial, ignore_errors=True)
         gain = result["gain"]
         progress.say(f"{name}: the search gained {gain:+.4f} of score over the defaults; it keeps {result['values']}")
     out.write_text(json.dumps(result, indent=1) + "\n")

@@ -1,6 +1,7 @@
 """Pictures of every kind become upright RGB, or a reason."""
 
 import io
+import zlib
 
 import numpy as np
 import pytest
@@ -47,7 +48,8 @@ def test_what_is_no_picture_has_a_reason(content, reason):
 def test_absurd_dimensions_are_refused_before_decoding():
     header = bytearray(encoded(Image.new("L", (8, 8)), "PNG"))
     header[16:24] = (200_000).to_bytes(4) + (200_000).to_bytes(4)
-    with pytest.raises(pictures.PictureError, match=r"pixels|cannot be decoded"):
+    header[29:33] = zlib.crc32(header[12:29]).to_bytes(4)
+    with pytest.raises(pictures.PictureError, match="pixels"):
         pictures.decode(bytes(header))
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ def of(stage: str, name: str, p: params.Params, sections: tuple[str, ...], files
     """Key (16 hexadecimal digits) of a stage's run on a model: params sections, data files and the loaded code."""
     row = p.models[name]
     values = p.model_dump(mode="json")
-    chosen = {key: values[key] for key in sections if key != "models"} | {"model": values["models"][name]}
+    chosen = {key: values[key] for key in sections} | {"model": values["models"][name]}
     code = sorted(
         Path(module.__file__)
         for key, module in sys.modules.items()
@@ -36,7 +37,10 @@ QUIET = ("params", "progress", "tracking", "fingerprint")  # cannot change a res
 
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold a folder alone. Raises SystemExit, naming the file, where another process holds it."""
+    """Hold a folder alone, and remove it when the work in it has succeeded.
+
+    Raises SystemExit, naming the file, where another process holds it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     held = filelock.FileLock(folder / "lock", timeout=1)
     try:
@@ -45,5 +49,8 @@ def lock(folder: Path) -> Iterator[None]:
         raise SystemExit(f"another process is at this work and holds {folder}/lock: wait for it or stop it") from None
     try:
         yield
-    finally:
+    except BaseException:
         held.release()
+        raise
+    held.release()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -89,7 +89,8 @@ def learning_curves(history: pd.DataFrame, best_epoch: int, what: str) -> Figure
         right.set_ylabel("validation score")
         right.axvline(best_epoch + 1, color=ORANGE, linewidth=1, label="kept")
         lines = [*axes.get_lines(), *right.get_lines()]
-        axes.legend(lines, [str(line.get_label()) for line in lines], frameon=False, loc="center right")
+        labels = [str(line.get_label()) for line in lines]
+        figure.legend(lines, labels, frameon=False, loc="outside lower center", ncols=3)
     return figure
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "5")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 import filelock
 import mlflow
@@ -133,14 +134,22 @@ def add_datasets(client: MlflowClient, run: Run, faces: pd.DataFrame, digest: st
             mlflow.log_input(data, context=str(part))
 
 
-def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, fingerprint: str) -> LoggedModel:
-    """Log an exported model as a pyfunc of picture bytes, once; again where its files are gone."""
+def find_model(client: MlflowClient, run: Run, fingerprint: str) -> LoggedModel | None:
+    """Return a run's model, None where it has none or its files are gone."""
     for logged in client.search_logged_models(
         [run.info.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
     ):
         place = logged.artifact_location.removeprefix("file://")
         if logged.tags.get("fingerprint") == fingerprint and ("://" in place or Path(place, "MLmodel").exists()):
             return logged
+    return None
+
+
+def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, fingerprint: str) -> LoggedModel:
+    """Log an exported model as a pyfunc of picture bytes, once; again where its files are gone."""
+    found = find_model(client, run, fingerprint)
+    if found is not None:
+        return found
     from stages.lib.predictor import Predictor
 
     frame = pd.DataFrame({"image": [example]})

@@ -1,6 +1,7 @@
 """Training one network: faces, batches, the loop, the exported model; shared by tune and train."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,10 +17,7 @@ Log = Callable[[int, dict[str, float]], None]
 
 
 def prepare(threads: int, seed: int, precision: str) -> None:
-    """Set what makes training repeatable, before anything else of TensorFlow runs.
-
-    Raises SystemExit where the precision is not to be had on this machine.
-    """
+    """Set what makes training repeatable, before anything else of TensorFlow runs."""
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
@@ -253,7 +251,12 @@ def export_onnx(model: keras.Model, path: Path, metadata: dict[str, str]) -> Non
     outputs = {name: keras.layers.Softmax(name=f"p_{name}")(logits) for name, logits in model.output.items()}
     exported = keras.Model(model.input, outputs)
     exported(np.zeros((1, *model.input_shape[1:]), np.uint8))
-    exported.export(path, format="onnx", verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # Keras still asks NumPy for np.object
+        exported.export(path, format="onnx", verbose=False)
     graph = onnx.load(path)
+    del graph.graph.value_info[:]  # it names sizes by a count that goes on from export to export
+    for value in (*graph.graph.input, *graph.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "n"
     onnx.helper.set_model_props(graph, metadata)
     path.write_bytes(graph.SerializeToString(deterministic=True))
