@@ -1,0 +1,80 @@
+"""The whole pipeline on a small sample, in clones of the project; minutes long."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+SMALL = {"  faces: 1500": "  faces: 200", "    epochs: 14": "    epochs: 1", "    trials: 2": "    trials: 0"}
+
+
+def dvc(folder, *words):
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": path},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def clone(folder):
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
+    path = folder / "params.yaml"
+    text = path.read_text()
+    for old, new in SMALL.items():
+        assert old in text
+        text = text.replace(old, new)
+    path.write_text(text)
+    return folder
+
+
+def runs(folder):
+    import mlflow
+
+    client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    found = {}
+    for experiment in client.search_experiments(filter_string="name LIKE 'faces-%'"):
+        found[experiment.name] = sorted(run.info.run_name for run in client.search_runs([experiment.experiment_id]))
+    return found
+
+
+def test_two_clean_runs_end_alike_and_what_follows_runs_no_more_than_it_must(tmp_path):
+    one, two = clone(tmp_path / "one"), clone(tmp_path / "two")
+    for folder in (one, two):
+        dvc(folder, "repro")
+    assert (one / "dvc.lock").read_bytes() == (two / "dvc.lock").read_bytes()
+    reports = [p.relative_to(one) for p in (one / "reports").rglob("*") if p.is_file()]
+    assert all((one / p).read_bytes() == (two / p).read_bytes() for p in reports)
+    assert runs(one) == runs(two)
+    assert runs(one)["faces-utkface-sample"] == ["utkface-cropped", "utkface-full"]
+
+    assert "Running stage" not in dvc(one, "repro")
+
+    (one / "params.yaml").write_text(
+        (one / "params.yaml").read_text().replace("split:\n  seed: 0", "split:\n  seed: 9")
+    )
+    said = dvc(one, "repro", "--dry")
+    ran = {line.split("'")[1].split("@")[0] for line in said.splitlines() if line.startswith("Running stage")}
+    assert "split" in ran
+    assert not ran & {"download", "parse_labels", "convert_mat", "pack", "clean"}
+
+    subprocess.run(["rm", "-rf", "mlruns", "mlflow.db"], cwd=two, check=True)
+    said = dvc(two, "repro")
+    assert "Running stage 'log@utkface-cropped'" in said
+    assert "Running stage 'train" not in said
+    assert runs(two) == runs(one)
+
+
+def test_every_stage_of_dvc_yaml_is_in_the_lock_of_a_run():
+    lock = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
+    assert {name.split("@")[0] for name in lock} == set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
