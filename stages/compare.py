@@ -7,14 +7,11 @@ import pandas as pd
 
 from stages.lib import metrics, params, plots, progress, records, targets
 
-# What a reader looks at first: column name, target, score.
-COLUMNS = (
-    ("age MAE", "age", "mae"),
-    ("age RMSE", "age", "rmse"),
-    ("5-bin accuracy", "age", "bin_accuracy"),
-    ("sex accuracy", "sex", "accuracy"),
-    ("ethnicity accuracy", "ethnicity", "accuracy"),
-)
+# What a reader looks at first of each kind of target.
+HEADLINES = {
+    "years": {"mae": "MAE", "rmse": "RMSE", "bin_accuracy": "5-bin accuracy"},
+    "classes": {"accuracy": "accuracy"},
+}
 
 
 def main() -> None:
@@ -40,15 +37,25 @@ def main() -> None:
 
 
 def models_table(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row a model: test faces, then each of COLUMNS as `value [low, high]`."""
+    """One row a model: test faces, then each headline as `value [low, high]`."""
     rows = []
     for name, table in scores.items():
         test = table[(table["part"] == "test") & (table["group"] == "")].set_index(["target", "score"])
         row = {"model": name, "test faces": int(test["n"].max())}
-        for title, target, score in COLUMNS:
+        for title, target, score in headlines():
             row[title] = cell(test.loc[(target, score)]) if (target, score) in test.index else ""
         rows.append(row)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.loc[:, (table != "").any()]
+
+
+def headlines() -> list[tuple[str, str, str]]:
+    """Column title, target and score of every headline, in the order of TARGETS."""
+    return [
+        (f"{name} {title}", name, score)
+        for name, target in targets.TARGETS.items()
+        for score, title in HEADLINES[target.kind].items()
+    ]
 
 
 def cell(row: pd.Series) -> str:
@@ -82,7 +89,7 @@ def paired(
     weights = metrics.bootstrap_weights(len(common), settings.resamples, settings.seed)
     tail = 100 * (1 - settings.confidence) / 2
     rows = []
-    for title, name, score in COLUMNS:
+    for title, name, score in headlines():
         if name not in first or name not in second:
             continue
         tables = [statistics(t, targets.TARGETS[name]) for t in (first, second)]

@@ -53,8 +53,9 @@ def main(name: str) -> None:
     plots.save(plots.learning_curves(history, about["best_epoch"], name), out / "plots" / "learning_curves.png")
     if shown:
         draw(name, row.targets, *shown, table[table["part"] == "test"], out / "plots")
-    best = {key: numbers.get("test", {}).get(key) for key in ("age_mae", "sex_accuracy", "ethnicity_accuracy")}
-    progress.say(f"{name} test: " + ", ".join(f"{key} {value:.3f}" for key, value in best.items() if value is not None))
+    keys = [f"{key}_{metrics.HEADLINE[targets.TARGETS[key].kind]}" for key in row.targets]
+    best = {key: numbers["test"][key] for key in keys if key in numbers.get("test", {})}
+    progress.say(f"{name} test: " + ", ".join(f"{key} {value:.3f}" for key, value in best.items()))
 
 
 def score(labels: dict, decoded: dict, part: str, settings: params.Evaluate) -> tuple[dict[str, float], pd.DataFrame]:
