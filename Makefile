@@ -47,6 +47,7 @@ lint: setup ## ruff, check and format
 	@ruff format --check .
 
 ui: setup ## open the MLflow UI on this project's runs (PORT=5000)
+	@echo "Open http://127.0.0.1:$(or $(PORT),5000)/#/experiments?workflowType=machine_learning"
 	@mlflow ui --port $(or $(PORT),5000)
 
 bench: setup ## time the pipeline on the sample

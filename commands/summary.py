@@ -30,7 +30,7 @@ def main() -> None:
             about = f"{champion.tags['model']}, {champion.tags['score']} {score:.4f} on validation"
             print(f"models:/{name}@champion is version {champion.version}: {about}")
     print("\nThe report is reports/index.md. To compare runs: make ui (or, with .venv activated, mlflow ui),")
-    print("then open http://127.0.0.1:5000")
+    print("then open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning")
 
 
 if __name__ == "__main__":
