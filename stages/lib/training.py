@@ -160,10 +160,13 @@ class Validation(keras.callbacks.Callback):
         self.started = time.monotonic()
         self.average = [tf.Variable(v.value, trainable=False) for v in self.model.weights]
         pairs = list(zip(self.average, self.model.weights, strict=True))
-        keep = tf.constant(self.keep, tf.float32)
+        count = tf.Variable(0.0, trainable=False)
 
         @tf.function
         def update() -> None:
+            # short of the full memory at first, so that the first weights, which are random, are soon forgotten
+            keep = tf.minimum(tf.constant(self.keep, tf.float32), (1 + count) / (10 + count))
+            count.assign_add(1)
             for mean, new in pairs:
                 mean.assign(keep * mean + (1 - keep) * tf.cast(new.value, mean.dtype))
 
