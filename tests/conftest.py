@@ -1,6 +1,7 @@
 """Shared by all tests: a project folder of one's own, and small pictures."""
 
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,13 @@ def project(tmp_path, monkeypatch):
 
 @pytest.fixture
 def edit(project):
-    """edit(old, new) changes the project's params.yaml; the old text must be there."""
+    """edit(pattern, new) changes the first match of a pattern in the project's params.yaml; there must be one."""
 
-    def change(old: str, new: str) -> None:
+    def change(pattern: str, new: str) -> None:
         path = project / "params.yaml"
-        text = path.read_text()
-        assert old in text
-        path.write_text(text.replace(old, new, 1))
+        text, count = re.subn(pattern, new.replace("\\", r"\\"), path.read_text(), count=1, flags=re.MULTILINE)
+        assert count == 1, pattern
+        path.write_text(text)
 
     return change
 

@@ -1,6 +1,7 @@
 """The whole pipeline on a small sample, in clones of the project; minutes long."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import yaml
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
-SMALL = {"  faces: 1500": "  faces: 200", "    epochs: 14": "    epochs: 1", "    trials: 2": "    trials: 0"}
+SMALL = {r"  faces: \d+": "  faces: 200", r"    epochs: \d+": "    epochs: 1", r"    trials: \d+": "    trials: 0"}
 
 
 def dvc(folder, *words):
@@ -32,8 +33,8 @@ def clone(folder):
     path = folder / "params.yaml"
     text = path.read_text()
     for old, new in SMALL.items():
-        assert old in text
-        text = text.replace(old, new)
+        text, count = re.subn(old, new, text)
+        assert count
     path.write_text(text)
     return folder
 

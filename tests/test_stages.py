@@ -19,7 +19,7 @@ from tests.conftest import encoded, picture
 
 @pytest.fixture
 def drawn(project, edit):
-    edit("faces: 1500", "faces: 200")
+    edit(r"^  faces: \d+", "  faces: 200")
     for dataset in ("utkface", "wiki"):
         download.main(dataset, "cropped")
         pack.main(dataset, "cropped")
@@ -111,8 +111,8 @@ def test_copies_settle_their_labels():
 
 
 def test_close_ages_give_their_median():
-    frame = pd.DataFrame({"age": [20.0, 24.0], "sex": ["male"] * 2, "ethnicity": ["white"] * 2})
-    assert list(clean.settle(frame, pd.Series(["a", "a"]), 5)) == [
+    rows = records.frame(pd.DataFrame({"face_id": ["a", "b"], "age": [20.0, 24.0], "sex": ["male"] * 2}))
+    assert list(clean.settle(rows, pd.Series(["a", "a"]), 5)) == [
         {"face_id": "a", "target": "age", "labels": "20.0 24.0", "kept": 22.0}
     ]
 
@@ -147,7 +147,7 @@ def tar(path, names):
 def test_a_mirror_is_accepted_and_noted(project, edit, tmp_path_factory):
     mirror = tmp_path_factory.mktemp("mirror")
     tar(mirror / "UTKFace.tar.gz", ["UTKFace/a.jpg"])
-    edit("source: sample", f"source: {mirror}")
+    edit(r"^  source: \S+", f"  source: {mirror}")
     download.main("utkface", "cropped")
     noted = json.loads((project / "data/raw/utkface/cropped/provenance.json").read_text())
     assert noted["kind"] == "real"
