@@ -1,4 +1,4 @@
-"""Score one model on every part: data/models/MODEL/ + packs + split -> reports/models/MODEL/."""
+"""Score one model on train, validation and test: data/models/MODEL/ + packs + split -> reports/models/MODEL/."""
 
 import json
 import sys
@@ -34,12 +34,14 @@ def main(name: str) -> None:
             continue
         images = parts.pixels(faces, about["pack_size"], about["image_size"])
         decoded = predictor.stream(progress.bar(images, f"{name} {part}", unit="batches"))
+        if part != "train":
+            predictions.append(prediction_rows(ids, part, faces.labels, decoded))
+        if part == "calibration":
+            continue  # kept unseen: it is for what is fitted to a finished model
         scores, table = score(faces.labels, decoded, part, settings)
         scores.update(metrics.evaluate(row.targets, faces.labels, decoded, about["floors"]))
         numbers[part] = {key: round(value, 6) for key, value in scores.items() if value == value}
         tables.append(table)
-        if part != "train":
-            predictions.append(prediction_rows(ids, part, faces.labels, decoded))
         if part == "test":
             shown = (faces.labels, decoded)
     out = Path("reports/models") / name
