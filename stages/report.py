@@ -72,7 +72,7 @@ def data(dataset: str) -> list[str]:
         *steps,
         table(pd.concat([rows, kept])),
         "",
-        f"Copies disagree on: {conflicts}. Faces that stand where their group stands: "
+        f"Copies disagree on: {conflicts}. Faces whose part was decided by another face of their group: "
         f"{len(split['moved_with_their_group'])}.",
         "",
         table(parts),
