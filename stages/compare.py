@@ -1,5 +1,6 @@
 """Put all models in one table, and full against cropped on the same faces: reports/models/ -> reports/comparison/."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ HEADLINES = {
 def main() -> None:
     """Read what evaluate wrote for every model of params.yaml; write the tables and a plot."""
     p = params.load()
+    forget(Path("reports/models"), list(p.models))
     out = Path("reports/comparison")
     out.mkdir(parents=True, exist_ok=True)
     scores = {name: pd.read_csv(f"reports/models/{name}/scores.csv", keep_default_na=False, na_values={
@@ -34,6 +36,14 @@ def main() -> None:
     records.write(difference.round(6), out / "full_against_cropped.csv")
     plots.save(plots.differences(difference), out / "full_against_cropped.png")
     progress.say(f"{len(table)} models compared, {len(pairs(p.models))} pairs of full and cropped")
+
+
+def forget(folder: Path, models: list[str]) -> None:
+    """Remove the reports of models that params.yaml no longer names, so that nobody reads them as results."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and path.name not in models:
+            progress.say(f"{path} is removed: {path.name} is no row of models in params.yaml")
+            shutil.rmtree(path)
 
 
 def models_table(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from stages.lib import faces as parts
-from stages.lib import metrics, packs, params, plots, progress, records, targets
+from stages.lib import metrics, params, plots, progress, records, targets
 from stages.lib.predictor import Predictor
 
 PARTS = ("train", "val", "calibration", "test")
@@ -22,8 +22,7 @@ def main(name: str) -> None:
     """Predict every face once, then write metrics.json, scores.csv, predictions.csv, history.csv and plots/."""
     p = params.load()
     row, settings = p.models[name], p.evaluate
-    pack = packs.Pack(f"data/packs/{row.dataset}/{row.variant}")
-    split = records.read(f"data/splits/{row.dataset}.csv")
+    pack, split = parts.open_pack(row)
     predictor = Predictor(f"data/models/{name}/model.onnx")
     about = predictor.about
     numbers: dict[str, dict] = {}

@@ -62,7 +62,7 @@ def promote(dataset: str, name: str, variant: str, value: float, score: str) -> 
         "fingerprint": about["fingerprint"],
         "archives": json.dumps({a["name"]: a["sha256"] for a in noted["archives"]}),
         "warnings": " ".join(provenance.warnings(noted)),
-        "params": json.dumps(about["recipe"])[:4900],
+        "params": json.dumps(about["recipe"]),
         **{f"test_{key}": str(number) for key, number in numbers.get("test", {}).items()},
     }
     model = tracking.find_model(client, run, about["fingerprint"])

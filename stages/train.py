@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import faces, fingerprint, packs, params, predictor, progress, records, tracking, training
+from stages.lib import faces, fingerprint, params, predictor, progress, records, tracking, training
 
 PARITY = 1e-4  # largest difference of a probability between Keras and ONNX Runtime
 
@@ -16,12 +16,11 @@ def main(name: str) -> None:
     """Train with the tuned numbers, keep the best epoch, export, and hold the export against Keras."""
     p = params.load()
     row = p.models[name]
-    pack = packs.Pack(f"data/packs/{row.dataset}/{row.variant}")
+    pack, split = faces.open_pack(row)
     budget = p.budget_for(pack.manifest["kind"])
     tuned = Path("data/tuned") / f"{name}.json"
     settings = params.with_value(p.train, json.loads(tuned.read_text())["values"])
     training.prepare(settings.threads, settings.seed, budget.precision)
-    split = records.read(f"data/splits/{row.dataset}.csv")
     train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
     key = fingerprint.of("train", name, p, ("train", "budgets"), [tuned])
     recipe = {"model": row.model_dump(), "budget": budget.model_dump(), "train": settings.model_dump()}
@@ -61,7 +60,7 @@ def main(name: str) -> None:
     records.write(pd.DataFrame(found.history).round(6), out / "history.csv")
     (out / "model.json").write_text(json.dumps(about, indent=1) + "\n")
     images = found.pixels[:64]
-    wanted = {k: training.softmax(v) for k, v in model.predict(images, verbose=0).items()}
+    wanted = {k: training.softmax(v) for k, v in training.logits(model, images).items()}
     training.export_onnx(model, out / "model.onnx", {"faces": json.dumps(about)})
     check_parity(predictor.Predictor(out / "model.onnx").probabilities(images), wanted, budget.precision)
 

@@ -8,21 +8,20 @@ from pathlib import Path
 
 import keras_tuner
 
-from stages.lib import faces, fingerprint, packs, params, progress, records, training
+from stages.lib import faces, fingerprint, params, progress, training
 
 
 def main(name: str) -> None:
     """Train the defaults and some trials briefly, write the best of them and what each gave."""
     p = params.load()
     row = p.models[name]
-    pack = packs.Pack(f"data/packs/{row.dataset}/{row.variant}")
+    pack, split = faces.open_pack(row)
     budget = p.budget_for(pack.manifest["kind"])
     out = Path("data/tuned") / f"{name}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     result = {"values": {}, "defaults": None, "best": None, "gain": None, "cut_short": False, "trials": []}
     if budget.trials and p.tune.space:
         training.prepare(p.train.threads, p.train.seed, budget.precision)
-        split = records.read(f"data/splits/{row.dataset}.csv")
         train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
         key = fingerprint.of("tune", name, p, ("train", "tune", "budgets"), [])
         partial = Path("data/partial/tune", key)

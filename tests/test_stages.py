@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stages import clean, convert_mat, download, pack, parse_labels, split
+from stages import clean, compare, convert_mat, download, pack, parse_labels, split
 from stages.lib import archives, datasets, packs, records
 from stages.lib.datasets import Archive
 from tests.conftest import encoded, picture
@@ -197,3 +197,11 @@ def test_a_damaged_archive_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(archives.ArchiveError, match=r"a\.tar\.gz: is damaged"):
         list(archives.members(path))
+
+
+def test_reports_of_a_model_that_is_left_out_go_with_it(tmp_path):
+    for name in ("kept", "gone"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "scores.csv").write_text("x\n")
+    compare.forget(tmp_path, ["kept"])
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from stages.lib import packs, pictures, targets
+from stages.lib import packs, params, pictures, records, targets
 
 BATCH = 256  # pictures decoded together
 
@@ -23,6 +23,11 @@ class Faces:
     def __len__(self) -> int:
         """Count the faces."""
         return len(self.rows)
+
+
+def open_pack(row: params.Model) -> tuple[packs.Pack, pd.DataFrame]:
+    """Open the pack and the split that a row of models names."""
+    return packs.Pack(f"data/packs/{row.dataset}/{row.variant}"), records.read(f"data/splits/{row.dataset}.csv")
 
 
 def of(split: pd.DataFrame, pack: packs.Pack, part: str, wanted: list[str]) -> tuple[Faces, np.ndarray]:

@@ -198,11 +198,17 @@ class Validation(keras.callbacks.Callback):
 
     def score(self) -> dict[str, float]:
         """Score the model's present weights on validation."""
-        outputs = self.model.predict(self.pixels, batch_size=BATCH, verbose=0)
+        outputs = logits(self.model, self.pixels)
         decoded: dict[str, np.ndarray] = {}
         for name in self.val.labels:
             decoded.update(targets.decode(targets.TARGETS[name], softmax(outputs[name])))
         return metrics.evaluate(list(self.val.labels), self.val.labels, decoded, self.floors)
+
+
+def logits(model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
+    """Logits {target: (n, units)} of (n, s, s, 3) uint8 pictures, BATCH at a time."""
+    found = [model.predict_on_batch(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
