@@ -104,7 +104,7 @@ def paired(
             continue
         tables = [statistics(t, targets.TARGETS[name]) for t in (first, second)]
         values = [float(metrics.scores(targets.TARGETS[name], t.sum(axis=0))[score]) for t in tables]
-        drawn = [metrics.scores(targets.TARGETS[name], weights @ t.astype(np.float32))[score] for t in tables]
+        drawn = [metrics.scores(targets.TARGETS[name], weights @ t)[score] for t in tables]
         low, high = np.nanpercentile(drawn[0] - drawn[1], [tail, 100 - tail])
         n = int(first[name].notna().sum())
         rows.append((dataset, full, cropped, title, n, *values, values[0] - values[1], low, high))

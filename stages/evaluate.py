@@ -77,6 +77,7 @@ def score(labels: dict, decoded: dict, part: str, settings: params.Evaluate) -> 
         counts = group_counts(target, values, known)
         n = int(found.pop("n"))
         for key, value in found.items():
+            value = float(value)
             kind, _, group = key.partition("_")
             group = group if f"{kind}_{group}" == key and group in counts else ""
             size = counts.get(group, n)
@@ -84,7 +85,7 @@ def score(labels: dict, decoded: dict, part: str, settings: params.Evaluate) -> 
             low, high = limits.get(key, (np.nan, np.nan)) if usable else (np.nan, np.nan)
             rows.append((part, name, kind if group else key, group, size, value if usable else np.nan, low, high))
             if key in HEADLINES[target.kind]:
-                headline[f"{name}_{key}"] = float(value)
+                headline[f"{name}_{key}"] = value
     columns = ["part", "target", "score", "group", "n", "value", "low", "high"]
     return headline, pd.DataFrame(rows, columns=columns)
 

@@ -105,9 +105,12 @@ def _mean_of_known(values: np.ndarray) -> np.ndarray:
 
 
 def bootstrap_weights(n: int, resamples: int, seed: int) -> np.ndarray:
-    """How often each of n faces is drawn: (resamples, n) float32, each row summing to n."""
+    """How often each of n faces is drawn: (resamples, n) float64, each row summing to n.
+
+    In float64, since a sum in float32 shows in the sixth digit which routine of the processor made it.
+    """
     rng = np.random.default_rng(seed)
-    weights = np.zeros((resamples, n), np.float32)
+    weights = np.zeros((resamples, n))
     for row in weights:
         row[:] = np.bincount(rng.integers(0, n, n), minlength=n)
     return weights
@@ -115,7 +118,7 @@ def bootstrap_weights(n: int, resamples: int, seed: int) -> np.ndarray:
 
 def intervals(target: Target, table: np.ndarray, weights: np.ndarray, confidence: float) -> dict[str, tuple]:
     """Percentile bootstrap intervals {score: (low, high)} from statistics (n, k) and weights (resamples, n)."""
-    drawn = scores(target, weights @ table.astype(np.float32))
+    drawn = scores(target, weights @ table)
     tail = 100 * (1 - confidence) / 2
     found = {}
     for name, values in drawn.items():
