@@ -14,11 +14,15 @@ HEADLINES = {
     "classes": {"accuracy": "accuracy"},
 }
 
+# What holds one entry a model; other stages depend on these folders whole.
+MADE = ("data/tuned", "data/models", "mlruns/receipts", "reports/models")
+
 
 def main() -> None:
     """Read what evaluate wrote for every model of params.yaml; write the tables and a plot."""
     p = params.load()
-    forget(Path("reports/models"), list(p.models))
+    for place in MADE:
+        forget(Path(place), list(p.models)) if Path(place).exists() else None
     out = Path("reports/comparison")
     out.mkdir(parents=True, exist_ok=True)
     scores = {name: pd.read_csv(f"reports/models/{name}/scores.csv", keep_default_na=False, na_values={
@@ -39,11 +43,11 @@ def main() -> None:
 
 
 def forget(folder: Path, models: list[str]) -> None:
-    """Remove the reports of models that params.yaml no longer names, so that nobody reads them as results."""
+    """Remove what a folder holds of models that params.yaml no longer names, so that nobody takes it for a result."""
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and path.name not in models:
-            progress.say(f"{path} is removed: {path.name} is no row of models in params.yaml")
-            shutil.rmtree(path)
+        if path.stem not in models:
+            progress.say(f"{path} is removed: {path.stem} is no row of models in params.yaml")
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def models_table(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:

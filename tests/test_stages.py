@@ -203,5 +203,6 @@ def test_reports_of_a_model_that_is_left_out_go_with_it(tmp_path):
     for name in ("kept", "gone"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "scores.csv").write_text("x\n")
+        (tmp_path / f"{name}.json").write_text("{}")
     compare.forget(tmp_path, ["kept"])
-    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "kept.json"]

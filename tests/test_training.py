@@ -15,7 +15,7 @@ from stages.lib.networks import FusedBatchNormalization
 from stages.lib.predictor import Predictor
 from tests.conftest import encoded
 
-HEADS = {name: target.units for name, target in targets.TARGETS.items()}
+HEADS = {name: targets.TARGETS[name].units for name in ("age", "sex", "ethnicity")}
 
 
 @pytest.fixture(scope="module")
