@@ -1,13 +1,12 @@
 """Keep one picture of each face: data/records/D.csv + data/packs/D/cropped/ -> data/clean/D/."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from stages.lib import duplicates, packs, params, progress, records, targets
+from stages.lib import duplicates, packs, params, progress, records, running, targets
 
 
 def main(dataset: str) -> None:
@@ -105,4 +104,4 @@ def summary(rows: pd.DataFrame, faces: pd.DataFrame, dropped: pd.DataFrame, conf
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    running.stage(main)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import metrics, params, plots, progress, records, targets
+from stages.lib import metrics, params, plots, progress, records, running, targets
 
 # What a reader looks at first of each kind of target.
 HEADLINES = {
@@ -128,4 +128,4 @@ def statistics(table: pd.DataFrame, target: targets.Target) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    running.stage(main)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import datasets, params, progress, records
+from stages.lib import datasets, params, progress, records, running
 from stages.lib.archives import ArchiveError
 from stages.lib.datasets import imdb_wiki
 
@@ -26,4 +26,4 @@ def main(dataset: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    running.stage(main)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import fsspec
 
-from stages.lib import archives, datasets, params, progress, sample
+from stages.lib import archives, datasets, params, progress, running, sample
 from stages.lib.archives import ArchiveError
 from stages.lib.datasets import Archive
 
@@ -91,4 +91,4 @@ def note(archive: Archive, path: Path, official: bool) -> dict:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    running.stage(main)

@@ -1,14 +1,13 @@
 """Score one model on train, validation and test: data/models/MODEL/ + packs + split -> reports/models/MODEL/."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from stages.lib import faces as parts
-from stages.lib import metrics, params, plots, progress, records, targets
+from stages.lib import metrics, params, plots, progress, records, running, targets
 from stages.lib.predictor import Predictor
 
 PARTS = ("train", "val", "calibration", "test")
@@ -140,4 +139,4 @@ def draw(name: str, wanted: list[str], labels: dict, decoded: dict, scores: pd.D
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    running.stage(main)

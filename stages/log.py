@@ -3,12 +3,11 @@
 import hashlib
 import io
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import drawing, params, progress, provenance, records, tracking
+from stages.lib import drawing, params, progress, provenance, records, running, tracking
 
 
 def main(name: str) -> None:
@@ -79,4 +78,4 @@ def example_picture() -> bytes:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    running.stage(main)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import archives, datasets, packs, params, pictures, progress, records
+from stages.lib import archives, datasets, packs, params, pictures, progress, records, running
 from stages.lib.archives import ArchiveError
 from stages.lib.pictures import PictureError
 
@@ -105,4 +105,4 @@ def pack_picture(
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    running.stage(main)

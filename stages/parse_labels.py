@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import archives, datasets, progress, records
+from stages.lib import archives, datasets, progress, records, running
 from stages.lib.archives import ArchiveError
 from stages.lib.datasets import utkface
 
@@ -31,4 +31,4 @@ def label(names: list[str]) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    running.stage(main)

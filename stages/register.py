@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from stages.lib import metrics, params, progress, provenance, tracking
+from stages.lib import metrics, params, progress, provenance, running, tracking
 
 
 def main() -> None:
@@ -93,4 +93,4 @@ def verdict_on(champion: object, version: str, split: str, value: float, score: 
 
 
 if __name__ == "__main__":
-    main()
+    running.stage(main)

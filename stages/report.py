@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import params, provenance, records
+from stages.lib import params, provenance, records, running
 
 
 def main() -> None:
@@ -104,4 +104,4 @@ def table(rows: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    running.stage(main)

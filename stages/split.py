@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
 import scipy.stats
 
-from stages.lib import params, progress, records, targets
+from stages.lib import params, progress, records, running, targets
 
 PARTS = ("train", "val", "calibration", "test")
 
@@ -67,4 +66,4 @@ def balance(faces: pd.DataFrame) -> list[dict]:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    running.stage(main)

@@ -1,13 +1,13 @@
 """Train one model: packs, split, data/tuned/MODEL.json -> data/models/MODEL/ (weights, ONNX, history)."""
 
 import json
-import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 
-from stages.lib import faces, fingerprint, params, predictor, progress, records, tracking, training
+from stages.lib import faces, fingerprint, params, predictor, progress, records, running, tracking, training
 
 PARITY = 1e-4  # largest difference of a probability between Keras and ONNX Runtime
 
@@ -25,7 +25,7 @@ def main(name: str) -> None:
     key = fingerprint.of("train", name, p, ("train", "budgets"), [tuned])
     recipe = {"model": row.model_dump(), "budget": budget.model_dump(), "train": settings.model_dump()}
     with (
-        fingerprint.lock(fingerprint.PARTIAL / "train" / key),
+        running.unfinished("train", name, key) as place,
         tracking.live(row.dataset, row.variant, name, key, recipe) as log,
     ):
         progress.say(f"{name}: training on {len(train)} faces, validating on {len(val)}")
@@ -36,25 +36,29 @@ def main(name: str) -> None:
             log(epoch, numbers)
 
         side = pack.manifest["size"]
-        model, found = training.fit(row, train, val, settings, side, budget.epochs, tell, budget.train_minutes)
-    out = Path("data/models") / name
+        model, found = training.fit(row, train, val, settings, side, budget.epochs, tell, budget.train_minutes, place)
+        about = {
+            "name": name,
+            "fingerprint": key,
+            "dataset": row.dataset,
+            "variant": row.variant,
+            "kind": pack.manifest["kind"],
+            "network": row.network,
+            "targets": row.targets,
+            "parameters": int(model.count_params()),
+            "pack_size": side,
+            "image_size": settings.image_size,
+            "best_epoch": found.best_epoch,
+            "cut_short": found.cut_short,
+            "floors": found.floors,
+            "recipe": recipe,
+        }
+        write(model, found, about, Path("data/models") / name, budget.precision)
+
+
+def write(model: keras.Model, found: training.Validation, about: dict, out: Path, precision: str) -> None:
+    """Write the files of a trained model, and hold its export against it."""
     out.mkdir(parents=True, exist_ok=True)
-    about = {
-        "name": name,
-        "fingerprint": key,
-        "dataset": row.dataset,
-        "variant": row.variant,
-        "kind": pack.manifest["kind"],
-        "network": row.network,
-        "targets": row.targets,
-        "parameters": int(model.count_params()),
-        "pack_size": side,
-        "image_size": settings.image_size,
-        "best_epoch": found.best_epoch,
-        "cut_short": found.cut_short,
-        "floors": found.floors,
-        "recipe": recipe,
-    }
     model.save_weights(out / "model.weights.h5")
     (out / "network.json").write_text(model.to_json() + "\n")
     records.write(pd.DataFrame(found.history).round(6), out / "history.csv")
@@ -62,7 +66,7 @@ def main(name: str) -> None:
     images = found.pixels[:64]
     wanted = {k: training.softmax(v) for k, v in training.logits(model, images).items()}
     training.export_onnx(model, out / "model.onnx", {"faces": json.dumps(about)})
-    check_parity(predictor.Predictor(out / "model.onnx").probabilities(images), wanted, budget.precision)
+    check_parity(predictor.Predictor(out / "model.onnx").probabilities(images), wanted, precision)
 
 
 def check_parity(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray], precision: str) -> None:
@@ -74,4 +78,4 @@ def check_parity(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray], pr
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    running.stage(main)

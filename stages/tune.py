@@ -1,14 +1,13 @@
 """Search for hyperparameters on validation: packs, split -> data/tuned/MODEL.json."""
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import keras_tuner
 
-from stages.lib import faces, fingerprint, params, progress, training
+from stages.lib import faces, fingerprint, params, progress, running, training
 
 
 def main(name: str) -> None:
@@ -24,9 +23,8 @@ def main(name: str) -> None:
         training.prepare(p.train.threads, p.train.seed, budget.precision)
         train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
         key = fingerprint.of("tune", name, p, ("train", "tune", "budgets"), [])
-        partial = Path("data/partial/tune", key)
-        with fingerprint.lock(partial):
-            result = search(name, p, row, train, val, pack.manifest["size"], budget, partial)
+        with running.unfinished("tune", name, key) as place:
+            result = search(name, p, row, train, val, pack.manifest["size"], budget, place)
         gain = result["gain"]
         progress.say(f"{name}: the search gained {gain:+.4f} of score over the defaults; it keeps {result['values']}")
     out.write_text(json.dumps(result, indent=1) + "\n")
@@ -40,25 +38,40 @@ def search(
     val: faces.Faces,
     side: int,
     budget: params.Budget,
-    partial: Path,
+    place: Path,
 ) -> dict:
-    """Run the defaults, then the trials; all are trained alike and scored by `score` on validation."""
-    started = time.monotonic()
+    """Run the defaults, then the trials; all are trained alike and scored by `score` on validation.
+
+    place: a folder where finished trials are kept, made where there is none. The search is repeated from its start,
+    and a trial that is found there is not trained again, so a search that was stopped ends as if it had not been.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    kept = place / "trials.json"
+    done = json.loads(kept.read_text()) if kept.exists() else {"seconds": 0.0, "trials": []}
+    started = time.monotonic() - done["seconds"]
     trials: list[dict] = []
 
     def run(values: dict[str, float]) -> float:
         label = "defaults" if not trials else f"trial {len(trials)} of {budget.trials}"
+        known = done["trials"][len(trials)] if len(trials) < len(done["trials"]) else None
+        if known and known["values"] == values:
+            trials.append(known)
+            progress.say(f"{name} {label}: score {known['score']:.4f}, from an earlier run that was stopped")
+            return known["score"]
         settings = params.with_value(p.train, values)
         _, validation = training.fit(row, train, val, settings, side, budget.trial_epochs)
         history = [{k: round(v, 6) for k, v in entry.items()} for entry in validation.history]
         score = max(entry["val_score"] for entry in history)
         trials.append({"trial": len(trials), "values": values, "score": score, "history": history})
-        left = (time.monotonic() - started) / len(trials) * (budget.trials + 1 - len(trials))
+        seconds = time.monotonic() - started
+        text = json.dumps({"seconds": seconds, "trials": trials})
+        running.replace(kept, lambda part: part.write_text(text))
+        left = seconds / len(trials) * (budget.trials + 1 - len(trials))
         progress.say(f"{name} {label}: score {score:.4f} with {values or 'params.yaml'}; about {left:.0f} s left")
         return score
 
     run({})
-    tuner = searcher(p.tune, budget.trials, partial / "oracle", run, started, budget.tune_minutes)
+    tuner = searcher(p.tune, budget.trials, place / "oracle", run, started, budget.tune_minutes)
     tuner.search(verbose=0)
     best = max(trials, key=lambda trial: trial["score"])
     return {
@@ -84,7 +97,10 @@ def searcher(
 
     class Trials(base):
         def run_trial(self, trial, *args, **kwargs):  # noqa: ANN001
-            return -run({key: trial.hyperparameters.values[key] for key in tune.space})
+            try:
+                return -run({key: trial.hyperparameters.values[key] for key in tune.space})
+            except Exception as error:  # KerasTuner would go on with the next trial
+                raise keras_tuner.errors.FatalError(str(error)) from error
 
         def on_trial_end(self, trial) -> None:  # noqa: ANN001
             super().on_trial_end(trial)
@@ -108,4 +124,4 @@ def searcher(
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    running.stage(main)

@@ -3,13 +3,14 @@
 import json
 
 import keras
+import keras_tuner
 import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
 from keras import ops
 
-from stages import pack
+from stages import pack, tune
 from stages.lib import augmentation, drawing, faces, losses, networks, packs, params, targets, training
 from stages.lib.networks import FusedBatchNormalization
 from stages.lib.predictor import Predictor
@@ -188,3 +189,66 @@ def test_patience_stops_and_the_best_epoch_is_kept(drawn, settings, project):
     gaps = [entry["val_age_percentile_gap"] for entry in found.history]
     assert found.best_epoch == int(np.argmin(gaps))
     assert len(gaps) <= 12
+
+
+class Killed(Exception):
+    """Stands for a process that ends in the middle of training."""
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_training_that_was_stopped_ends_with_the_same_weights(drawn, settings, project, tmp_path, precision):
+    train, val = parts(drawn)
+    recipe = params.with_value(settings, {"ema_epochs": 1.0})
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    try:
+        whole, known = training.fit(row(params.load()), train, val, recipe, 36, 4)
+
+        def stop(epoch, numbers):
+            if epoch == 2:
+                raise Killed
+
+        with pytest.raises(Killed):
+            training.fit(row(params.load()), train, val, recipe, 36, 4, stop, place=tmp_path)
+        seen = []
+        again, found = training.fit(
+            row(params.load()), train, val, recipe, 36, 4, lambda epoch, _: seen.append(epoch), place=tmp_path
+        )
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert seen == [2, 3]
+    assert all((a == b).all() for a, b in zip(whole.get_weights(), again.get_weights(), strict=True))
+    assert (found.history, found.best_epoch) == (known.history, known.best_epoch)
+
+
+def test_patience_and_the_best_epoch_outlive_a_crash(drawn, settings, project, tmp_path):
+    train, val = parts(drawn)
+    recipe = settings.model_copy(update={"patience": 1, "learning_rate": 1e-9, "ema_epochs": 0.0})
+    _, known = training.fit(row(params.load()), train, val, recipe, 36, 6)
+    assert len(known.history) < 6
+    training.fit(row(params.load()), train, val, recipe, 36, 6, place=tmp_path)
+    _, found = training.fit(row(params.load()), train, val, recipe, 36, 6, place=tmp_path)
+    assert found.history == known.history
+
+
+def test_a_search_that_was_stopped_trains_no_trial_twice(drawn, settings, project, tmp_path, monkeypatch):
+    train, val = parts(drawn)
+    p = params.load()
+    p = p.model_copy(update={"train": settings})
+    budget = p.budgets.sample.model_copy(update={"trials": 3, "trial_epochs": 1})
+    calls = []
+    fit = training.fit
+
+    def counted(*args, **kwargs):
+        calls.append(args[3])
+        if len(calls) == 3 and not (tmp_path / "later").exists():
+            raise Killed
+        return fit(*args, **kwargs)
+
+    whole = tune.search("m", p, row(p), train, val, 36, budget, tmp_path / "whole")
+    monkeypatch.setattr(training, "fit", counted)
+    with pytest.raises(keras_tuner.errors.FatalError):
+        tune.search("m", p, row(p), train, val, 36, budget, tmp_path / "stopped")
+    (tmp_path / "later").touch()
+    found = tune.search("m", p, row(p), train, val, 36, budget, tmp_path / "stopped")
+    assert found == whole
+    assert len(calls) == 5  # two, the one that was stopped, and the two that were left

@@ -1,18 +1,13 @@
-"""What a training belongs to: a key of its code, params and data; and a lock on what it leaves on disk meanwhile."""
+"""What a training belongs to: a key of its code, params and data."""
 
-import contextlib
 import hashlib
 import json
-import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import filelock
 
 from stages.lib import params
 
-PARTIAL = Path("data/partial")
+QUIET = ("params", "progress", "tracking", "fingerprint", "running")  # cannot change a result
 
 
 def of(stage: str, name: str, p: params.Params, sections: tuple[str, ...], files: list[Path]) -> str:
@@ -30,27 +25,3 @@ def of(stage: str, name: str, p: params.Params, sections: tuple[str, ...], files
     for path in [*code, *data, *files]:
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:16]
-
-
-QUIET = ("params", "progress", "tracking", "fingerprint")  # cannot change a result
-
-
-@contextlib.contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Hold a folder alone, and remove it when the work in it has succeeded.
-
-    Raises SystemExit, naming the file, where another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    held = filelock.FileLock(folder / "lock", timeout=1)
-    try:
-        held.acquire()
-    except filelock.Timeout:
-        raise SystemExit(f"another process is at this work and holds {folder}/lock: wait for it or stop it") from None
-    try:
-        yield
-    except BaseException:
-        held.release()
-        raise
-    held.release()
-    shutil.rmtree(folder, ignore_errors=True)

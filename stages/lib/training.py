@@ -1,5 +1,6 @@
 """Training one network: faces, batches, the loop, the exported model; shared by tune and train."""
 
+import json
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from stages.lib import augmentation, losses, metrics, networks, params, targets
+from stages.lib import augmentation, losses, metrics, networks, params, progress, running, targets
 from stages.lib.faces import BATCH, Faces, pixels
 
 Log = Callable[[int, dict[str, float]], None]
@@ -131,6 +132,9 @@ def compiled(model: keras.Model, settings: params.Train, steps: int) -> keras.Mo
     return model
 
 
+TOLD = ("history", "best_value", "best_epoch", "cut_short", "done")
+
+
 class Validation(keras.callbacks.Callback):
     """Averages the weights, scores them on validation after each epoch, keeps the best, and says how it goes."""
 
@@ -143,8 +147,12 @@ class Validation(keras.callbacks.Callback):
         steps: int,
         log: Log | None = None,
         minutes: float | None = None,
+        place: Path | None = None,
     ) -> None:
-        """Take validation faces, the training faces for the floors, and whom to tell each epoch's numbers."""
+        """Take validation faces, the training faces for the floors, and whom to tell each epoch's numbers.
+
+        place: a folder where the state after each epoch is kept, and from which `resume` takes it; None: kept nowhere.
+        """
         super().__init__()
         self.val, self.settings, self.log, self.minutes = val, settings, log, minutes
         self.pixels = np.concatenate([*pixels(val, side, settings.image_size)])
@@ -154,13 +162,20 @@ class Validation(keras.callbacks.Callback):
         self.best: list[np.ndarray] | None = None
         self.best_value, self.best_epoch, self.cut_short = -np.inf, -1, False
         self.history: list[dict[str, float]] = []
+        self.place, self.seconds, self.done = place, 0.0, False
+        self.saved: dict[str, np.ndarray] | None = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Start the average at the first weights."""
         self.started = time.monotonic()
         self.average = [tf.Variable(v.value, trainable=False) for v in self.model.weights]
         pairs = list(zip(self.average, self.model.weights, strict=True))
-        count = tf.Variable(0.0, trainable=False)
+        self.count = count = tf.Variable(0.0, trainable=False)
+        if self.saved is not None:
+            for i, mean in enumerate(self.average):
+                mean.assign(self.saved[f"average_{i}"])
+            count.assign(self.saved["count"])
+            self.saved = None
 
         @tf.function
         def update() -> None:
@@ -191,10 +206,53 @@ class Validation(keras.callbacks.Callback):
             self.best, self.best_value, self.best_epoch = averaged, value, epoch
         if self.log:
             self.log(epoch, row)
-        late = self.minutes is not None and time.monotonic() - self.started > 60 * self.minutes
+        spent = self.seconds + time.monotonic() - self.started
+        late = self.minutes is not None and spent > 60 * self.minutes
         self.cut_short = self.cut_short or late
-        if late or epoch - self.best_epoch >= self.settings.patience:
+        self.done = late or epoch - self.best_epoch >= self.settings.patience
+        if self.done:
             self.model.stop_training = True
+        if self.place:
+            self.keep_state(spent)
+
+    def keep_state(self, spent: float) -> None:
+        """Write all that the next epochs depend on, in one file that is there whole or not at all."""
+        arrays = {"count": self.count.numpy()}
+        for kind, values in (
+            ("model", [v.numpy() for v in self.model.variables]),
+            ("optimizer", [v.numpy() for v in self.model.optimizer.variables]),
+            ("average", [v.numpy() for v in self.average]),
+            ("best", self.best),
+        ):
+            arrays.update({f"{kind}_{i}": value for i, value in enumerate(values)})
+        told = {name: getattr(self, name) for name in TOLD} | {"seconds": spent}
+        arrays["told"] = np.array(json.dumps(told))
+
+        def write(part: Path) -> None:
+            with part.open("wb") as file:
+                np.savez(file, **arrays)
+
+        try:
+            running.replace(self.place / "epoch.npz", write)
+        except OSError as error:
+            progress.say(f"training goes on, but its state cannot be kept: {error}")
+
+    def resume(self, model: keras.Model) -> int:
+        """Take up what an earlier process kept of this training, if it did; returns the epoch to go on with."""
+        path = self.place / "epoch.npz" if self.place else None
+        if path is None or not path.exists():
+            return 0
+        with np.load(path) as kept:
+            self.saved = dict(kept)
+        model.optimizer.build(model.trainable_variables)
+        for kind, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
+            for i, variable in enumerate(variables):
+                variable.assign(self.saved[f"{kind}_{i}"])
+        self.best = [self.saved[f"best_{i}"] for i in range(len(model.weights))]
+        for name, value in json.loads(str(self.saved["told"])).items():
+            setattr(self, name, value)
+        progress.say(f"an earlier run was stopped after epoch {len(self.history)}: going on from there")
+        return len(self.history)
 
     def score(self) -> dict[str, float]:
         """Score the model's present weights on validation."""
@@ -226,10 +284,12 @@ def fit(
     epochs: int,
     log: Log | None = None,
     minutes: float | None = None,
+    place: Path | None = None,
 ) -> tuple[keras.Model, Validation]:
     """Train a row of models and return it with its best averaged weights, and the callback that holds its history.
 
-    Raises SystemExit, naming the remedy, where there is nothing to train on.
+    place: a folder for the state after each epoch; a training that finds one there goes on from it, and ends with the
+    weights that it would have had. Raises SystemExit, naming the remedy, where there is nothing to train on.
     """
     if not len(train) or not len(val):
         raise SystemExit(f"{row.dataset} {row.variant}: {len(train)} training and {len(val)} validation faces: too few")
@@ -240,11 +300,20 @@ def fit(
     heads = {name: targets.TARGETS[name].units for name in row.targets}
     model = networks.build(row.network, settings.image_size, heads, settings.dropout, row.options)
     steps = steps_in_epoch(train, settings)
-    validation = Validation(val, train, settings, side, steps, log, minutes)
+    validation = Validation(val, train, settings, side, steps, log, minutes, place)
     if epochs:
         compiled(model, settings, steps * epochs)
-        data = batches(train, settings, side, epochs)
-        model.fit(data, epochs=epochs, steps_per_epoch=steps, callbacks=[validation], shuffle=False, verbose=0)
+        first = validation.resume(model)
+        if first < epochs and not validation.done:
+            model.fit(
+                batches(train, settings, side, epochs, first),
+                initial_epoch=first,
+                epochs=epochs,
+                steps_per_epoch=steps,
+                callbacks=[validation],
+                shuffle=False,
+                verbose=0,
+            )
         model.set_weights(validation.best)
     return model, validation
 
