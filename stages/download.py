@@ -1,93 +1,145 @@
 """Fetch the archives of one dataset's variant, checked: data.source -> data/raw/DATASET/VARIANT/."""
 
+import hashlib
 import json
+import os
 import shutil
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-import fsspec
-
-from stages.lib import archives, datasets, params, progress, running, sample
+from stages.lib import archives, datasets, fetching, params, progress, running, sample
 from stages.lib.archives import ArchiveError
 from stages.lib.datasets import Archive
+from stages.lib.fetching import FetchError
 
-CHUNK = 1 << 20
+SPEED = 5e6  # bytes a second, for the expected time
 
 
 def main(dataset: str, variant: str) -> None:
-    """Fetch each archive beside its final name, check it, then give it that name; note where it came from."""
+    """Fetch each archive out of the way, check it, then put all in place; note where they came from."""
     p = params.load()
     module = datasets.find(dataset)
     wanted = datasets.archives(module, variant)
     folder = Path("data/raw", dataset, variant)
     folder.mkdir(parents=True, exist_ok=True)
-    kind = "sample" if p.data.source == "sample" else "real"
-    try:
-        if kind == "sample":
-            progress.say(f"drawing {p.sample.faces} faces for {dataset} {variant}")
-            sample.write(dataset, wanted, p.sample.faces, p.sample.seed, folder)
-            noted = [note(archive, folder / archive.name, official=False) for archive in wanted]
-        else:
-            noted = [fetch(archive, p.data.source, folder, module.HOME) for archive in wanted]
-    except ArchiveError as error:
-        sys.exit(str(error))
-    provenance = {"kind": kind, "simulated": p.data.simulated, "licence": module.LICENCE, "archives": noted}
-    if kind == "sample":
-        provenance["licence"] = "drawn by this project; shows nobody"
-    (folder / "provenance.json").write_text(json.dumps(provenance, indent=1) + "\n")
+    provenance = {"kind": "real", "simulated": p.data.simulated, "licence": module.LICENCE}
+    if p.data.source == "sample":
+        progress.say(f"drawing {p.sample.faces} faces for {dataset} {variant}")
+        sample.write(dataset, wanted, p.sample.faces, p.sample.seed, folder)
+        noted = [note(archive, folder / archive.name) | {"official": False} for archive in wanted]
+        provenance |= {"kind": "sample", "licence": "drawn by this project; shows nobody"}
+    else:
+        progress.say(plan(wanted, p.data.source, module.LICENCE))
+        key = hashlib.sha256(p.data.source.encode()).hexdigest()[:16]
+        with running.unfinished("download", f"{dataset}-{variant}", key) as place:
+            noted = [bring(archive, p.data.source, place) for archive in wanted]
+            for row in noted:
+                shutil.move(place / row["name"], folder / row["name"])
+    provenance["archives"] = noted
+    (folder / archives.PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n")
 
 
-def fetch(archive: Archive, source: str, folder: Path, home: str) -> dict:
-    """Fetch one archive from a source (`official`, a folder or a URL) and return what is noted of it.
-
-    An official address must give the published bytes; a mirror's may differ, and that is noted.
-    Raises ArchiveError, saying what can be done, where none can be had.
-    """
-    addresses = [source.rstrip("/") + "/" + archive.name] if source != "official" else list(archive.urls)
-    faults = []
-    for address in addresses:
-        part = folder / f".{archive.name}.part"
-        try:
-            copy(address, part, archive.name)
-            archives.check_magic(part, archive.name)
-            noted = note(archive, part, official=source == "official")
-            part.rename(folder / archive.name)
-            return noted
-        except (OSError, ValueError, ArchiveError) as error:
-            part.unlink(missing_ok=True)
-            faults.append(f"  {address}: {error}")
-    tried = "\n".join(faults) or "  no address is known that can be fetched without a browser"
-    raise ArchiveError(
-        f"{archive.name} could not be had:\n{tried}\n"
-        f"Download it by hand from {home} into a folder, and set data.source in params.yaml to that folder."
+def plan(wanted: tuple[Archive, ...], source: str, licence: str) -> str:
+    """What is about to be fetched, in a line: names, size, room, terms, and how long it may take."""
+    size, free = sum(archive.bytes for archive in wanted), shutil.disk_usage(Path.cwd()).free
+    names = ", ".join(archive.name for archive in wanted)
+    return (
+        f"{names} from {source}: about {size / 1e9:.2f} GB ({free / 1e9:.0f} GB are free here), "
+        f"{max(1, round(size / SPEED / 60))} minutes at {SPEED / 1e6:.0f} MB/s; {licence}"
     )
 
 
-def copy(address: str, part: Path, name: str) -> None:
-    """Copy a file of any fsspec address, with a progress bar; raises OSError where it ends early."""
-    with fsspec.open(address, "rb") as source, part.open("wb") as target:
-        size = getattr(source, "size", None)
-        chunks = iter(lambda: source.read(CHUNK), b"")
-        for chunk in progress.bar(chunks, name, total=size and -(-size // CHUNK), unit="MB"):
-            target.write(chunk)
-    got = part.stat().st_size
-    if size and got != size:
-        raise OSError(f"ended after {got} of {size} bytes")
-    shutil.copymode(__file__, part)
+def bring(archive: Archive, source: str, place: Path) -> dict:
+    """Bring one archive into `place`, from the first address that gives it, and return what is noted of it.
 
-
-def note(archive: Archive, path: Path, official: bool) -> dict:
-    """Return {name, size, sha256, official} of a file; official: true, false, or null where nothing is published.
-
-    Raises ArchiveError where the bytes differ from the published ones and `official` says that they must not.
+    Under the source `official`, a file that has published checksums must match them; a mirror's may differ, and what
+    holds the same pictures in another wrapping does: that is noted. Raises ArchiveError, saying what can be done.
     """
+    faults = []
+    for one, address in candidates(archive, source):
+        try:
+            return fetch(one, address, place, official=source == "official") | (
+                {"official": False} if one != archive else {}
+            )
+        except (OSError, FetchError, ArchiveError) as error:
+            faults.append(f"  {address}: {error}")
+            if running.is_disk_full(error):
+                break
+    tried = "\n".join(faults) or "  no address is known"
+    raise ArchiveError(
+        f"{archive.name} could not be had:\n{tried}\n"
+        f"By hand: {archive.by_hand or 'download it'}. Put it in a folder, set data.source in params.yaml to that "
+        "folder, and run dvc repro again."
+    )
+
+
+def candidates(archive: Archive, source: str) -> Iterator[tuple[Archive, str]]:
+    """Each archive that would do, with an address, in the order in which they are tried."""
+    for one in (archive, *archive.others):
+        if source == "official":
+            yield from ((one, url) for url in one.urls)
+        elif Path(source).is_dir():
+            itself = one is not archive and Path(source).resolve().name == one.name
+            path = Path(source) if itself else Path(source) / one.name
+            if path.exists() or one is archive:
+                yield one, str(path)
+        elif "." in one.name:  # a folder of pictures is taken from a disk only
+            yield one, source.rstrip("/") + "/" + one.name
+
+
+def fetch(archive: Archive, address: str, place: Path, official: bool) -> dict:
+    """Bring one archive from one address, check it, and return what is noted of it. Raises what the faults are."""
+    path = place / archive.name
+    if Path(address).is_dir():
+        path = path.with_name(path.name + ".tar")
+        running.replace(path, lambda part: archives.pack_folder(Path(address), part))
+        return note(archive, path)
+    if not path.exists():
+        parts = place / f"{archive.name} {hashlib.sha256(address.encode()).hexdigest()[:8]}"
+        again = parts.exists()
+        part = cached(archive, parts) or fetching.fetch(address, parts, archive.name, archive.size)
+        try:
+            check(archive, part, official)
+        except ArchiveError:
+            shutil.rmtree(parts)
+            if not again:
+                raise
+            progress.say(f"{archive.name}: the part that was here was of another file; fetching it whole")
+            return fetch(archive, address, place, official)
+        part.rename(path)
+        shutil.rmtree(parts)
+    return note(archive, path)
+
+
+def check(archive: Archive, path: Path, official: bool) -> None:
+    """Raise ArchiveError where a file is no archive, or not the published one where it has to be."""
+    archives.check_magic(path, archive.name)
+    noted = note(archive, path)
+    if official and noted["official"] is False:
+        raise ArchiveError(f"is not the published file ({noted['size']} bytes, sha256 {noted['sha256'][:12]}…)")
+
+
+def cached(archive: Archive, folder: Path) -> Path | None:
+    """Link a published archive that DVC's cache has from an earlier download into a folder; None where it has not."""
+    path = running.root() / ".dvc/cache/files/md5" / (archive.md5 or "-")[:2] / (archive.md5 or "-")[2:]
+    if not path.is_file():
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    progress.say(f"{archive.name} is in DVC's cache already")
+    try:
+        os.link(path, folder / archive.name)
+    except OSError:
+        shutil.copyfile(path, folder / archive.name)
+    return folder / archive.name
+
+
+def note(archive: Archive, path: Path) -> dict:
+    """Return {name, size, sha256, official} of a file; official: true, false, or null where nothing is published."""
     sums, size = archives.checksums(path), path.stat().st_size
     checks = [(archive.size, size), (archive.md5, sums["md5"]), (archive.sha256, sums["sha256"])]
     known = [(published, found) for published, found in checks if published is not None]
     same = all(published == found for published, found in known) if known else None
-    if official and same is False:
-        raise ArchiveError(f"{archive.name}: is not the published file ({size} bytes, sha256 {sums['sha256']})")
-    return {"name": archive.name, "size": size, "sha256": sums["sha256"], "official": same}
+    return {"name": path.name, "size": size, "sha256": sums["sha256"], "official": same}
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ import collections
 import hashlib
 import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from stages.lib import archives, datasets, packs, params, pictures, progress, records, running
-from stages.lib.archives import ArchiveError
 from stages.lib.pictures import PictureError
 
 
@@ -23,22 +21,23 @@ def main(dataset: str, variant: str) -> None:
     module = datasets.find(dataset)
     raw, out = Path("data/raw", dataset, variant), Path("data/packs", dataset, variant)
     boxes = None if variant in module.ARCHIVES else module.boxes(raw)
+    rejects: list[dict] = []
+
+    def pass_over(name: str, reason: str) -> None:
+        rejects.append({"face_id": module.face_id(name) or name, "reject": reason})
+
     members = (
         (module.face_id(name), content)
-        for archive in datasets.archives(module, variant)
-        for name, content in archives.members(raw / archive.name)
+        for archive in archives.of(raw)
+        for name, content in archives.members(archive, pass_over)
     )
-    rejects: list[dict] = []
 
     def prepare(face: str, content: bytes) -> dict:
         return pack_picture(face, content, variant, p.size, p.quality, p.margin, boxes)
 
-    try:
-        rows = keep(in_order(prepare, members), rejects)
-        shards = packs.write(progress.bar(rows, f"packing {dataset} {variant}", unit="faces"), out, p.shard_faces)
-    except ArchiveError as error:
-        sys.exit(str(error))
-    kind = json.loads((raw / "provenance.json").read_text())["kind"]
+    rows = keep(in_order(prepare, members), rejects)
+    shards = packs.write(progress.bar(rows, f"packing {dataset} {variant}", unit="faces"), out, p.shard_faces)
+    kind = json.loads((raw / archives.PROVENANCE).read_text())["kind"]
     manifest = {"kind": kind, "variant": variant, "size": p.size, "shards": shards}
     (out / packs.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     records.write(pd.DataFrame(rejects, columns=["face_id", "reject"]), out / "rejects.csv")

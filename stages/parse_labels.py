@@ -1,22 +1,17 @@
 """Read UTKFace's labels from the names in its archives: data/raw/utkface/ -> data/records/utkface.csv."""
 
-import sys
 from pathlib import Path
 
 import pandas as pd
 
 from stages.lib import archives, datasets, progress, records, running
-from stages.lib.archives import ArchiveError
 from stages.lib.datasets import utkface
 
 
 def main(dataset: str) -> None:
     """Collect the names of every variant that is there; a face that several show is one record."""
-    found = sorted(Path("data/raw", dataset).glob("*/*.tar.gz"))
-    try:
-        names = [name for path in found for name, _ in progress.bar(archives.members(path), path.name, unit="pictures")]
-    except ArchiveError as error:
-        sys.exit(str(error))
+    found = [path for folder in sorted(Path("data/raw", dataset).iterdir()) for path in archives.of(folder)]
+    names = [name for path in found for name, _ in progress.bar(archives.members(path), path.name, unit="pictures")]
     rows = label(names)
     records.write(records.frame(rows), f"data/records/{dataset}.csv")
     rejected = (rows["reject"] != "").sum()

@@ -68,13 +68,14 @@ def promote(dataset: str, name: str, variant: str, value: float, score: str) -> 
     model = tracking.find_model(client, run, about["fingerprint"])
     if model is None:
         raise SystemExit(f"{name} is not in MLflow any more: run `dvc repro -f log@{name}` first")
-    version = tracking.register(client, registered, run, model, tags)
-    client.set_registered_model_alias(registered, "challenger", version)
-    champion = tracking.alias(client, registered, "champion")
-    verdict = verdict_on(champion, version, split, value, score)
-    if verdict == "":
-        client.set_registered_model_alias(registered, "champion", version)
-        verdict = "it is the champion"
+    with tracking.turn():
+        version = tracking.register(client, registered, run, model, tags)
+        client.set_registered_model_alias(registered, "challenger", version)
+        champion = tracking.alias(client, registered, "champion")
+        verdict = verdict_on(champion, version, split, value, score)
+        if verdict == "":
+            client.set_registered_model_alias(registered, "champion", version)
+            verdict = "it is the champion"
     progress.say(f"{registered}: version {version} is {name} ({score} {value:.4f} on validation); {verdict}")
 
 

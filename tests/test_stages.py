@@ -1,19 +1,13 @@
 """Stages from archives to splits, on faces drawn small; bad archives and bad addresses."""
 
-import functools
-import http.server
-import io
 import json
-import tarfile
-import threading
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from stages import clean, compare, convert_mat, download, pack, parse_labels, split
-from stages.lib import archives, datasets, packs, records
-from stages.lib.datasets import Archive
+from stages.lib import packs, records
 from tests.conftest import encoded, picture
 
 
@@ -133,70 +127,6 @@ def test_a_dataset_without_crops_is_cropped_by_its_boxes():
     row = pack.pack_picture("f", content, "cropped", 32, 90, 0.0, {"f": (10, 10, 42, 42)})
     assert (row["width"], row["height"]) == (100, 80)
     assert pack.pack_picture("g", content, "cropped", 32, 90, 0.0, {})["reject"] == "no face box"
-
-
-def tar(path, names):
-    with tarfile.open(path, "w:gz") as archive:
-        for name in names:
-            info = tarfile.TarInfo(name)
-            info.size = 3
-            archive.addfile(info, io.BytesIO(b"abc"))
-    return path
-
-
-def test_a_mirror_is_accepted_and_noted(project, edit, tmp_path_factory):
-    mirror = tmp_path_factory.mktemp("mirror")
-    tar(mirror / "UTKFace.tar.gz", ["UTKFace/a.jpg"])
-    edit(r"^  source: \S+", f"  source: {mirror}")
-    download.main("utkface", "cropped")
-    noted = json.loads((project / "data/raw/utkface/cropped/provenance.json").read_text())
-    assert noted["kind"] == "real"
-    assert noted["archives"][0]["official"] is False
-
-
-@pytest.fixture
-def server(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("served")
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield folder, f"http://127.0.0.1:{httpd.server_port}"
-        httpd.shutdown()
-
-
-def test_a_web_mirror_works(server, tmp_path):
-    folder, url = server
-    tar(folder / "UTKFace.tar.gz", ["UTKFace/a.jpg"])
-    noted = download.fetch(Archive("UTKFace.tar.gz"), url, tmp_path, "https://home")
-    assert noted["official"] is None
-    assert [name for name, _ in archives.members(tmp_path / "UTKFace.tar.gz")] == ["UTKFace/a.jpg"]
-
-
-def test_bad_answers_leave_nothing_behind(server, tmp_path):
-    folder, url = server
-    (folder / "UTKFace.tar.gz").write_text("<html>quota exceeded</html>")
-    tar(folder / "other.tar.gz", ["x"])
-    official = datasets.archives(datasets.find("utkface"), "cropped")[0]
-    cases = {
-        "a web page": Archive("UTKFace.tar.gz", (f"{url}/UTKFace.tar.gz",)),
-        "is not the published file": Archive("UTKFace.tar.gz", (f"{url}/other.tar.gz",), sha256=official.sha256),
-        "/missing.tar.gz": Archive("UTKFace.tar.gz", (f"{url}/missing.tar.gz",)),
-        "no address is known": Archive("UTKFace.tar.gz"),
-    }
-    out = tmp_path / "out"
-    out.mkdir()
-    for message, archive in cases.items():
-        with pytest.raises(archives.ArchiveError, match=message) as error:
-            download.fetch(archive, "official", out, "https://home")
-        assert "Download it by hand from https://home" in str(error.value)
-    assert list(out.iterdir()) == []
-
-
-def test_a_damaged_archive_is_named(tmp_path):
-    path = tar(tmp_path / "a.tar.gz", [f"x{i}" for i in range(500)])
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(archives.ArchiveError, match=r"a\.tar\.gz: is damaged"):
-        list(archives.members(path))
 
 
 def test_reports_of_a_model_that_is_left_out_go_with_it(tmp_path):

@@ -8,7 +8,7 @@ from stages.lib import provenance, tracking
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    monkeypatch.setattr(tracking, "ROOT", tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tracking.store("faces-test")
 

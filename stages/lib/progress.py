@@ -1,8 +1,9 @@
 """Progress of long work: a bar on a terminal, plain lines elsewhere."""
 
+import contextlib
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import tqdm
 
@@ -27,3 +28,28 @@ def bar(items: Iterable, what: str, total: int | None = None, unit: str = "") ->
             of = f" of {total}" if total else ""
             say(f"{what}: {count}{of} {unit} in {now - start:.0f} s")
         yield item
+
+
+@contextlib.contextmanager
+def meter(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show bytes that arrive: yields tell(so far, of how many, None where unknown)."""
+    if sys.stderr.isatty():
+        with tqdm.tqdm(desc=what, unit="B", unit_scale=True, leave=False) as shown:
+
+            def draw(so_far: int, total: int | None) -> None:
+                shown.total = total
+                shown.update(so_far - shown.n)
+
+            yield draw
+        return
+    start = last = time.monotonic()
+
+    def line(so_far: int, total: int | None) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= EVERY:
+            last = now
+            of = f" of {total / 1e6:.0f}" if total else ""
+            say(f"{what}: {so_far / 1e6:.0f}{of} MB in {now - start:.0f} s")
+
+    yield line

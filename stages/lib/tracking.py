@@ -15,15 +15,17 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 import filelock
 import mlflow
 import pandas as pd
+import psutil
+import requests
 from mlflow.entities import LoggedModel, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from mlflow.tracking import MlflowClient
 
-from stages.lib import progress, provenance
+from stages.lib import progress, provenance, running
 
-ROOT = Path.cwd()
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI then opens on runs, not on traces
+UNREACHABLE = (MlflowException, requests.RequestException)
 REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow", "scipy", "pydantic", "pyyaml", "tqdm")
 
 
@@ -31,48 +33,104 @@ def store(experiment: str) -> tuple[MlflowClient, str]:
     """Open the store and an experiment in it, made where it is new; returns the client and the experiment's id.
 
     The store is mlflow.db with artifacts under mlruns/, where a bare `mlflow ui` looks, unless MLFLOW_TRACKING_URI
-    names another. Processes that come first at once take turns.
+    names another; it is the project's own, also where DVC runs an experiment in a copy of the project.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ROOT}/mlflow.db"
-    (ROOT / "mlruns").mkdir(exist_ok=True)
-    with filelock.FileLock(ROOT / "mlruns" / ".lock"):
+    root = running.root()
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root}/mlflow.db"
+    with turn():
         mlflow.set_tracking_uri(uri)
         client = MlflowClient()
         found = client.get_experiment_by_name(experiment)
         if found is not None:
             return client, found.experiment_id
-        place = (ROOT / "mlruns" / experiment).as_uri() if uri.startswith("sqlite") else None
+        place = (root / "mlruns" / experiment).as_uri() if uri.startswith("sqlite") else None
         return client, client.create_experiment(experiment, artifact_location=place, tags=KIND)
 
 
+@contextlib.contextmanager
+def turn() -> Iterator[None]:
+    """Let one process at a time do what MLflow's store cannot do for several at once."""
+    folder = running.root() / "mlruns"
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / ".lock"):
+        yield
+
+
 def find_or_create(client: MlflowClient, experiment_id: str, name: str, key: str, kind: str = "train") -> Run:
-    """Return the run of a fingerprint, made where there is none."""
+    """Return the run of a fingerprint, made where there is none.
+
+    Its name is followed by that of the DVC experiment that it is part of; one that came to the same training later is
+    noted in the tag `dvc_experiments`.
+    """
     wanted = f"tags.fingerprint = '{key}' and tags.stage = '{kind}'"
-    found = client.search_runs([experiment_id], wanted, max_results=1)
-    if found:
+    experiment = os.environ.get("DVC_EXP_NAME", "")
+    with turn():
+        found = client.search_runs([experiment_id], wanted, max_results=1)
+        if not found:
+            tags = {"fingerprint": key, "stage": kind, **({"dvc_experiments": experiment} if experiment else {})}
+            label = f"{name} {experiment}".strip()
+            return client.create_run(experiment_id, run_name=label, tags=tags)
+        known = found[0].data.tags.get("dvc_experiments", "").split()
+        if experiment and experiment not in known:
+            client.set_tag(found[0].info.run_id, "dvc_experiments", " ".join([*known, experiment]))
         return found[0]
-    tags = {"fingerprint": key, "stage": kind}
-    return client.create_run(experiment_id, run_name=name, tags=tags)
+
+
+def close_dead(client: MlflowClient, experiment_id: str) -> None:
+    """Mark as killed the runs of this machine that are called running, but whose process is gone."""
+    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING' and tags.stage = 'train'"):
+        host, _, process = run.data.tags.get("process", "").partition(" ")
+        if host == platform.node() and process and process not in (_process(int(process.split("@")[0])), _process()):
+            client.set_tag(run.info.run_id, "error", "its process was killed")
+            client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _process(pid: int | None = None) -> str:
+    """PID@SECONDS of a process of this machine, ours unless named; empty where there is none."""
+    try:
+        found = psutil.Process(pid)
+        return f"{found.pid}@{found.create_time():.0f}" if found.status() != psutil.STATUS_ZOMBIE else ""
+    except psutil.NoSuchProcess:
+        return ""
 
 
 @contextlib.contextmanager
 def live(dataset: str, variant: str, name: str, key: str, recipe: dict) -> Iterator[Callable[[int, dict], None]]:
     """Show a training in MLflow while it runs; yields log(epoch, numbers).
 
-    A courtesy: `log` completes the run from files, so a store that cannot be reached is no error.
+    A courtesy: `log` completes the run from files, so a store that cannot be reached is no error. A training that
+    fails leaves its run marked as failed, with the error in a tag.
     """
     noted = provenance.read(dataset, variant)
     try:
         client, experiment_id = store(provenance.store_name(dataset, noted))
+        close_dead(client, experiment_id)
         run_id = find_or_create(client, experiment_id, name, key).info.run_id
         add_params(client, run_id, flat(recipe))
-        add_tags(client, run_id, {**machine(), **lineage()})
-    except MlflowException as error:
-        progress.say(f"MLflow cannot be reached, training goes on without: {error}")
+        process = {"process": f"{platform.node()} {_process()}"}
+        add_tags(client, run_id, {**machine(), **lineage(), **process})
+        active = mlflow.start_run(run_id=run_id, log_system_metrics=True)
+    except UNREACHABLE as error:
+        progress.say(f"MLflow cannot be reached, training goes on without: {str(error).splitlines()[0]}")
         yield lambda epoch, numbers: None
         return
-    with mlflow.start_run(run_id=run_id, log_system_metrics=True):
-        yield lambda epoch, numbers: add_curve(client, run_id, "curve", [{**numbers, "epoch": epoch}])
+
+    def log(epoch: int, numbers: dict[str, float]) -> None:
+        try:
+            add_curve(client, run_id, "curve", [{**numbers, "epoch": epoch}])
+        except UNREACHABLE as error:
+            progress.say(f"MLflow did not take epoch {epoch + 1}: {str(error).splitlines()[0]}")
+
+    try:
+        with active:
+            yield log
+    except BaseException as error:
+        with contextlib.suppress(*UNREACHABLE):
+            client.set_tag(run_id, "error", f"{type(error).__name__}: {error}"[:5000])
+        raise
+    with contextlib.suppress(*UNREACHABLE):
+        if "error" in client.get_run(run_id).data.tags:
+            client.delete_tag(run_id, "error")
 
 
 def add_params(client: MlflowClient, run_id: str, values: dict[str, Any]) -> None:

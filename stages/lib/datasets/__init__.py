@@ -12,13 +12,25 @@ from types import ModuleType
 
 @dataclass(frozen=True)
 class Archive:
-    """A published file; size in bytes, checksums in hexadecimal, each None where unknown."""
+    """A published file; size in bytes, checksums in hexadecimal, each None where unknown.
+
+    urls: addresses, in the order in which they are tried; about: the size in bytes, roughly, for the plan;
+    others: files, or folders, that hold the same pictures in another wrapping; by_hand: how a person gets it.
+    """
 
     name: str
     urls: tuple[str, ...] = ()
     size: int | None = None
     md5: str | None = None
     sha256: str | None = None
+    about: int = 0
+    others: tuple["Archive", ...] = ()
+    by_hand: str = ""
+
+    @property
+    def bytes(self) -> int:
+        """Size in bytes, roughly where it is not published."""
+        return self.size or self.about
 
 
 def find(name: str) -> ModuleType:

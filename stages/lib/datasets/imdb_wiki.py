@@ -8,9 +8,14 @@ import pandas as pd
 import scipy.io
 
 from stages.lib import archives
+from stages.lib.archives import ArchiveError
 
 HOME = "https://data.vision.ee.ethz.ch/cvl/rrothe/imdb-wiki/"
 URL = HOME + "static/"
+BY_HAND = (
+    "open https://data.vision.ee.ethz.ch/cvl/rrothe/imdb-wiki/ and download {0}.tar; a folder called {0} with the same "
+    "pictures and the .mat will do, too"
+)
 LICENCE = "for academic research only; the photos belong to their owners"
 SEXES = {0.0: "female", 1.0: "male"}  # the opposite of UTKFace's coding
 FIELDS = (
@@ -34,23 +39,23 @@ def face_id(member: str) -> str | None:
 
 
 def read_mat(archive: Path, name: str) -> pd.DataFrame:
-    """Rows of NAME.mat inside a tar archive, as published; face_location as left, top, right, bottom from 1.
+    """Rows of NAME.mat inside an archive, as published; face_location as left, top, right, bottom from 1.
 
-    Raises ValueError where the file is not a MATLAB v5 struct with the fields of FIELDS, all of one length.
+    Raises ArchiveError where the file is not a MATLAB v5 struct with the fields of FIELDS, all of one length.
     """
     with archives.member(archive, f"{name}.mat") as file:
         try:
             struct = scipy.io.loadmat(file, squeeze_me=True)[name].item()
             fields = scipy.io.loadmat(file, squeeze_me=True)[name].dtype.names
         except (NotImplementedError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{archive}: {name}.mat is not a MATLAB v5 struct called {name}: {error}") from None
+            raise ArchiveError(f"{archive}: {name}.mat is not a MATLAB v5 struct called {name}: {error}") from None
     values = dict(zip(fields, struct, strict=True))
     missing = [field for field in FIELDS if field not in values]
     if missing:
-        raise ValueError(f"{archive}: {name}.mat has no field {missing[0]}")
+        raise ArchiveError(f"{archive}: {name}.mat has no field {missing[0]}")
     lengths = {field: len(np.atleast_1d(values[field])) for field in FIELDS}
     if len(set(lengths.values())) != 1:
-        raise ValueError(f"{archive}: {name}.mat has fields of different lengths: {lengths}")
+        raise ArchiveError(f"{archive}: {name}.mat has fields of different lengths: {lengths}")
     return pd.DataFrame(
         {field: list(np.atleast_1d(values[field])) for field in values if field in (*FIELDS, "celeb_id")}
     )

@@ -7,17 +7,44 @@ from stages.lib.datasets import Archive
 
 HOME = "https://susanqq.github.io/UTKFace/"
 LICENCE = "for non-commercial research only; the photos belong to their owners"
+DRIVE = "https://drive.google.com/uc?id="
+KAGGLE = "https://www.kaggle.com/api/v1/datasets/download/jangedoo/utkface-new"
 ARCHIVES = {
     "cropped": (
         Archive(
             "UTKFace.tar.gz",
-            ("https://huggingface.co/datasets/py97/UTKFace-Cropped/resolve/main/UTKFace.tar.gz",),
+            (
+                DRIVE + "0BxYys69jI14kYVM3aVhKS1VhRUk",
+                "https://huggingface.co/datasets/py97/UTKFace-Cropped/resolve/main/UTKFace.tar.gz",
+            ),
             size=106_634_631,
             md5="ae1a16905fbd795db921ff1d940df9cc",
             sha256="2c0655397b498e81b82d685ee74bee8c2e4364a5897caf3afec6ea48929024a7",
+            others=(
+                Archive("utkface-new.zip", (KAGGLE,), about=350_000_000),
+                Archive("archive.zip"),
+                Archive("UTKFace"),
+            ),
+            by_hand="open https://susanqq.github.io/UTKFace/, follow `Aligned&Cropped Faces`, and download "
+            "UTKFace.tar.gz; or press Download at https://www.kaggle.com/datasets/jangedoo/utkface-new, which "
+            "gives archive.zip; a folder called UTKFace with the same pictures will do, too",
         ),
     ),
-    "full": tuple(Archive(f"part{k}.tar.gz") for k in (1, 2, 3)),
+    "full": tuple(
+        Archive(
+            f"part{k}.tar.gz",
+            (DRIVE + drive_id,),
+            about=430_000_000,
+            others=(Archive(f"part{k}"),),
+            by_hand="open https://susanqq.github.io/UTKFace/, follow `In-the-wild Faces`, and download part1.tar.gz, "
+            "part2.tar.gz and part3.tar.gz; folders called part1, part2 and part3 with the same pictures will do, too",
+        )
+        for k, drive_id in (
+            (1, "0BxYys69jI14kb2o4ajJwQ3FOUm8"),
+            (2, "0BxYys69jI14kNEt1SnNJN1Z2WWc"),
+            (3, "0BxYys69jI14kVkVTZHZHa21zUXM"),
+        )
+    ),
 }
 SEXES = ("male", "female")
 RACES = ("white", "black", "asian", "indian", "others")
