@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from stages.lib import archives, datasets, fetching, params, progress, running, sample
+from stages.lib import archives, datasets, fetching, params, progress, running, sample, sheets
 from stages.lib.archives import ArchiveError
 from stages.lib.datasets import Archive
 from stages.lib.fetching import FetchError
@@ -18,10 +18,16 @@ SPEED = 5e6  # bytes a second, for the expected time
 def main(dataset: str, variant: str) -> None:
     """Fetch each archive out of the way, check it, then put all in place; note where they came from."""
     p = params.load()
-    module = datasets.find(dataset)
-    wanted = datasets.archives(module, variant)
+    row = p.variants[f"{dataset}-{variant}"]
+    module = datasets.find(row.reader)
     folder = Path("data/raw", dataset, variant)
     folder.mkdir(parents=True, exist_ok=True)
+    if row.pictures is not None:
+        noted = own(Path(row.pictures), folder)
+        provenance = {"kind": "own", "simulated": p.data.simulated, "licence": module.LICENCE, "archives": [noted]}
+        (folder / archives.PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n")
+        return
+    wanted = datasets.archives(module, variant)
     provenance = {"kind": "real", "simulated": p.data.simulated, "licence": module.LICENCE}
     if p.data.source == "sample":
         progress.say(f"drawing {p.sample.faces} faces for {dataset} {variant}")
@@ -39,14 +45,40 @@ def main(dataset: str, variant: str) -> None:
     (folder / archives.PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n")
 
 
+def own(pictures: Path, folder: Path) -> dict:
+    """Bring one's own pictures into a folder as one archive, and return what is noted of it.
+
+    pictures: a folder of pictures, a zip or tar, or a table with a column of pixels.
+    """
+    if not pictures.exists():
+        raise ArchiveError(f"{pictures}: is not there; variants in params.yaml names it")
+    archive = Archive(pictures.name)
+    if pictures.is_dir():
+        archive = Archive(pictures.name + ".tar")
+        archives.pack_folder(pictures, folder / archive.name)
+    elif pictures.suffix.lower() in sheets.SHEETS:
+        archive = Archive("pixels.tar")
+        sheets.write_pixels(pictures, folder / archive.name)
+    else:
+        shutil.copyfile(pictures, folder / archive.name)
+        archives.check_magic(folder / archive.name, archive.name)
+    return note(archive, folder / archive.name)
+
+
 def plan(wanted: tuple[Archive, ...], source: str, licence: str) -> str:
     """What is about to be fetched, in a line: names, size, room, terms, and how long it may take."""
-    size, free = sum(archive.bytes for archive in wanted), shutil.disk_usage(Path.cwd()).free
+    size, free = sum(size_of(archive, source) for archive in wanted), shutil.disk_usage(Path.cwd()).free
     names = ", ".join(archive.name for archive in wanted)
     return (
         f"{names} from {source}: about {size / 1e9:.2f} GB ({free / 1e9:.0f} GB are free here), "
         f"{max(1, round(size / SPEED / 60))} minutes at {SPEED / 1e6:.0f} MB/s; {licence}"
     )
+
+
+def size_of(archive: Archive, source: str) -> int:
+    """Bytes to fetch for an archive: of the file in a folder, else as published, roughly where that is not known."""
+    _, address = next(candidates(archive, source), (None, ""))
+    return Path(address).stat().st_size if Path(address).is_file() else archive.bytes
 
 
 def bring(archive: Archive, source: str, place: Path) -> dict:

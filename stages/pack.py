@@ -17,8 +17,8 @@ from stages.lib.pictures import PictureError
 
 def main(dataset: str, variant: str) -> None:
     """Stream the archives through all cores into shards; a picture that cannot be used goes to rejects.csv."""
-    p = params.load().pack
-    module = datasets.find(dataset)
+    p = params.load()
+    module = datasets.find(p.variants[f"{dataset}-{variant}"].reader)
     raw, out = Path("data/raw", dataset, variant), Path("data/packs", dataset, variant)
     boxes = None if variant in module.ARCHIVES else module.boxes(raw)
     rejects: list[dict] = []
@@ -33,12 +33,12 @@ def main(dataset: str, variant: str) -> None:
     )
 
     def prepare(face: str, content: bytes) -> dict:
-        return pack_picture(face, content, variant, p.size, p.quality, p.margin, boxes)
+        return pack_picture(face, content, variant, p.pack.size, p.pack.quality, p.pack.margin, boxes)
 
     rows = keep(in_order(prepare, members), rejects)
-    shards = packs.write(progress.bar(rows, f"packing {dataset} {variant}", unit="faces"), out, p.shard_faces)
+    shards = packs.write(progress.bar(rows, f"packing {dataset} {variant}", unit="faces"), out, p.pack.shard_faces)
     kind = json.loads((raw / archives.PROVENANCE).read_text())["kind"]
-    manifest = {"kind": kind, "variant": variant, "size": p.size, "shards": shards}
+    manifest = {"kind": kind, "variant": variant, "size": p.pack.size, "shards": shards}
     (out / packs.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     records.write(pd.DataFrame(rejects, columns=["face_id", "reject"]), out / "rejects.csv")
     progress.say(f"{dataset} {variant}: {sum(s['faces'] for s in shards)} pictures packed, {len(rejects)} rejected")

@@ -7,40 +7,132 @@ from pathlib import Path
 import pandas as pd
 import scipy.stats
 
-from stages.lib import params, progress, records, running, targets
+from stages.lib import datasets, params, progress, records, running, sheets, targets
+from stages.lib.archives import ArchiveError
+from stages.lib.datasets import table
 
 PARTS = ("train", "val", "calibration", "test")
+NAMES = {name: part for part, names in {"train": ("train", "training"), "test": ("test", "testing"),
+         "val": ("val", "valid", "validation", "dev")}.items() for name in names}  # fmt: skip
 
 
 def main(dataset: str) -> None:
     """Give every group a part; report the balance of the parts, and the faces that stand where their group stands."""
-    p = params.load().split
+    params_ = params.load()
+    p = params_.split
     faces = records.read(f"data/clean/{dataset}/faces.csv")
-    faces = faces.assign(part=assign_parts(faces["group"], p.val, p.test, p.calibration, p.seed))
+    every, told = len(faces), {}
+    faces = faces[in_range(faces["age"], *p.ages)].reset_index(drop=True)
+    shares = (p.val, p.test, p.calibration, p.seed, p.folds, p.fold)
+    alone = assign_parts(faces["face_id"], *shares)
+    if dataset in p.from_:
+        reader = next(row.reader for row in params_.variants.values() if row.dataset == dataset)
+        values, told = published(faces["face_id"], p.from_[dataset], reader)
+        part = parts_of_fold(values, p.from_[dataset].folds[p.fold])
+    elif (faces["published"] != "").any():
+        part = faces["published"].map(lambda word: NAMES.get(word.strip().lower(), ""))
+    else:
+        part = assign_parts(faces["group"], *shares)
+    if dataset in p.from_ or (faces["published"] != "").any():
+        part, crossing = keep_apart(faces["group"], complete(part, faces["group"], p.val, p.calibration, p.seed))
+        told["left_out_as_tied_to_another_part"] = crossing
+    faces = faces.assign(part=part)[part != ""]
+    if len(faces) < every:
+        told["left_out"] = every - len(faces)
     records.write(faces[["face_id", "group", "part", *targets.TARGETS]], f"data/splits/{dataset}.csv")
-    alone = assign_parts(faces["face_id"], p.val, p.test, p.calibration, p.seed)
     report = {
         "faces": {part: int((faces["part"] == part).sum()) for part in PARTS},
+        **told,
         "balance": balance(faces),
-        "moved_with_their_group": faces["face_id"][alone != faces["part"]].tolist(),
+        "moved_with_their_group": faces["face_id"][alone[faces.index] != faces["part"]].tolist() if not told else [],
     }
     Path(f"data/splits/{dataset}-balance.json").write_text(json.dumps(report, indent=1) + "\n")
-    progress.say(f"{dataset}: {report['faces']}")
+    progress.say(f"{dataset}: {report['faces']}" + "".join(f"; {k.replace('_', ' ')}: {v}" for k, v in told.items()))
     for row in report["balance"]:
         if row["p"] < 0.001:
             progress.say(f"{dataset}: the parts differ in {row['by']} by more than chance (p = {row['p']:.2g})")
 
 
-def assign_parts(groups: pd.Series, val: float, test: float, calibration: float, seed: int) -> pd.Series:
+def in_range(age: pd.Series, low: float, high: float) -> pd.Series:
+    """Which faces (n,) are not known to be of another age than low to high, in years, both included."""
+    return age.isna() | age.between(low, high)
+
+
+def assign_parts(
+    groups: pd.Series, val: float, test: float, calibration: float, seed: int, folds: int = 1, fold: int = 0
+) -> pd.Series:
     """Part (n,) of each face from the id of its group: test, val and calibration are shares of all, train the rest.
 
-    A group's part depends on its id and the seed alone, so new faces leave the others where they are.
+    A group's part depends on its id and the seed alone, so new faces leave the others where they are. With several
+    folds, the test faces of fold i are the i-th of as many equal parts, and `test` does not count.
     """
-    place = {group: place_of(group, seed) for group in groups.unique()}
-    at = groups.map(place)
-    return pd.Series(
-        ["test" if u < test else "val" if u < test + val else "calibration" if u < test + val + calibration else "train"
-         for u in at], index=groups.index)  # fmt: skip
+    test = 1 / folds if folds > 1 else test
+    place = {group: (place_of(group, seed) - fold / folds) % 1 for group in groups.unique()}
+    return groups.map(
+        lambda group: next(part for part, bound in (("test", test), ("val", test + val),
+        ("calibration", test + val + calibration), ("train", 2)) if place[group] < bound))  # fmt: skip
+
+
+def published(face_ids: pd.Series, source: params.Published, reader: str) -> tuple[pd.Series, dict[str, int]]:
+    """What a published split says of each face, as text, '' where it says nothing; and how much of it was found.
+
+    The file is a CSV or Parquet table, or JSON: a list of entries, as the benchmark of Paplham and Franc (CVPR 2024,
+    "A Call to Reflect on Evaluation Practices for Age Estimation") publishes. Raises ArchiveError where it is not.
+    """
+    path = Path(source.file)
+    rows = pd.DataFrame(read_json(path)) if path.suffix.lower() == ".json" else sheets.load(path)
+    for column in (source.picture, source.part):
+        if column not in rows:
+            raise ArchiveError(f"{path}: has no {column!r}; it has {', '.join(map(str, rows.columns))}")
+    names = rows[source.picture].astype(str)
+    if reader == "table":
+        ends = table.suffixes(face_ids)
+        ids = [ends.get(name, "") for name in names]
+    else:
+        face_id = datasets.find(reader).face_id
+        ids = [face_id(name) or "" for name in names]
+    said = dict(zip(ids, rows[source.part].astype(str), strict=True))
+    values = face_ids.map(lambda face: said.get(face, ""))
+    told = {"published_rows": len(rows), "published_rows_with_a_face": len(set(ids) & set(face_ids))}
+    if not told["published_rows_with_a_face"]:
+        raise ArchiveError(f"{path}: names none of these faces; the first is {names.iloc[0]!r}")
+    return values, told
+
+
+def read_json(path: Path) -> list[dict]:
+    """Entries of a JSON file; raises ArchiveError where it is not a list of them."""
+    try:
+        entries = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ArchiveError(f"{path}: cannot be read: {error}") from None
+    if not (isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries)):
+        raise ArchiveError(f"{path}: is not a list of entries")
+    return entries
+
+
+def parts_of_fold(values: pd.Series, fold: params.Fold) -> pd.Series:
+    """Part (n,) of each face by what a published split says of it; '' where the fold does not use it."""
+    part = {str(value): name for name in ("train", "val", "test") for value in getattr(fold, name)}
+    return values.map(lambda value: part.get(value, ""))
+
+
+def complete(part: pd.Series, groups: pd.Series, val: float, calibration: float, seed: int) -> pd.Series:
+    """Take from the training part, by group, what a published split lacks: calibration, and validation if need be."""
+    train = part == "train"
+    lacking = 0.0 if (part == "val").any() else val
+    extra = assign_parts(groups[train], lacking, 0.0, calibration, seed)
+    return part.where(~train, extra.reindex(part.index))
+
+
+def keep_apart(groups: pd.Series, part: pd.Series) -> tuple[pd.Series, int]:
+    """Leave out faces whose group stands in a part that matters more: test before val, calibration and train.
+
+    Returns the parts, '' for those, and how many they are.
+    """
+    rank = part.map({"": 0, "train": 1, "calibration": 2, "val": 3, "test": 4})
+    first = rank.groupby(groups).transform("max")
+    tied = (rank > 0) & (rank < first)
+    return part.mask(tied, ""), int(tied.sum())
 
 
 def place_of(group: str, seed: int) -> float:

@@ -10,6 +10,7 @@ import scipy.io
 
 from stages import parse_labels
 from stages.lib import sample
+from stages.lib.archives import ArchiveError
 from stages.lib.datasets import imdb_wiki, utkface
 
 
@@ -91,10 +92,26 @@ def test_records_of_a_mat_and_its_funnel(tmp_path):
 
 
 def test_faults_of_a_mat_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"wiki.mat has no field gender"):
+    with pytest.raises(ArchiveError, match=r"wiki.mat has no field gender"):
         imdb_wiki.read_mat(mat_archive(tmp_path / "a.tar", gender=None), "wiki")
-    with pytest.raises(ValueError, match="fields of different lengths"):
+    with pytest.raises(ArchiveError, match="fields of different lengths"):
         imdb_wiki.read_mat(mat_archive(tmp_path / "b.tar", gender=np.array([[1.0, 0.0]])), "wiki")
+
+
+def test_a_mat_that_is_hdf5_or_nothing_is_named(tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "wiki.mat", "w", userblock_size=512) as file:
+        file["wiki"] = [1.0]
+    with (tmp_path / "wiki.mat").open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
+    for content, message in (((tmp_path / "wiki.mat").read_bytes(), "v5 struct"), (b"nothing", "v5 struct")):
+        with tarfile.open(tmp_path / "h.tar", "w") as archive:
+            info = tarfile.TarInfo("wiki_crop/wiki.mat")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        with pytest.raises(ArchiveError, match=message):
+            imdb_wiki.read_mat(tmp_path / "h.tar", "wiki")
 
 
 def test_the_drawn_mat_reads_like_the_published_one(tmp_path):

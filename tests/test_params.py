@@ -25,7 +25,7 @@ def test_the_committed_file_is_valid(project):
         (r"^  utkface-full: \{dataset.*\n", "", r"'utkface-full' is not a row of variants"),
         (r"^    network: \S+", "    network: residul", r"models.utkface-cropped.network: 'residul' is not a module"),
         (r"targets: \[.*?\]", "targets: [age, glasses]", r"targets.1: 'glasses' is not a row of"),
-        (r"^datasets: \[(.*)\]", "datasets: [utkface, wiki, faces]", r"datasets.2: 'faces' is not a module"),
+        (r"^datasets: \[(.*)\]", "datasets: [utkface, wiki, faces]", r"datasets.2: 'faces' must stand in one of"),
         (r"^  method: \S+", "  method: grid", r"tune.method: 'grid' is not one of 'bayesian' or 'random'"),
         (
             r"^    dropout: \{min: \S+ max: [0-9.]+",
@@ -36,6 +36,10 @@ def test_the_committed_file_is_valid(project):
         (r"^  monitor: \S+", "  monitor: height ", r"train.monitor: 'height' is not one of score, age_mae"),
         (r"^    zoom: \[.*?\]", "    zoom: [1.1]", r"train.augment.zoom"),
         (r"^  image_size: \S+", "  image_size: 200", r"train.image_size: 200 is above pack.size"),
+        (r"^  fold: 0", "  fold: 1", r"split.fold: 1 is not below split.folds, 1"),
+        (r"^  ages: \[.*?\]", "  ages: [30, 20]", r"split.ages: \[30, 20\] is not \[lowest, highest\]"),
+        (r"reader: wiki", "reader: wikki", r"variants.wiki-cropped.reader: 'wikki' is not a module"),
+        (r"reader: wiki", "reader: table", r"variants.wiki-cropped.reader: 'table': table is the reader of"),
     ],
 )
 def test_a_fault_is_named_with_its_line(edit, old, new, message):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from stages import clean, compare, convert_mat, download, pack, parse_labels, split
-from stages.lib import packs, records
+from stages.lib import archives, packs, params, records
 from tests.conftest import encoded, picture
 
 
@@ -136,3 +136,68 @@ def test_reports_of_a_model_that_is_left_out_go_with_it(tmp_path):
         (tmp_path / f"{name}.json").write_text("{}")
     compare.forget(tmp_path, ["kept"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "kept.json"]
+
+
+def test_folds_share_the_faces_between_them_and_keep_groups_whole():
+    groups = pd.Series([f"g{i // 2}" for i in range(2000)])
+    folds = [split.assign_parts(groups, 0.1, 0.1, 0.05, 3, 5, fold) for fold in range(5)]
+    tested = sum((part == "test").astype(int) for part in folds)
+    assert (tested == 1).all()
+    for part in folds:
+        assert (part.groupby(groups).nunique() == 1).all()
+        assert (part == "test").mean() == pytest.approx(0.2, abs=0.03)
+        assert (part == "val").mean() == pytest.approx(0.1, abs=0.02)
+
+
+def published(drawn, entries, name="split.json", **settings):
+    faces = records.read("data/clean/utkface/faces.csv")
+    path = drawn / name
+    if name.endswith("json"):
+        path.write_text(json.dumps(entries(faces["face_id"])))
+    else:
+        pd.DataFrame(entries(faces["face_id"])).to_csv(path, index=False)
+    folds = [params.Fold(train=[0, 1], val=[2], test=[3]), params.Fold(train=[2, 3], val=[0], test=[1])]
+    return params.Published(file=str(path), folds=folds, **settings), faces["face_id"]
+
+
+def as_published(face):
+    time, age, sex, race = face.split("_")
+    return f"UTKFace/UTKFace/{age}_{sex}_{race}_{time}.jpg.chip.jpg"
+
+
+@pytest.mark.parametrize("name", ["split.json", "split.csv"])
+def test_a_published_split_is_read(drawn, name):
+    def entries(ids):
+        return [{"img_path": as_published(face), "age": 1, "folder": i % 4} for i, face in enumerate(ids[:100])]
+
+    source, ids = published(drawn, entries, name)
+    values, told = split.published(ids, source, "utkface")
+    assert told == {"published_rows": 100, "published_rows_with_a_face": 100}
+    part = split.parts_of_fold(values, source.folds[1])
+    assert part.tolist() == (["val", "test", "train", "train"] * 25 + [""] * (len(ids) - 100))
+    whole = split.complete(part, ids, 0.1, 0.2, 0)
+    assert set(whole) == {"", "val", "test", "train", "calibration"}
+    assert ((whole == part) | (part == "train")).all()
+
+
+def test_a_published_split_that_is_none_is_named(drawn):
+    source, ids = published(drawn, lambda ids: [{"img_path": "other.jpg", "folder": 0}])
+    with pytest.raises(archives.ArchiveError, match=r"names none of these faces; the first is 'other\.jpg'"):
+        split.published(ids, source, "utkface")
+    source, ids = published(drawn, lambda ids: [{"path": "other.jpg", "folder": 0}])
+    with pytest.raises(archives.ArchiveError, match=r"has no 'img_path'; it has path, folder"):
+        split.published(ids, source, "utkface")
+    source, ids = published(drawn, lambda ids: {"a": 1})
+    with pytest.raises(archives.ArchiveError, match="is not a list of entries"):
+        split.published(ids, source, "utkface")
+
+
+def test_nobody_stands_on_both_sides_of_a_published_split():
+    groups = pd.Series(["a", "a", "b", "b", "c"])
+    part, count = split.keep_apart(groups, pd.Series(["train", "test", "val", "train", "train"]))
+    assert part.tolist() == ["", "test", "val", "", "train"]
+    assert count == 2
+
+
+def test_ages_outside_the_range_are_left_out():
+    assert split.in_range(pd.Series([15.0, 16.0, np.nan, 61.0]), 16, 60).tolist() == [False, True, True, False]

@@ -61,6 +61,28 @@ class Variant(Section):
 
     dataset: str
     variant: Literal["cropped", "full"]
+    reader: str
+    pictures: str | None = None
+
+
+class Columns(Section):
+    """Names of a table's columns; None where it has no such."""
+
+    picture: str | None = None
+    age: str | None = None
+    sex: str | None = None
+    ethnicity: str | None = None
+    identity: str | None = None
+    split: str | None = None
+
+
+class Table(Section):
+    """One's own labels."""
+
+    labels: str
+    columns: Columns
+    classes: dict[str, dict[str, str]] = {}
+    ages: dict[str, NotNegative] = {}
 
 
 class Model(Section):
@@ -105,6 +127,23 @@ class Clean(Section):
     max_age_spread: NotNegative
 
 
+class Fold(Section):
+    """Which values of a published split are which part, in one of its folds."""
+
+    train: list[str | int]
+    val: list[str | int]
+    test: list[str | int]
+
+
+class Published(Section):
+    """Somebody's split of a dataset."""
+
+    file: str
+    picture: str = "img_path"
+    part: str = "folder"
+    folds: list[Fold]
+
+
 class Split(Section):
     """Shares of the parts; what is left is for training."""
 
@@ -112,6 +151,10 @@ class Split(Section):
     val: OpenShare
     test: OpenShare
     calibration: Fraction
+    ages: list[Years]
+    folds: Count
+    fold: Whole
+    from_: dict[str, Published] = pydantic.Field(alias="from")
 
 
 class Budget(Section):
@@ -206,6 +249,7 @@ class Params(Section):
     data: Data
     sample: Sample
     datasets: list[str]
+    tables: dict[str, Table]
     variants: dict[str, Variant]
     models: dict[str, Model]
     parse_labels: ParseLabels
@@ -221,8 +265,9 @@ class Params(Section):
     register_: Register = pydantic.Field(alias="register")
 
     def budget_for(self, kind: str) -> Budget:
-        """Return the budget of a source kind (`sample` or `real`), or the one that `budget` names."""
-        return getattr(self.budgets, kind if self.budget == "auto" else self.budget)
+        """Return the budget of a source kind (`sample`, `real` or `own`), or the one that `budget` names."""
+        auto = "sample" if kind == "sample" else "real"
+        return getattr(self.budgets, auto if self.budget == "auto" else self.budget)
 
 
 class ParamsError(SystemExit):
@@ -286,12 +331,12 @@ def _cross_check(p: Params) -> Any:
     known = _modules(DATASETS)
     readers = {"parse_labels": p.parse_labels.datasets, "convert_mat": p.convert_mat.datasets}
     for i, name in enumerate(p.datasets):
-        if name not in known:
-            yield ("datasets", str(i)), f"{name!r} is not a module of stages/lib/datasets: {', '.join(known)}"
-        if sum(name in names for names in readers.values()) != 1:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_]*", name):
+            yield ("datasets", str(i)), f"{name!r} is not a name of lower-case letters, digits and underscores"
+        if sum(name in names for names in (*readers.values(), p.tables)) != 1:
             yield (
                 ("datasets", str(i)),
-                f"{name!r} must stand in one of parse_labels.datasets, convert_mat.datasets",
+                f"{name!r} must stand in one of parse_labels.datasets, convert_mat.datasets, tables",
             )
         if not _has(p, name, "cropped"):
             yield (
@@ -307,6 +352,17 @@ def _cross_check(p: Params) -> Any:
             yield ("variants", key), f"must be called {row.dataset}-{row.variant}"
         if row.dataset not in p.datasets:
             yield ("variants", key, "dataset"), f"{row.dataset!r} is not listed in datasets"
+        if row.reader not in known:
+            yield (
+                ("variants", key, "reader"),
+                f"{row.reader!r} is not a module of stages/lib/datasets: {', '.join(known)}",
+            )
+        if (row.reader == "table") != (row.dataset in p.tables):
+            yield ("variants", key, "reader"), f"{row.reader!r}: table is the reader of the datasets under tables"
+        if (row.reader == "table") != (row.pictures is not None):
+            yield ("variants", key, "pictures"), "is needed where the reader is table, and there alone"
+        if row.reader == "table" and row.variant != "cropped":
+            yield ("variants", key, "variant"), f"{row.variant!r}: a table's pictures are faces, so cropped"
     if not p.models:
         yield ("models",), "lists no model"
     for name, row in p.models.items():
@@ -332,7 +388,42 @@ def _cross_check(p: Params) -> Any:
     yield from _check_sections(p, targets)
 
 
+def _check_tables(p: Params, targets: Any) -> Any:
+    for name, table in p.tables.items():
+        if name not in p.datasets:
+            yield ("tables", name), "is not listed in datasets"
+        for target, names in table.classes.items():
+            row = targets.TARGETS.get(target)
+            for text, label in names.items():
+                if row is None or label not in ("", *row.classes):
+                    allowed = ", ".join(row.classes) if row else ", ".join(targets.TARGETS)
+                    yield ("tables", name, "classes", target, text), f"{label!r} is not one of {allowed}"
+    for name, row in p.models.items():
+        table = p.tables.get(row.dataset)
+        for i, target in enumerate(row.targets if table else []):
+            if getattr(table.columns, target, None) is None:
+                yield (
+                    ("models", name, "targets", str(i)),
+                    f"tables.{row.dataset}.columns names no column for {target!r}",
+                )
+
+
+def _check_split(p: Params) -> Any:
+    low_high = p.split.ages
+    if len(low_high) != 2 or low_high[0] > low_high[1]:
+        yield ("split", "ages"), f"{low_high} is not [lowest, highest]"
+    for name, published in p.split.from_.items():
+        if name not in p.datasets:
+            yield ("split", "from", name), "is not listed in datasets"
+        if p.split.fold >= len(published.folds):
+            yield ("split", "fold"), f"{p.split.fold}: split.from.{name} has folds 0 to {len(published.folds) - 1}"
+    if not p.split.from_ and p.split.fold >= p.split.folds:
+        yield ("split", "fold"), f"{p.split.fold} is not below split.folds, {p.split.folds}"
+
+
 def _check_sections(p: Params, targets: Any) -> Any:
+    yield from _check_tables(p, targets)
+    yield from _check_split(p)
     if not p.data.source.strip():
         yield ("data", "source"), "is empty: sample, official, a folder or a URL"
     if p.split.val + p.split.test + p.split.calibration >= 1:

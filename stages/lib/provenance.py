@@ -5,7 +5,10 @@ from pathlib import Path
 
 
 def read(dataset: str, variant: str) -> dict:
-    """Return {kind, simulated, licence, archives: [{name, size, sha256, official}]} of downloaded archives."""
+    """What download noted: {kind (sample, real or own), simulated, licence, archives}.
+
+    archives: [{name, size in bytes, sha256, official (true, false, null where nothing is published)}].
+    """
     return json.loads(Path("data/raw", dataset, variant, "provenance.json").read_text())
 
 
@@ -22,7 +25,7 @@ def warnings(noted: dict) -> list[str]:
     found = []
     if noted["simulated"]:
         found.append("Simulated: the pictures of this source are stand-ins, and no number here is a real result.")
-    for archive in noted["archives"]:
+    for archive in noted["archives"] if noted["kind"] != "own" else []:
         if archive["official"] is False:
             found.append(f"{archive['name']} differs from the published archive (sha256 {archive['sha256'][:12]}…).")
         elif archive["official"] is None:

@@ -7,11 +7,12 @@ import pandas as pd
 
 from stages.lib import targets
 
-# face_id; then what the dataset knows; then the labels, one column a target (age in years, class names), empty
-# where unlabelled; reject says why a row is unusable, empty where it is usable.
-KNOWN = ("identity", "photo_year", "birth_date", "box_left", "box_top", "box_right", "box_bottom")
+# face_id; then what the dataset knows (published: the part or fold that its publisher gives); then the labels, one
+# column a target (age in years, class names), empty where unlabelled; reject says why a row is unusable, empty where
+# it is usable.
+KNOWN = ("identity", "photo_year", "birth_date", "box_left", "box_top", "box_right", "box_bottom", "published")
 SCORES = ("face_score", "second_face_score")
-TEXT = ("face_id", "identity", "birth_date", "reject", "group", "part", "kept")
+TEXT = ("face_id", "identity", "birth_date", "reject", "group", "part", "kept", "published")
 
 
 def columns() -> list[str]:

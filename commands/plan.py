@@ -1,0 +1,38 @@
+"""Say what `dvc repro` would fetch: archives, addresses, size, room, time and terms; fetches nothing."""
+
+import json
+import shutil
+from pathlib import Path
+
+from stages import download
+from stages.lib import archives, datasets, params
+
+
+def main() -> None:
+    """Print one block a variant of params.yaml, then the sum."""
+    p = params.load()
+    if p.data.source == "sample":
+        print(f"data.source is sample: {p.sample.faces} faces a dataset are drawn, nothing is fetched.")
+        return
+    total = 0
+    for key, row in p.variants.items():
+        module = datasets.find(row.dataset)
+        wanted = datasets.archives(module, row.variant)
+        here = is_here(Path("data/raw", row.dataset, row.variant))
+        print(f"{key}: {download.plan(wanted, p.data.source, module.LICENCE)}{' (fetched before)' if here else ''}")
+        for archive in wanted:
+            for one, address in download.candidates(archive, p.data.source):
+                print(f"    {one.name:16} {address}")
+        total += 0 if here else sum(download.size_of(archive, p.data.source) for archive in wanted)
+    free = shutil.disk_usage(Path.cwd()).free
+    print(f"To fetch: about {total / 1e9:.1f} GB; packs take as much again; {free / 1e9:.0f} GB are free here.")
+
+
+def is_here(folder: Path) -> bool:
+    """Whether real archives were fetched to a folder."""
+    path = folder / archives.PROVENANCE
+    return path.exists() and json.loads(path.read_text())["kind"] == "real"
+
+
+if __name__ == "__main__":
+    main()
