@@ -11,7 +11,7 @@ import yaml
 from stages import clean, download, pack, read_table, split
 from stages.lib import archives, drawing, packs, params, records, sheets
 from stages.lib.archives import ArchiveError
-from tests.conftest import encoded
+from tests.conftest import ROOT, encoded
 
 COLUMNS = {"picture": "file", "age": "years", "sex": "gender", "identity": "person"}
 CLASSES = {"sex": {"m": "male", "f": "female", "?": ""}}
@@ -26,7 +26,7 @@ def mine(project, tmp_path_factory):
         labels = folder / name
         frame = pd.DataFrame(rows)
         frame.to_parquet(labels) if name.endswith("parquet") else frame.to_csv(labels, index=False)
-        values = yaml.safe_load((project / "params.yaml").read_text())
+        values = yaml.safe_load((ROOT / "params.yaml").read_text())
         values["tables"] = {"mine": {"labels": str(labels), "columns": columns, "classes": CLASSES, **settings}}
         values["datasets"] = ["mine"]
         values["parse_labels"]["datasets"] = values["convert_mat"]["datasets"] = []

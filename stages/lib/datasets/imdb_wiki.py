@@ -1,6 +1,7 @@
 """What IMDB and WIKI share (Rothe, Timofte & Van Gool 2015): the .mat of labels and the ids of pictures."""
 
 import datetime
+import zlib
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -30,6 +31,10 @@ FIELDS = (
 )
 
 
+# what scipy raises where a file is no MATLAB v5 struct
+FAULTS = (NotImplementedError, ValueError, KeyError, TypeError, EOFError, zlib.error, scipy.io.matlab.MatReadError)
+
+
 def face_id(member: str) -> str | None:
     """Id of the face in `wiki_crop/17/10000217_1981-05-05_2009.jpg`: its path below the top folder, no suffix."""
     path = PurePosixPath(member)
@@ -45,11 +50,10 @@ def read_mat(archive: Path, name: str) -> pd.DataFrame:
     """
     with archives.member(archive, f"{name}.mat") as file:
         try:
-            struct = scipy.io.loadmat(file, squeeze_me=True)[name].item()
-            fields = scipy.io.loadmat(file, squeeze_me=True)[name].dtype.names
-        except (NotImplementedError, ValueError, KeyError, TypeError) as error:
+            struct = scipy.io.loadmat(file, squeeze_me=True)[name]
+            values = dict(zip(struct.dtype.names, struct.item(), strict=True))
+        except FAULTS as error:
             raise ArchiveError(f"{archive}: {name}.mat is not a MATLAB v5 struct called {name}: {error}") from None
-    values = dict(zip(fields, struct, strict=True))
     missing = [field for field in FIELDS if field not in values]
     if missing:
         raise ArchiveError(f"{archive}: {name}.mat has no field {missing[0]}")

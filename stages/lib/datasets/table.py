@@ -11,6 +11,7 @@ from stages.lib.archives import ArchiveError
 
 LICENCE = "your own"
 HOME = ""
+ARCHIVES = {"cropped": ()}  # the row of variants names the pictures
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
