@@ -1,9 +1,16 @@
 """MLflow: a run is made once, completed as often as one likes, and never doubled."""
 
+import json
+import os
+import platform
+import subprocess
+import sys
+
 import pytest
 
 from stages import register
 from stages.lib import provenance, tracking
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -56,3 +63,74 @@ def test_a_champion_falls_to_a_better_one_on_the_same_faces_alone():
     assert "another split" in register.verdict_on(Version, "2", "other", 0.9, "score")
     assert register.choose({"a": 5.0, "b": 4.0, "c": None}, "age_mae") == "b"
     assert register.choose({"a": None}, "age_mae") is None
+
+
+@pytest.fixture
+def raw(store, tmp_path, monkeypatch):
+    """The project folder of `store`, as the working folder, with what download notes."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data/raw/utkface/cropped"
+    folder.mkdir(parents=True)
+    noted = {"kind": "sample", "simulated": False, "licence": "", "archives": []}
+    (folder / "provenance.json").write_text(json.dumps(noted))
+    return tracking.store("faces-utkface-sample")
+
+
+def runs(store):
+    client, experiment = store
+    return client.search_runs([experiment])
+
+
+def test_a_failed_training_is_marked_with_its_error_until_it_succeeds(raw):
+    with pytest.raises(RuntimeError), tracking.live("utkface", "cropped", "m", "key", {"train": {"seed": 1}}) as log:
+        log(0, {"loss": 1.0})
+        raise RuntimeError("out of memory")
+    (run,) = runs(raw)
+    assert (run.info.status, run.data.tags["error"]) == ("FAILED", "RuntimeError: out of memory")
+    with tracking.live("utkface", "cropped", "m", "key", {"train": {"seed": 1}}) as log:
+        log(0, {"loss": 1.0})
+        log(1, {"loss": 0.5})
+    (run,) = runs(raw)
+    assert run.info.status == "FINISHED"
+    assert "error" not in run.data.tags
+    assert len(raw[0].get_metric_history(run.info.run_id, "curve/loss")) == 2
+
+
+def test_a_killed_training_is_marked_by_the_next(raw):
+    client, experiment = raw
+    gone = tracking.find_or_create(client, experiment, "m", "gone")
+    client.set_tag(gone.info.run_id, "process", f"{platform.node()} 999999999@1")
+    elsewhere = tracking.find_or_create(client, experiment, "m", "elsewhere")
+    client.set_tag(elsewhere.info.run_id, "process", "another-machine 999999999@1")
+    with tracking.live("utkface", "cropped", "m", "here", {}):
+        tracking.close_dead(client, experiment)
+        status = {run.data.tags["fingerprint"]: run.info.status for run in runs(raw)}
+    assert status == {"gone": "KILLED", "elsewhere": "RUNNING", "here": "RUNNING"}
+
+
+def test_a_server_that_is_away_does_not_stop_a_training(raw, monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with tracking.live("utkface", "cropped", "m", "key", {}) as log:
+        log(0, {"loss": 1.0})
+    assert "MLflow cannot be reached, training goes on without" in capsys.readouterr().err
+
+
+def test_runs_of_experiments_are_told_apart_and_shared_trainings_are_not_doubled(store, monkeypatch):
+    client, experiment = store
+    for name, key in (("brave-fox", "a"), ("calm-owl", "b"), ("calm-owl", "a")):
+        monkeypatch.setenv("DVC_EXP_NAME", name)
+        tracking.find_or_create(client, experiment, "m", key)
+    found = {run.data.tags["fingerprint"]: run for run in client.search_runs([experiment])}
+    assert {key: run.info.run_name for key, run in found.items()} == {"a": "m brave-fox", "b": "m calm-owl"}
+    assert found["a"].data.tags["dvc_experiments"] == "brave-fox calm-owl"
+
+
+def test_several_processes_open_a_new_store_at_once(tmp_path):
+    code = "from stages.lib import tracking; c, e = tracking.store('x'); tracking.find_or_create(c, e, 'm', 'same')"
+    env = {**os.environ, "DVC_ROOT": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    env.pop("MLFLOW_TRACKING_URI", None)  # MLflow sets it in the processes that it is used in
+    started = [subprocess.Popen([sys.executable, "-c", code], env=env, cwd=tmp_path) for _ in range(4)]
+    assert [process.wait() for process in started] == [0] * 4
+    client = tracking.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    assert len(client.search_runs([client.get_experiment_by_name("x").experiment_id])) == 1

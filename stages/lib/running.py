@@ -30,7 +30,7 @@ def stage(main: Callable[..., None]) -> None:
     name = Path(main.__code__.co_filename).stem + ("@" + "-".join(words) if words else "")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(f"{name}: stopped"))
     try:
-        with hold(Path("data/partial/running", name), name):
+        with hold(Path("data/partial/locks", name), name):
             main(*words)
     except Exception as error:
         if not is_disk_full(error):
@@ -50,15 +50,19 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 
 @contextlib.contextmanager
-def hold(folder: Path, what: str) -> Iterator[None]:
-    """Hold a folder's lock, which goes with the process; say who has it, and wait, where another process does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock, holder, waited = filelock.FileLock(folder / "lock"), folder / "holder", 0
+def hold(place: Path, what: str) -> Iterator[None]:
+    """Hold a lock, which goes with the process; say who has it, and wait, where another process does.
+
+    place: its files are place.lock and place.holder, which stay: a lock that is removed is two locks to who waits.
+    """
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lock, holder = filelock.FileLock(f"{place}.lock"), Path(f"{place}.holder")
+    told = False
     while not lock.is_locked:
         try:
-            lock.acquire(timeout=60 if waited else 0.5)
+            lock.acquire(timeout=60 if told else 0.5)
         except filelock.Timeout:
-            waited += 1
+            told = True
             pid = holder.read_text().strip() if holder.exists() else "unknown"
             progress.say(f"{what}: process {pid} is at this work already; waiting for it (`kill {pid}` stops it)")
     try:
@@ -75,11 +79,13 @@ def unfinished(work: str, name: str, key: str) -> Iterator[Path]:
     work: the stage; key: of the code, params and data that what lies there belongs to. Where dvc was killed and left
     this process alone, the folder stays: the next run will want it.
     """
-    folder = root() / "data" / "partial" / work / f"{name}-{key}"
-    with hold(folder, f"{work}@{name}"):
+    partial = root() / "data" / "partial"
+    folder = partial / work / f"{name}-{key}"
+    with hold(partial / "locks" / f"{work}-{name}-{key}", f"{work}@{name}"):
+        folder.mkdir(parents=True, exist_ok=True)
         yield folder
-    if os.getppid() == PARENT:
-        shutil.rmtree(folder, ignore_errors=True)
+        if os.getppid() == PARENT:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def replace(path: Path, write: Callable[[Path], None]) -> None:

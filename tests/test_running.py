@@ -1,0 +1,100 @@
+"""How a stage runs: alone in its kind, one line for a full disk, and what a crash leaves is there for the next."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from stages.lib import running
+from tests.conftest import ROOT
+
+STAGE = """
+import sys, time
+from pathlib import Path
+from stages.lib import running
+
+def main(word):
+    with running.unfinished("work", word, "key") as place:
+        (place / "state").write_text("half")
+        print("started", flush=True)
+        time.sleep(float(sys.argv[2]))
+    print("done", flush=True)
+
+sys.argv[1:] = ["x"] + sys.argv[1:]
+running.stage(lambda *words: main(words[0]))
+"""
+
+
+def start(folder, seconds):
+    (folder / "work.py").write_text(STAGE)
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "DVC_ROOT": str(folder)}
+    return subprocess.Popen(
+        [sys.executable, "work.py", str(seconds)], cwd=folder, env=env, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+
+
+def test_what_a_killed_stage_leaves_is_there_and_goes_when_the_next_succeeds(tmp_path):
+    killed = start(tmp_path, 60)
+    assert killed.stdout.readline() == "started\n"
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert (tmp_path / "data/partial/work/x-key/state").read_text() == "half"
+    assert start(tmp_path, 0).communicate()[0] == "started\ndone\n"
+    assert not (tmp_path / "data/partial/work/x-key").exists()
+
+
+def test_a_second_process_says_who_is_at_it_and_waits(tmp_path):
+    first = start(tmp_path, 3)
+    assert first.stdout.readline() == "started\n"
+    second = start(tmp_path, 0)
+    out, err = second.communicate()
+    assert f"process {first.pid} is at this work already" in err
+    assert out == "started\ndone\n"
+    assert first.poll() == 0
+
+
+def test_a_stopped_stage_unwinds(tmp_path):
+    stopped = start(tmp_path, 60)
+    stopped.stdout.readline()
+    stopped.send_signal(signal.SIGTERM)
+    assert "stopped" in stopped.communicate()[1]
+    assert stopped.returncode == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("(sqlite3.OperationalError) database or disk is full"),
+        ValueError("other"),
+    ],
+)
+def test_a_full_disk_is_one_line(project, monkeypatch, error):
+    def main():
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["x"])
+    if isinstance(error, ValueError):
+        with pytest.raises(ValueError, match="other"):
+            running.stage(main)
+    else:
+        with pytest.raises(SystemExit, match=r"the disk is full .* MiB free here\): make room, then run dvc repro"):
+            running.stage(main)
+
+
+def test_replaced_files_are_whole_or_not_there(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old")
+
+    def fail(part):
+        part.write_text("half")
+        raise OSError
+
+    with pytest.raises(OSError):
+        running.replace(path, fail)
+    assert path.read_text() == "old"
+    running.replace(path, lambda part: part.write_text("new"))
+    assert path.read_text() == "new"
