@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from stages.lib import archives, datasets, packs, params, pictures, progress, records, running
@@ -92,13 +91,14 @@ def pack_picture(
         image = pictures.fit(image, variant, size)
     except PictureError as error:
         return {"face_id": face, "reject": str(error)}
+    luma = pictures.grey(image)
     return {
         "face_id": face,
         "image": pictures.encode(image, quality),
         "width": width,
         "height": height,
-        "brightness": float(np.asarray(image).mean()),
-        "phash": pictures.perceptual_hash(image),
+        "brightness": float(luma.mean()),
+        "phash": pictures.perceptual_hash(luma),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
 

@@ -14,7 +14,7 @@ SCHEMA = pa.schema(
         ("image", pa.binary()),  # JPEG, RGB
         ("width", pa.int32()),  # of the picture as published, in pixels
         ("height", pa.int32()),
-        ("brightness", pa.float32()),  # mean of all channels, 0 to 255
+        ("brightness", pa.float32()),  # mean luma, 0 to 255
         ("phash", pa.uint64()),  # pictures.perceptual_hash
         ("sha256", pa.string()),  # of the bytes as published
     ]

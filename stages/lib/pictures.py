@@ -91,14 +91,19 @@ def encode(image: Image.Image, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def perceptual_hash(image: Image.Image) -> int:
-    """63-bit DCT hash: near-copies differ in few bits.
+def grey(image: Image.Image) -> np.ndarray:
+    """Luma (32, 32) float64 of a picture, 0 to 255."""
+    small = image.convert("L").resize((HASH_SIDE, HASH_SIDE), Image.Resampling.HAMMING)
+    return np.asarray(small, np.float64)
 
-    The lowest 8 x 8 frequencies of the grey picture at 32 x 32, less the constant, each above their median or not
-    (Zauner 2010, "Implementation and benchmarking of perceptual image hash functions", section 3.2.1).
+
+def perceptual_hash(luma: np.ndarray) -> int:
+    """63-bit DCT hash of what `grey` gives: near-copies differ in few bits.
+
+    The lowest 8 x 8 frequencies, less the constant, each above their median or not (Zauner 2010, "Implementation and
+    benchmarking of perceptual image hash functions", section 3.2.1).
     """
-    grey = np.asarray(image.convert("L").resize((HASH_SIDE, HASH_SIDE), Image.Resampling.LANCZOS), np.float64)
-    low = scipy.fft.dctn(grey, norm="ortho")[:8, :8].ravel()[1:]
+    low = scipy.fft.dctn(luma, norm="ortho")[:8, :8].ravel()[1:]
     bits = low > np.median(low)
     return int(np.packbits(np.concatenate([[False], bits])).view(">u8")[0])
 
