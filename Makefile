@@ -14,7 +14,7 @@ QUIET := import os; [os.environ.setdefault(k, v) for k, v in dict(MLFLOW_DISABLE
 	DO_NOT_TRACK="1", TF_CPP_MIN_LOG_LEVEL="3", KERAS_BACKEND="tensorflow").items()]
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro test test-slow lint plan refetch ui lock bench clean
+.PHONY: help setup repro test test-slow lint plan refetch folds ui lock bench clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -52,6 +52,9 @@ plan: setup ## say what would be fetched from data.source, without fetching
 refetch: setup ## look at a mirror again, then run what follows
 	@python -m commands.refetch
 	@dvc repro
+
+folds: setup ## run every fold of split, print the mean and spread of each score
+	@python -m commands.folds
 
 ui: setup ## open the MLflow UI on this project's runs (PORT=5000)
 	@echo "Open http://127.0.0.1:$(or $(PORT),5000)/#/experiments?workflowType=machine_learning"

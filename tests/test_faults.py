@@ -1,0 +1,125 @@
+"""Every stage killed, starved of disk, run twice at once: the next `dvc repro` ends in the same bytes. Minutes long.
+
+`pytest -s` shows the table of faults.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.test_pipeline import clone, dvc, runs
+
+pytestmark = pytest.mark.slow
+STAGES = (
+    "download@utkface-cropped", "parse_labels@utkface", "convert_mat@wiki", "pack@utkface-cropped", "clean@utkface",
+    "split@utkface", "tune@utkface-cropped", "train@utkface-cropped", "evaluate@utkface-cropped", "compare",
+    "log@utkface-cropped", "register", "report",
+)  # fmt: skip
+FAULTS = ("killed with its group", "dvc killed alone", "disk full", "two at once")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A clone that ran through, on a small disk of its own where this process may mount one; and what it gave."""
+    place = tmp_path_factory.mktemp("disk")
+    mounted = (
+        os.name == "posix"
+        and not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=900m", "tmpfs", str(place)], check=False, capture_output=True
+        ).returncode
+    )
+    folder = clone(place / "faces", trials=1)
+    dvc(folder, "repro")
+    yield folder, outcome(folder), mounted
+    if mounted:
+        subprocess.run(["umount", "-l", str(place)], check=False)
+
+
+def outcome(folder):
+    """Bytes of dvc.lock and reports, and the names of the runs."""
+    reports = {str(p.relative_to(folder)): p.read_bytes() for p in (folder / "reports").rglob("*") if p.is_file()}
+    return (folder / "dvc.lock").read_bytes(), reports, runs(folder)
+
+
+def start(folder, stage):
+    """Start a stage alone though nothing changed, in a process group of its own."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", stage],
+        cwd=folder, env={**os.environ, "PATH": path}, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+
+
+def stage_process(started, stage, patience=60):
+    """The Python process of a stage that dvc started, once it has had time to begin its work."""
+    module = f"stages.{stage.split('@')[0]}"
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        for child in psutil.Process(started.pid).children(recursive=True):
+            if module in child.cmdline() and "python" in child.name():
+                time.sleep(WORKING.get(stage.split("@")[0], 0.6))
+                return child
+        time.sleep(0.02)
+    raise AssertionError(f"{stage} did not start")
+
+
+# Seconds from a stage's start to the midst of its work.
+WORKING = {"tune": 9.0, "train": 11.0, "evaluate": 1.5, "log": 2.0, "register": 1.5}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_outlives(whole, stage, fault):
+    folder, before, mounted = whole
+    if fault == "disk full":
+        if not mounted:
+            pytest.skip("no right to mount a small disk")
+        ballast = fill(folder.parent / "ballast")
+        said = start(folder, stage).communicate()[0]
+        ballast.unlink()
+    elif fault == "two at once":
+        both = [start(folder, stage) for _ in range(2)]
+        said = "\n".join(process.communicate()[0] for process in both)
+    else:
+        started = start(folder, stage)
+        child = stage_process(started, stage)
+        if fault == "dvc killed alone":
+            os.kill(started.pid, signal.SIGKILL)
+        else:
+            os.killpg(started.pid, signal.SIGKILL)
+        started.wait()
+        said = f"the stage went on: {psutil.pid_exists(child.pid)}"
+    again = dvc(folder, "repro")
+    waited = "is at this work already" in again
+    sys.stdout.write(
+        f"\n| {stage} | {fault} | {gist(said)} | {'waited for the first; ' if waited else ''}{ran(again)} |\n"
+    )
+    assert outcome(folder) == before
+
+
+def fill(path, left=256 << 10):
+    """Fill the disk that a path is on but for some bytes, with a file."""
+    with path.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+        while True:
+            file.write(bytes(64 << 10))
+    os.truncate(path, path.stat().st_size - left)
+    return path
+
+
+def gist(said):
+    """What a person reads, in a line."""
+    lines = [line for line in said.splitlines() if re.search(r"ERROR|full|lock|already|went on", line)]
+    return " / ".join(line.strip()[:160] for line in lines[:3]) or "nothing"
+
+
+def ran(said):
+    """Stages that the next repro ran."""
+    names = re.findall(r"Running stage '(.*?)'", said)
+    return "ran " + ", ".join(names) if names else "ran nothing"
