@@ -1,17 +1,27 @@
 """Decode, resize, hash and pack pictures: data/raw/DATASET/VARIANT/ -> data/packs/DATASET/VARIANT/."""
 
 import collections
+import functools
 import hashlib
 import json
+import multiprocessing
+import multiprocessing.connection
 import os
+import signal
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from stages.lib import archives, datasets, packs, params, pictures, progress, records, running
 from stages.lib.pictures import PictureError
+
+LOT = 1 << 20  # bytes of pictures that a worker takes at once
 
 
 def main(dataset: str, variant: str) -> None:
@@ -30,11 +40,16 @@ def main(dataset: str, variant: str) -> None:
         for archive in archives.of(raw)
         for name, content in archives.members(archive, pass_over)
     )
-
-    def prepare(face: str, content: bytes) -> dict:
-        return pack_picture(face, content, variant, p.pack.size, p.pack.quality, p.pack.margin, boxes)
-
-    rows = keep(in_order(prepare, members), rejects)
+    photos = ((face, content, boxes and boxes.get(face)) for face, content in members if face is not None)
+    prepare = functools.partial(
+        pack_pictures,
+        variant=variant,
+        size=p.pack.size,
+        quality=p.pack.quality,
+        boxed=boxes is not None,
+        margin=p.pack.margin,
+    )
+    rows = keep(in_order(prepare, photos), rejects)
     shards = packs.write(progress.bar(rows, f"packing {dataset} {variant}", unit="faces"), out, p.pack.shard_faces)
     kind = json.loads((raw / archives.PROVENANCE).read_text())["kind"]
     manifest = {"kind": kind, "variant": variant, "size": p.pack.size, "shards": shards}
@@ -43,19 +58,45 @@ def main(dataset: str, variant: str) -> None:
     progress.say(f"{dataset} {variant}: {sum(s['faces'] for s in shards)} pictures packed, {len(rejects)} rejected")
 
 
-def in_order(work: Callable, items: Iterable[tuple]) -> Iterator:
-    """Yield work(*item) for each item, in order, on as many threads as cores, never far ahead of the reader."""
-    threads = os.cpu_count() or 1
-    with ThreadPoolExecutor(threads) as pool:
+def in_order(work: Callable[[list], list], items: Iterable[tuple]) -> Iterator:
+    """Yield what work(lot) returns for each lot, in order, on as many processes as cores; reads never far ahead.
+
+    Processes, since threads would wait for each other: Pillow holds the interpreter while it opens and encodes.
+    """
+    workers = os.cpu_count() or 1
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    with ProcessPoolExecutor(workers, context, initializer=die_with_parent) as pool:
         pending: collections.deque = collections.deque()
-        for item in items:
-            if item[0] is None:
-                continue
-            pending.append(pool.submit(work, *item))
-            if len(pending) >= 16 * threads:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+        try:
+            for lot in lots(items):
+                pending.append(pool.submit(work, lot))
+                if len(pending) >= 3 * workers:
+                    yield from pending.popleft().result()
+            while pending:
+                yield from pending.popleft().result()
+        except BrokenProcessPool:
+            raise SystemExit("a worker was killed, most likely for want of memory: free some and run again") from None
+
+
+def lots(photos: Iterable[tuple]) -> Iterator[list[tuple]]:
+    """Gather (face id, published bytes, ...) into lists of at least LOT bytes, the last excepted."""
+    lot, size = [], 0
+    for photo in photos:
+        lot.append(photo)
+        size += len(photo[1])
+        if size >= LOT:
+            yield lot
+            lot, size = [], 0
+    if lot:
+        yield lot
+
+
+def die_with_parent() -> None:
+    """In a worker: leave interrupts to the parent, and end when it is gone, however it went."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    gone = multiprocessing.parent_process().sentinel
+    threading.Thread(target=lambda: (multiprocessing.connection.wait([gone]), os._exit(1)), daemon=True).start()
 
 
 def keep(rows: Iterable[dict], rejects: list[dict]) -> Iterator[dict]:
@@ -71,36 +112,41 @@ def keep(rows: Iterable[dict], rejects: list[dict]) -> Iterator[dict]:
         yield row
 
 
-def pack_picture(
-    face: str,
-    content: bytes,
+def pack_pictures(
+    lot: list[tuple[str, bytes, tuple[float, float, float, float] | None]],
     variant: str,
     size: int,
     quality: int,
+    boxed: bool,
     margin: float,
-    boxes: dict[str, tuple[float, float, float, float]] | None,
-) -> dict:
-    """Return one row of packs.SCHEMA, or {face_id, reject} where the picture cannot be used."""
-    try:
-        image = pictures.decode(content, near=None if boxes else size)
-        width, height = image.size
-        if boxes is not None:
-            if face not in boxes:
-                raise PictureError("no face box")
-            image = pictures.crop_box(image, boxes[face], margin)
-        image = pictures.fit(image, variant, size)
-    except PictureError as error:
-        return {"face_id": face, "reject": str(error)}
-    luma = pictures.grey(image)
-    return {
-        "face_id": face,
-        "image": pictures.encode(image, quality),
-        "width": width,
-        "height": height,
-        "brightness": float(luma.mean()),
-        "phash": pictures.perceptual_hash(luma),
-        "sha256": hashlib.sha256(content).hexdigest(),
-    }
+) -> list[dict]:
+    """Return one row of packs.SCHEMA for each (face id, published bytes, face box), or {face_id, reject}.
+
+    boxed: pictures are cut to their box (left, top, right, bottom in pixels), widened by margin, a share of it.
+    """
+    rows, lumas = [], []
+    for face, content, box in lot:
+        try:
+            image = pictures.decode(content, near=None if boxed else size)
+            width, height = image.size
+            if boxed:
+                if box is None:
+                    raise PictureError("no face box")
+                image = pictures.crop_box(image, box, margin)
+            image = pictures.fit(image, variant, size)
+        except PictureError as error:
+            rows.append({"face_id": face, "reject": str(error)})
+            continue
+        lumas.append(pictures.luma(image))
+        row = {"face_id": face, "image": pictures.encode(image, quality), "width": width, "height": height}
+        rows.append(row | {"sha256": hashlib.sha256(content).hexdigest()})
+    if lumas:
+        stack = np.stack(lumas)
+        measured = zip(stack.mean((1, 2)).tolist(), pictures.perceptual_hash(stack).tolist(), strict=True)
+        for row in rows:
+            if "reject" not in row:
+                row["brightness"], row["phash"] = next(measured)
+    return rows
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Stages from archives to splits, on faces drawn small; bad archives and bad addresses."""
 
 import json
+import os
+import signal
+import time
 
 import numpy as np
 import pandas as pd
@@ -112,7 +115,7 @@ def test_close_ages_give_their_median():
 
 
 def test_packs_are_read_by_id(tmp_path):
-    rows = [pack.pack_picture(f"f{i}", encoded(picture(i)), "cropped", 32, 90, 0.4, None) for i in range(5)]
+    rows = pack.pack_pictures([(f"f{i}", encoded(picture(i)), None) for i in range(5)], "cropped", 32, 90, False, 0.4)
     shards = packs.write(rows, tmp_path, 2)
     assert [shard["faces"] for shard in shards] == [2, 2, 1]
     (tmp_path / "pack.json").write_text(json.dumps({"shards": shards}))
@@ -124,9 +127,30 @@ def test_packs_are_read_by_id(tmp_path):
 
 def test_a_dataset_without_crops_is_cropped_by_its_boxes():
     content = encoded(picture(size=(100, 80)), "PNG")
-    row = pack.pack_picture("f", content, "cropped", 32, 90, 0.0, {"f": (10, 10, 42, 42)})
+    lot = [("f", content, (10, 10, 42, 42)), ("g", content, None), ("h", b"", (0, 0, 1, 1))]
+    row, *rejects = pack.pack_pictures(lot, "cropped", 32, 90, True, 0.0)
     assert (row["width"], row["height"]) == (100, 80)
-    assert pack.pack_picture("g", content, "cropped", 32, 90, 0.0, {})["reject"] == "no face box"
+    assert [r["reject"] for r in rejects] == ["no face box", "is empty"]
+
+
+def test_work_comes_back_in_order_from_several_processes():
+    photos = [(str(i), bytes(pack.LOT // 2)) for i in range(40)]
+    assert [len(lot) for lot in pack.lots(photos[:5])] == [2, 2, 1]
+    assert list(pack.in_order(slow_at_first, photos)) == [str(i) for i in range(40)]
+
+
+def slow_at_first(lot):
+    time.sleep(0.3 if lot[0][0] == "0" else 0)
+    return [name for name, _ in lot]
+
+
+def test_a_worker_that_is_killed_is_told(tmp_path):
+    with pytest.raises(SystemExit, match="a worker was killed"):
+        list(pack.in_order(killed, [("a", b"a")]))
+
+
+def killed(lot):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_reports_of_a_model_that_is_left_out_go_with_it(tmp_path):

@@ -27,14 +27,16 @@ def decode(content: bytes, near: int | None = None) -> Image.Image:
             raise PictureError(f"{image.width} x {image.height} pixels are too many")
         if near:
             image.draft(None, (2 * near, 2 * near))
-        image = ImageOps.exif_transpose(image)
+        if image.format != "JPEG" or {"exif", "xmp"} & image.info.keys():  # only there can it be told to be turned
+            image = ImageOps.exif_transpose(image)
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
             flat = Image.new("RGBA", image.size, (255, 255, 255, 255))
             image = Image.alpha_composite(flat, image)
         elif image.mode.startswith("I;16") or image.mode == "I":
             image = Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8))
-        return image.convert("RGB")
+        image.load()
+        return image if image.mode == "RGB" else image.convert("RGB")
     except Image.DecompressionBombError as error:
         raise PictureError(str(error)) from None
     except (OSError, SyntaxError, ValueError, Image.UnidentifiedImageError) as error:
@@ -87,25 +89,26 @@ def square(pixels: np.ndarray, size: int) -> np.ndarray:
 def encode(image: Image.Image, quality: int) -> bytes:
     """JPEG bytes of an RGB image; the same bytes for the same pixels."""
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
+    image.save(buffer, "JPEG", quality=quality, comment=b"")
     return buffer.getvalue()
 
 
-def grey(image: Image.Image) -> np.ndarray:
-    """Luma (32, 32) float64 of a picture, 0 to 255."""
-    small = image.convert("L").resize((HASH_SIDE, HASH_SIDE), Image.Resampling.HAMMING)
-    return np.asarray(small, np.float64)
+def luma(image: Image.Image) -> np.ndarray:
+    """Luma (32, 32) uint8 of a picture."""
+    small = image.reduce(max(1, min(image.size) // HASH_SIDE)).convert("L")
+    return np.asarray(small.resize((HASH_SIDE, HASH_SIDE), Image.Resampling.HAMMING))
 
 
-def perceptual_hash(luma: np.ndarray) -> int:
-    """63-bit DCT hash of what `grey` gives: near-copies differ in few bits.
+def perceptual_hash(lumas: np.ndarray) -> np.ndarray:
+    """63-bit DCT hashes (n,) uint64 of n lumas (n, 32, 32): near-copies differ in few bits.
 
     The lowest 8 x 8 frequencies, less the constant, each above their median or not (Zauner 2010, "Implementation and
     benchmarking of perceptual image hash functions", section 3.2.1).
     """
-    low = scipy.fft.dctn(luma, norm="ortho")[:8, :8].ravel()[1:]
-    bits = low > np.median(low)
-    return int(np.packbits(np.concatenate([[False], bits])).view(">u8")[0])
+    rows = scipy.fft.dct(lumas.astype(np.float64), axis=1, norm="ortho")[:, :8]
+    low = scipy.fft.dct(rows, axis=2, norm="ortho")[:, :, :8].reshape(len(lumas), 64)[:, 1:]
+    bits = low > np.median(low, axis=1, keepdims=True)
+    return np.packbits(np.pad(bits, ((0, 0), (1, 0))), axis=1).view(">u8")[:, 0].astype(np.uint64)
 
 
 def to_input(image: Image.Image, side: int, size: int) -> np.ndarray:
