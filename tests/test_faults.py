@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from tests.test_pipeline import clone, dvc, runs
 
@@ -29,12 +30,8 @@ FAULTS = ("killed with its group", "dvc killed alone", "disk full", "two at once
 def whole(tmp_path_factory):
     """A clone that ran through, on a small disk of its own where this process may mount one; and what it gave."""
     place = tmp_path_factory.mktemp("disk")
-    mounted = (
-        os.name == "posix"
-        and not subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=900m", "tmpfs", str(place)], check=False, capture_output=True
-        ).returncode
-    )
+    mount = ["mount", "-t", "tmpfs", "-o", "size=900m", "tmpfs", str(place)]
+    mounted = sys.platform == "linux" and not subprocess.run(mount, check=False, capture_output=True).returncode
     folder = clone(place / "faces", trials=1)
     dvc(folder, "repro")
     yield folder, outcome(folder), mounted
@@ -42,17 +39,26 @@ def whole(tmp_path_factory):
         subprocess.run(["umount", "-l", str(place)], check=False)
 
 
+def forget(folder, stage):
+    """Make a stage one that never ran: no outputs, no entry in the lock, nothing to restore it from."""
+    lock = yaml.safe_load((folder / "dvc.lock").read_text())
+    outs = [out["path"] for out in lock["stages"].pop(stage)["outs"]]
+    (folder / "dvc.lock").write_text(yaml.safe_dump(lock, sort_keys=False))
+    for path in [".dvc/cache/runs", *outs]:
+        subprocess.run(["rm", "-rf", path], cwd=folder, check=True)
+
+
 def outcome(folder):
-    """Bytes of dvc.lock and reports, and the names of the runs."""
+    """The stages of dvc.lock with their checksums, bytes of the reports, and the names of the runs."""
     reports = {str(p.relative_to(folder)): p.read_bytes() for p in (folder / "reports").rglob("*") if p.is_file()}
-    return (folder / "dvc.lock").read_bytes(), reports, runs(folder)
+    return yaml.safe_load((folder / "dvc.lock").read_text())["stages"], reports, runs(folder)
 
 
 def start(folder, stage):
-    """Start a stage alone though nothing changed, in a process group of its own."""
+    """Start a stage alone, in a process group of its own."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro", "--force", "--single-item", stage],
+        [sys.executable, "-m", "dvc", "repro", "--single-item", stage],
         cwd=folder, env={**os.environ, "PATH": path}, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
 
@@ -78,6 +84,7 @@ WORKING = {"tune": 9.0, "train": 11.0, "evaluate": 1.5, "log": 2.0, "register": 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_outlives(whole, stage, fault):
     folder, before, mounted = whole
+    forget(folder, stage)
     if fault == "disk full":
         if not mounted:
             pytest.skip("no right to mount a small disk")
@@ -95,16 +102,25 @@ def test_a_stage_outlives(whole, stage, fault):
         else:
             os.killpg(started.pid, signal.SIGKILL)
         started.wait()
-        said = f"the stage went on: {psutil.pid_exists(child.pid)}"
+        time.sleep(0.3)
+        said = f"the stage {'went on' if alive(child) else 'was gone'}"
     again = dvc(folder, "repro")
     waited = "is at this work already" in again
-    sys.stdout.write(
-        f"\n| {stage} | {fault} | {gist(said)} | {'waited for the first; ' if waited else ''}{ran(again)} |\n"
-    )
+    said = f"| {stage} | {fault} | {gist(said)} | {'waited for the first; ' if waited else ''}{ran(again)} |"
+    sys.stdout.write(f"\n{said}\n")
     assert outcome(folder) == before
+    if fault != "two at once":
+        assert f"Running stage '{stage}'" in again
 
 
-def fill(path, left=256 << 10):
+def alive(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def fill(path, left=64 << 10):
     """Fill the disk that a path is on but for some bytes, with a file."""
     with path.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
         while True:
@@ -115,7 +131,7 @@ def fill(path, left=256 << 10):
 
 def gist(said):
     """What a person reads, in a line."""
-    lines = [line for line in said.splitlines() if re.search(r"ERROR|full|lock|already|went on", line)]
+    lines = [line for line in said.splitlines() if re.search(r"ERROR|full|space|already|went on|was gone", line)]
     return " / ".join(line.strip()[:160] for line in lines[:3]) or "nothing"
 
 

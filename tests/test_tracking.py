@@ -134,3 +134,14 @@ def test_several_processes_open_a_new_store_at_once(tmp_path):
     assert [process.wait() for process in started] == [0] * 4
     client = tracking.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     assert len(client.search_runs([client.get_experiment_by_name("x").experiment_id])) == 1
+
+
+def test_files_of_a_model_are_looked_for_where_this_machine_has_them(tmp_path):
+    place = tmp_path / "a folder"
+    assert not tracking.is_there(place.as_uri())
+    place.mkdir()
+    (place / "MLmodel").touch()
+    assert tracking.is_there(place.as_uri())
+    assert tracking.is_there(str(place))
+    assert tracking.is_there("mlflow-artifacts:/1/models/m-0/artifacts")
+    assert tracking.is_there("s3://bucket/m-0")

@@ -4,6 +4,9 @@ import contextlib
 import os
 import platform
 import subprocess
+import urllib.parse
+import urllib.request
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "5")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 import filelock
 import mlflow
@@ -189,7 +193,9 @@ def add_datasets(client: MlflowClient, run: Run, faces: pd.DataFrame, digest: st
     with mlflow.start_run(run_id=run.info.run_id, log_system_metrics=False):
         for part, rows in faces.groupby("part"):
             source = f"data/splits/{name}.csv"
-            data = mlflow.data.from_pandas(rows, source=source, name=f"{name}-{part}", digest=digest[:16])
+            with warnings.catch_warnings():  # that a path could be of several kinds of source
+                warnings.filterwarnings("ignore", "The specified dataset source can be interpreted")
+                data = mlflow.data.from_pandas(rows, source=source, name=f"{name}-{part}", digest=digest[:16])
             mlflow.log_input(data, context=str(part))
 
 
@@ -198,10 +204,15 @@ def find_model(client: MlflowClient, run: Run, fingerprint: str) -> LoggedModel 
     for logged in client.search_logged_models(
         [run.info.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
     ):
-        place = logged.artifact_location.removeprefix("file://")
-        if logged.tags.get("fingerprint") == fingerprint and ("://" in place or Path(place, "MLmodel").exists()):
+        if logged.tags.get("fingerprint") == fingerprint and is_there(logged.artifact_location):
             return logged
     return None
+
+
+def is_there(location: str) -> bool:
+    """Whether a model's files are at a path or URL; those that a server keeps are taken to be."""
+    place = urllib.parse.urlsplit(location)
+    return place.scheme not in ("", "file") or Path(urllib.request.url2pathname(place.path), "MLmodel").exists()
 
 
 def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, fingerprint: str) -> LoggedModel:
