@@ -115,7 +115,7 @@ def searcher(
         hypermodel=None,
         objective=keras_tuner.Objective("default_objective", "min"),
         max_trials=trials,
-        seed=tune.seed,
+        seed=tune.seed + 1,  # KerasTuner takes 0 for none
         tune_new_entries=False,
         overwrite=True,
         directory=str(folder),

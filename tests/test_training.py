@@ -1,6 +1,7 @@
 """Networks, losses, batches and the loop, on a handful of drawn faces."""
 
 import json
+import random
 
 import keras
 import keras_tuner
@@ -237,6 +238,7 @@ def test_a_search_that_was_stopped_trains_no_trial_twice(drawn, settings, projec
     fit = training.fit
 
     def counted(*args, **kwargs):
+        random.random()  # what other code draws changes nothing
         calls.append(args[3])
         if len(calls) == 3 and not (tmp_path / "later").exists():
             raise Killed
@@ -250,3 +252,17 @@ def test_a_search_that_was_stopped_trains_no_trial_twice(drawn, settings, projec
     found = tune.search("m", p, row(p), train, val, 36, budget, tmp_path / "stopped")
     assert found == whole
     assert len(calls) == 5  # two, the one that was stopped, and the two that were left
+
+
+@pytest.mark.parametrize("method", ["bayesian", "random"])
+def test_the_trials_of_a_search_follow_from_its_seed_alone(project, tmp_path, method):
+    def tried(folder, seed):
+        seen = []
+        options = params.load().tune.model_copy(update={"method": method, "seed": seed})
+        tune.searcher(options, 3, tmp_path / folder, lambda values: seen.append(values) or 0.5, 0.0, None).search(
+            verbose=0
+        )
+        return seen
+
+    assert tried("one", 0) == tried("two", 0)
+    assert tried("one", 0) != tried("three", 1)

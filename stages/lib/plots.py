@@ -62,6 +62,8 @@ def error_by_age(scores: pd.DataFrame, what: str) -> Figure:
     for i, (value, n) in enumerate(zip(rows["value"], rows["n"], strict=True)):
         if value != value and n == n:
             axes.text(i, 0.2, "n too\nsmall", ha="center", color=GREY)
+    if rows["value"].isna().all():
+        axes.set(ylim=(0, 1), yticks=[])
     return figure
 
 
