@@ -59,13 +59,15 @@ def group(
     first = ids.groupby(copy_of).transform("min")
     rows = rows.assign(group=ids.groupby(tied).transform("min"), copies=ids.groupby(copy_of).transform("size"))
     again = rows["copies"] > 1
-    conflicts = list(settle(rows[again], first[again], max_age_spread))
-    faces = rows[ids == first].drop(columns="reject").copy()
-    for conflict in conflicts:
-        faces.loc[faces["face_id"] == conflict["face_id"], conflict["target"]] = conflict["kept"]
-    copies = rows[ids != first].assign(reject="copy of " + first[ids != first])
     columns = ["face_id", "target", "labels", "kept"]
-    return faces, copies, pd.DataFrame(conflicts, columns=columns)
+    conflicts = pd.DataFrame(settle(rows[again], first[again], max_age_spread), columns=columns)
+    faces = rows[ids == first].drop(columns="reject").copy()
+    for target, settled in conflicts.groupby("target"):
+        kept = settled.set_index("face_id")["kept"].reindex(faces["face_id"])
+        changed = faces["face_id"].isin(settled["face_id"])
+        faces.loc[changed, target] = kept[changed.to_numpy()].astype(faces[target].dtype).to_numpy()
+    copies = rows[ids != first].assign(reject="copy of " + first[ids != first])
+    return faces, copies, conflicts
 
 
 def settle(rows: pd.DataFrame, first: pd.Series, max_age_spread: float):  # noqa: ANN201 - yields dicts

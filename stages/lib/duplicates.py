@@ -35,9 +35,10 @@ def near_pairs(hashes: np.ndarray, max_distance: int) -> np.ndarray:
 def _equal_pairs(keys: np.ndarray):
     """Yield blocks of all pairs (i, j) with equal keys."""
     order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    for step in range(1, len(keys)):
-        hit = np.flatnonzero(ordered[step:] == ordered[:-step])
+    ordered, hit = keys[order], np.arange(len(keys))
+    for step in itertools.count(1):
+        hit = hit[: np.searchsorted(hit, len(keys) - step)]
+        hit = hit[ordered[hit + step] == ordered[hit]]  # equal this far apart: equal one step nearer, too
         if not len(hit):
             return
         for start in range(0, len(hit), BLOCK):
