@@ -122,7 +122,7 @@ def test_runs_of_experiments_are_told_apart_and_shared_trainings_are_not_doubled
         monkeypatch.setenv("DVC_EXP_NAME", name)
         tracking.find_or_create(client, experiment, "m", key)
     found = {run.data.tags["fingerprint"]: run for run in client.search_runs([experiment])}
-    assert {key: run.info.run_name for key, run in found.items()} == {"a": "m brave-fox", "b": "m calm-owl"}
+    assert {key: run.info.run_name for key, run in found.items()} == {"a": "brave-fox m", "b": "calm-owl m"}
     assert found["a"].data.tags["dvc_experiments"] == "brave-fox calm-owl"
 
 

@@ -64,8 +64,8 @@ def turn() -> Iterator[None]:
 def find_or_create(client: MlflowClient, experiment_id: str, name: str, key: str, kind: str = "train") -> Run:
     """Return the run of a fingerprint, made where there is none.
 
-    Its name is followed by that of the DVC experiment that it is part of; one that came to the same training later is
-    noted in the tag `dvc_experiments`.
+    Its name follows that of the DVC experiment that it is part of, since lists cut long names at their end; one that
+    came to the same training later is noted in the tag `dvc_experiments`.
     """
     wanted = f"tags.fingerprint = '{key}' and tags.stage = '{kind}'"
     experiment = os.environ.get("DVC_EXP_NAME", "")
@@ -73,7 +73,7 @@ def find_or_create(client: MlflowClient, experiment_id: str, name: str, key: str
         found = client.search_runs([experiment_id], wanted, max_results=1)
         if not found:
             tags = {"fingerprint": key, "stage": kind, **({"dvc_experiments": experiment} if experiment else {})}
-            label = f"{name} {experiment}".strip()
+            label = f"{experiment} {name}".strip()
             return client.create_run(experiment_id, run_name=label, tags=tags)
         known = found[0].data.tags.get("dvc_experiments", "").split()
         if experiment and experiment not in known:
