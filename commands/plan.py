@@ -11,12 +11,15 @@ from stages.lib import archives, datasets, params
 def main() -> None:
     """Print one block a variant of params.yaml, then the sum."""
     p = params.load()
-    if p.data.source == "sample":
-        print(f"data.source is sample: {p.sample.faces} faces a dataset are drawn, nothing is fetched.")
-        return
     total = 0
     for key, row in p.variants.items():
-        module = datasets.find(row.dataset)
+        if row.pictures is not None:
+            print(f"{key}: your own, {row.pictures}")
+            continue
+        if p.data.source == "sample":
+            print(f"{key}: {p.sample.faces} faces are drawn, nothing is fetched (data.source is sample)")
+            continue
+        module = datasets.find(row.reader)
         wanted = datasets.archives(module, row.variant)
         here = is_here(Path("data/raw", row.dataset, row.variant))
         print(f"{key}: {download.plan(wanted, p.data.source, module.LICENCE)}{' (fetched before)' if here else ''}")

@@ -1,6 +1,7 @@
 """One's own table: labels in CSV or Parquet, pictures in a folder, an archive or a column."""
 
 import json
+import time
 import zipfile
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import pandas as pd
 import pytest
 import yaml
 
+from commands import plan, refetch
 from stages import clean, download, pack, read_table, split
 from stages.lib import archives, drawing, packs, params, records, sheets
 from stages.lib.archives import ArchiveError
+from stages.lib.datasets import table
 from tests.conftest import ROOT, encoded
 
 COLUMNS = {"picture": "file", "age": "years", "sex": "gender", "identity": "person"}
@@ -174,3 +177,28 @@ def test_a_split_column_is_kept_and_what_it_lacks_is_taken_from_training(mine):
     assert "photos/30.jpg" not in parts.index
     told = json.loads(Path("data/splits/mine-balance.json").read_text())
     assert (told["left_out_as_tied_to_another_part"], told["left_out"]) == (1, 1)
+
+
+def test_a_table_of_many_rows_is_read_in_seconds(mine):
+    names = [f"photos/{i}.jpg" for i in range(100_000)]
+    columns = params.Columns(picture="file", age="years")
+    settings = params.Table(labels="x.csv", columns=columns)
+    rows = pd.DataFrame({"file": [f"{i}.jpg" for i in range(100_000)], "years": "30"})
+    started = time.monotonic()
+    found = table.records(rows, settings, names)
+    assert time.monotonic() - started < 10
+    assert found["face_id"].tolist() == sorted(names)
+
+
+def test_plan_and_refetch_know_ones_own_pictures(mine, capsys, monkeypatch):
+    mine(photos(mine.folder))
+    plan.main()
+    assert f"mine-cropped: your own, {mine.folder / 'photos'}" in capsys.readouterr().out
+    ran = []
+    monkeypatch.setattr(refetch.subprocess, "run", lambda command, check: ran.append(command) or Done)
+    refetch.main()
+    assert [command[-1] for command in ran] == ["download@mine-cropped"]
+
+
+class Done:
+    returncode = 0

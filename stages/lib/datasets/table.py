@@ -45,9 +45,7 @@ def records(rows: pd.DataFrame, settings: params.Table, members: Iterable[str]) 
     else:
         wanted = [name.replace("\\", "/") for name in rows[settings.columns.picture]]
     found = suffixes(member for member in members if face_id(member) is not None)
-    out = pd.DataFrame({"face_id": "", "reject": ""}, index=range(len(rows)))
-    for i, name in enumerate(wanted):
-        out.loc[i, ["face_id", "reject"]] = _picture(name, found)
+    out = pd.DataFrame([_picture(name, found) for name in wanted], columns=["face_id", "reject"], dtype=object)
     for target in targets.TARGETS.values():
         column = getattr(settings.columns, target.name, None)
         if column is None:
@@ -111,14 +109,13 @@ def _label(target: targets.Target, text: str, settings: params.Table) -> tuple[o
 
 def _once(out: pd.DataFrame) -> pd.DataFrame:
     """One record a picture: what is said of it twice alike counts once, what is said differently is rejected."""
-    rows = []
-    for face, same in out.groupby("face_id", sort=True):
-        first = same.iloc[0].copy()
+    again = out["face_id"].duplicated(keep=False)
+    settled = []
+    for _, same in out[again].groupby("face_id"):
         usable = same[same["reject"] == ""]
-        if len(usable):
-            first = usable.iloc[0].copy()
-            if len(usable.drop(columns="reject").astype(str).drop_duplicates()) > 1:
-                first["reject"] = f"{len(usable)} rows of this picture disagree"
-        first["face_id"] = face
-        rows.append(first)
-    return pd.DataFrame(rows)
+        first = (usable if len(usable) else same).iloc[0].copy()
+        if len(usable.drop(columns="reject").astype(str).drop_duplicates()) > 1:
+            first["reject"] = f"{len(usable)} rows of this picture disagree"
+        settled.append(first)
+    once = pd.DataFrame(settled, columns=out.columns)
+    return pd.concat([out[~again], once] if settled else [out]).sort_values("face_id", kind="stable")
