@@ -1,5 +1,6 @@
 """One's own table: labels in CSV or Parquet, pictures in a folder, an archive or a column."""
 
+import io
 import json
 import time
 import zipfile
@@ -8,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 from commands import plan, refetch
 from stages import clean, download, pack, read_table, split
@@ -177,6 +179,29 @@ def test_a_split_column_is_kept_and_what_it_lacks_is_taken_from_training(mine):
     assert "photos/30.jpg" not in parts.index
     told = json.loads(Path("data/splits/mine-balance.json").read_text())
     assert (told["left_out_as_tied_to_another_part"], told["left_out"]) == (1, 1)
+
+
+def test_odd_pictures_are_used_or_rejected_with_their_reason(mine):
+    photos(mine.folder, 1)
+    whole = encoded(drawing.photo(drawing.people(1, 8)[0], 60, 60, (0, 0, 60)))
+    image = Image.open(io.BytesIO(whole))
+    pictures = {
+        "png.jpg": encoded(image, "PNG"),
+        "moving.gif": encoded(image, "GIF", save_all=True, append_images=[image.rotate(90)]),
+        "empty.jpg": b"",
+        "cut.jpg": whole[: len(whole) // 2],
+        "text.png": b"hello",
+    }
+    for name, content in pictures.items():
+        (mine.folder / "photos" / name).write_bytes(content)
+    mine([{"file": name, "years": 30, "gender": "m", "person": name} for name in pictures])
+    pack.main("mine", "cropped")
+    clean.main("mine")
+    assert {"photos/png.jpg", "photos/moving.gif"} <= set(packs.Pack("data/packs/mine/cropped").face_ids)
+    reasons = records.read("data/clean/mine/rejects.csv").set_index("face_id")["reject"]
+    assert reasons["photos/empty.jpg"] == "picture is empty"
+    assert reasons["photos/cut.jpg"].startswith("picture cannot be decoded")
+    assert reasons["photos/text.png"] == "picture is no picture"
 
 
 def test_a_table_of_many_rows_is_read_in_seconds(mine):
