@@ -57,6 +57,7 @@ folds: setup ## run every fold of split, print the mean and spread of each score
 	@python -m commands.folds
 
 ui: setup ## open the MLflow UI on this project's runs (PORT=5000)
+	@python -m commands.check
 	@echo "Open http://127.0.0.1:$(or $(PORT),5000)/#/experiments?workflowType=machine_learning"
 	@mlflow ui --port $(or $(PORT),5000)
 

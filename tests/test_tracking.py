@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 
+import mlflow
 import pytest
 
 from stages import register
@@ -145,3 +146,22 @@ def test_files_of_a_model_are_looked_for_where_this_machine_has_them(tmp_path):
     assert tracking.is_there(str(place))
     assert tracking.is_there("mlflow-artifacts:/1/models/m-0/artifacts")
     assert tracking.is_there("s3://bucket/m-0")
+
+
+def test_a_project_that_is_moved_finds_its_models(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    before, after = tmp_path / "a folder", tmp_path / "another"
+    monkeypatch.setenv("DVC_ROOT", str(before))
+    before.mkdir()
+    client, experiment = tracking.store("faces-x")
+    run = tracking.find_or_create(client, experiment, "m", "key")
+    client.log_text(run.info.run_id, "kept", "note.txt")
+    before.rename(after)
+    monkeypatch.setenv("DVC_ROOT", str(after))
+    assert tracking.follow(after) == str(before)
+    assert tracking.follow(after) == ""
+    client, experiment = tracking.store("faces-x")
+    found = tracking.find_or_create(client, experiment, "m", "key")
+    assert found.info.run_id == run.info.run_id
+    assert mlflow.artifacts.load_text(found.info.artifact_uri + "/note.txt") == "kept"
+    assert client.get_experiment(experiment).artifact_location == (after / "mlruns/faces-x").as_uri()

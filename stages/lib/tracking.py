@@ -3,6 +3,7 @@
 import contextlib
 import os
 import platform
+import sqlite3
 import subprocess
 import urllib.parse
 import urllib.request
@@ -30,6 +31,13 @@ from mlflow.tracking import MlflowClient
 from stages.lib import progress, provenance, running
 
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI then opens on runs, not on traces
+PATHS = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)  # columns of MLflow's database that hold paths of artifacts
 UNREACHABLE = (MlflowException, requests.RequestException)
 REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow", "scipy", "pydantic", "pyyaml", "tqdm")
 
@@ -43,6 +51,7 @@ def store(experiment: str) -> tuple[MlflowClient, str]:
     root = running.root()
     uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root}/mlflow.db"
     with turn():
+        follow(root)
         mlflow.set_tracking_uri(uri)
         client = MlflowClient()
         found = client.get_experiment_by_name(experiment)
@@ -50,6 +59,30 @@ def store(experiment: str) -> tuple[MlflowClient, str]:
             return client, found.experiment_id
         place = (root / "mlruns" / experiment).as_uri() if uri.startswith("sqlite") else None
         return client, client.create_experiment(experiment, artifact_location=place, tags=KIND)
+
+
+def follow(root: Path) -> str:
+    """Where the project's folder was moved or copied, tell its MLflow store; returns where it was, or ''.
+
+    MLflow writes whole paths into its database, so a store that is moved would not find its files.
+    """
+    was, database = "", root / "mlflow.db"
+    if not database.exists():
+        return was
+    with contextlib.closing(sqlite3.connect(database, timeout=60)) as open_, open_:
+        if not open_.execute("SELECT 1 FROM sqlite_master WHERE name = 'model_versions'").fetchone():
+            return was  # MLflow has not made its tables yet
+        known = open_.execute("SELECT name, artifact_location FROM experiments").fetchall()
+        for old in {place.removesuffix(end) for name, place in known if place.endswith(end := f"/mlruns/{name}")}:
+            if old == root.as_uri():
+                continue
+            was = old
+            for table, column in PATHS:
+                open_.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
+                    (root.as_uri(), len(old) + 1, len(old) + 1, old + "/"),
+                )
+    return urllib.request.url2pathname(urllib.parse.urlsplit(was).path)
 
 
 @contextlib.contextmanager
