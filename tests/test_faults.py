@@ -109,10 +109,10 @@ def test_a_stage_outlives(whole, stage, fault):
         said = f"the stage {'went on' if alive(child) else 'was gone'}"
     again = dvc(folder, "repro")
     waited = "is at this work already" in again
-    said = f"| {stage} | {fault} | {gist(said)} | {'waited for the first; ' if waited else ''}{ran(again)} |"
-    sys.stdout.write(f"\n{said}\n")
+    told = f"{gist(said)} | {'waited for the first; ' if waited else ''}{ran(again)}"
+    sys.stdout.write(f"\n| {stage} | {fault} | {told} |\n")
     assert outcome(folder) == before
-    if fault != "two at once":
+    if fault != "two at once" and not (fault == "disk full" and "ERROR" not in said):
         assert f"Running stage '{stage}'" in again
 
 
@@ -134,8 +134,9 @@ def fill(path, left=12 << 10):
 
 def gist(said):
     """What a person reads, in a line."""
-    lines = [line for line in said.splitlines() if re.search(r"ERROR|full|space|already|went on|was gone", line)]
-    return " / ".join(line.strip()[:160] for line in lines[:3]) or "nothing"
+    lines = [line.strip() for line in said.splitlines() if re.search(r"ERROR|full|space|busy|went on|was gone", line)]
+    told = [line for line in lines if "the disk is full" in line] or lines
+    return told[0][:200] if told else "nothing"
 
 
 def ran(said):

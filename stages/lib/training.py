@@ -333,7 +333,8 @@ def export_onnx(model: keras.Model, path: Path, metadata: dict[str, str]) -> Non
         warnings.simplefilter("ignore", FutureWarning)  # Keras still asks NumPy for np.object
         exported.export(path, format="onnx", verbose=False)
     graph = onnx.load(path)
-    del graph.graph.value_info[:]  # it names sizes by a count that goes on from export to export
+    graph.graph.doc_string = ""  # this and the next count what the process has done before
+    del graph.graph.value_info[:]
     for value in (*graph.graph.input, *graph.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "n"
     onnx.helper.set_model_props(graph, metadata)
