@@ -311,8 +311,14 @@ def test_a_damaged_archive_is_named(tmp_path, end):
 
 def test_a_million_tiny_members_pass_in_little_memory(tmp_path):
     """20,000 members hold no more memory than 2,000: nothing of a member is kept."""
-    import gc
     import tracemalloc
+
+    def peak(path):
+        tracemalloc.start()
+        count = sum(1 for _ in archives.members(path))
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return count, found
 
     peaks = []
     for count in (2_000, 20_000):
@@ -321,12 +327,10 @@ def test_a_million_tiny_members_pass_in_little_memory(tmp_path):
             for i in range(count):
                 archive.addfile(tarfile.TarInfo(f"{i}.jpg"), io.BytesIO())
                 archive.members.clear()
-        gc.collect()
-        tracemalloc.start()
-        assert sum(1 for _ in archives.members(path)) == count
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert peaks[1] < peaks[0] + 3_000_000  # 18,000 headers would be 20 MB
+        passes = [peak(path) for _ in range(3)]  # Python's own table of names grows in one of them
+        assert {found for found, _ in passes} == {count}
+        peaks.append(min(size for _, size in passes))
+    assert peaks[1] < 1.2 * peaks[0] + 100_000
 
 
 def test_archive_of_a_name_without_address():

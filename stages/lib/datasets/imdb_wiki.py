@@ -10,13 +10,10 @@ import scipy.io
 
 from stages.lib import archives
 from stages.lib.archives import ArchiveError
+from stages.lib.datasets import Archive
 
 HOME = "https://data.vision.ee.ethz.ch/cvl/rrothe/imdb-wiki/"
 URL = HOME + "static/"
-BY_HAND = (
-    "open https://data.vision.ee.ethz.ch/cvl/rrothe/imdb-wiki/ and download {0}.tar; a folder called {0} with the same "
-    "pictures and the .mat will do, too"
-)
 LICENCE = "for academic research only; the photos belong to their owners"
 SEXES = {0.0: "female", 1.0: "male"}  # the opposite of UTKFace's coding
 FIELDS = (
@@ -29,10 +26,17 @@ FIELDS = (
     "face_score",
     "second_face_score",
 )
-
-
-# what scipy raises where a file is no MATLAB v5 struct
+# What scipy raises where a file is no MATLAB v5 struct
 FAULTS = (NotImplementedError, ValueError, KeyError, TypeError, EOFError, zlib.error, scipy.io.matlab.MatReadError)
+
+
+def crops(name: str, md5: str, about: int) -> tuple[Archive]:
+    """The archive of crops called NAME.tar; md5 as published, about: its size in bytes, roughly."""
+    by_hand = (
+        f"open {HOME} and download {name}.tar; a folder called {name} with the same pictures and the .mat will do, too"
+    )
+    others = (Archive(f"{name}.zip"), Archive(name))
+    return (Archive(f"{name}.tar", (f"{URL}{name}.tar",), md5=md5, about=about, others=others, by_hand=by_hand),)
 
 
 def face_id(member: str) -> str | None:
