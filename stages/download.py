@@ -95,7 +95,7 @@ def bring(archive: Archive, source: str, place: Path) -> dict:
             )
         except (OSError, FetchError, ArchiveError) as error:
             faults.append(f"  {address}: {error}")
-            if running.is_disk_full(error):
+            if running.disk_full(error):
                 break
     tried = "\n".join(faults) or "  no address is known"
     raise ArchiveError(

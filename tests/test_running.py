@@ -64,9 +64,14 @@ def test_a_stopped_stage_unwinds(tmp_path):
     assert stopped.returncode == 1
 
 
+CAUSED = RuntimeError("(sqlite3.OperationalError) database or disk is full\n[SQL: INSERT ...]")
+CAUSED.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+
+
 @pytest.mark.parametrize(
     "error",
     [
+        CAUSED,
         OSError(errno.ENOSPC, "No space left on device"),
         RuntimeError("(sqlite3.OperationalError) database or disk is full"),
         ValueError("other"),

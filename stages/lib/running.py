@@ -33,20 +33,22 @@ def stage(main: Callable[..., None]) -> None:
         with hold(Path("data/partial/locks", name), name):
             main(*words)
     except Exception as error:
-        if not is_disk_full(error):
+        cause = disk_full(error)
+        if cause is None:
             raise
         free = shutil.disk_usage(Path.cwd()).free // 2**20
-        sys.exit(f"{name}: the disk is full ({error}; {free} MiB free here): make room, then run dvc repro again")
+        sys.exit(f"{name}: the disk is full ({cause}; {free} MiB free here): make room, then run dvc repro again")
 
 
-def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is that no space is left."""
+def disk_full(error: BaseException | None) -> BaseException | None:
+    """The first of an error and what led to it that says that no space is left; None where none does."""
+    found = None
     while error is not None:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         if full or "No space left on device" in str(error) or "disk is full" in str(error):
-            return True
+            found = error
         error = error.__cause__ or error.__context__
-    return False
+    return found
 
 
 @contextlib.contextmanager
