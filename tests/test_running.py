@@ -17,7 +17,7 @@ from pathlib import Path
 from stages.lib import running
 
 def main(word):
-    with running.unfinished("work", word, "key") as place:
+    with running.unfinished("job", word, "key") as place:
         (place / "state").write_text("half")
         print("started", flush=True)
         time.sleep(float(sys.argv[2]))
@@ -41,9 +41,9 @@ def test_what_a_killed_stage_leaves_is_there_and_goes_when_the_next_succeeds(tmp
     assert killed.stdout.readline() == "started\n"
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert (tmp_path / "data/partial/work/x-key/state").read_text() == "half"
+    assert (tmp_path / "data/partial/job/x-key/state").read_text() == "half"
     assert start(tmp_path, 0).communicate()[0] == "started\ndone\n"
-    assert not (tmp_path / "data/partial/work/x-key").exists()
+    assert not (tmp_path / "data/partial/job/x-key").exists()
 
 
 def test_a_second_process_says_who_is_at_it_and_waits(tmp_path):
