@@ -1,8 +1,9 @@
-"""Every stage killed, starved of disk, run twice at once: the next `dvc repro` ends in the same bytes. Minutes long.
+"""Every stage killed, starved of disk, run twice at once: running again ends in the same bytes. Minutes long.
 
 `pytest -s` shows the table of faults.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -64,15 +65,21 @@ def start(folder, stage):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
 
 
-def in_the_midst(started, stage, outs, patience=60):
-    """The Python process of a stage that dvc started, once it is at its work: when its first output appears."""
-    name = stage.split("@")[0]
+def process_of(started, stage, patience=60):
+    """The Python process of a stage, as soon as the dvc that was started has started it."""
     end = time.monotonic() + patience
-    child = None
-    while time.monotonic() < end and child is None:
-        found = psutil.Process(started.pid).children(recursive=True)
-        child = next((c for c in found if f"stages.{name}" in c.cmdline() and "python" in c.name()), None)
-    assert child, f"{stage} did not start"
+    while time.monotonic() < end:
+        for child in psutil.Process(started.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if f"stages.{stage.split('@')[0]}" in child.cmdline() and "python" in child.name():
+                    return child
+    raise AssertionError(f"{stage} did not start")
+
+
+def in_the_midst(started, stage, outs):
+    """The process of a stage once it is at its work: when its first output appears."""
+    name = stage.split("@")[0]
+    child = process_of(started, stage)
     if name in WORKING:
         time.sleep(WORKING[name])
     while name not in WORKING and alive(child) and not any(out.exists() for out in outs):
@@ -91,12 +98,25 @@ def test_a_stage_outlives(whole, stage, fault):
     if fault == "disk full":
         if not mounted:
             pytest.skip("no right to mount a small disk")
-        ballast = fill(folder.parent / "ballast")
-        said = start(folder, stage).communicate()[0]
-        ballast.unlink()
+        ballast = [fill(folder.parent / "ballast", left=256 << 10)]
+        started = start(folder, stage)
+        process_of(started, stage)
+        ballast.append(fill(folder.parent / "last"))
+        said = started.communicate()[0]
+        for path in ballast:
+            path.unlink()
+        assert started.returncode
+        subprocess.run([sys.executable, "-m", "commands.check"], cwd=folder, check=True)
     elif fault == "two at once":
-        both = [start(folder, stage) for _ in range(2)]
-        said = "\n".join(process.communicate()[0] for process in both)
+        first = start(folder, stage)
+        child = process_of(first, stage)
+        child.suspend()
+        second = start(folder, stage)
+        said = second.communicate()[0]
+        child.resume()
+        first.communicate()
+        assert (first.returncode, second.returncode) == (0, 255)
+        assert "is busy" in said
     else:
         started = start(folder, stage)
         child = in_the_midst(started, stage, outs)
@@ -112,8 +132,7 @@ def test_a_stage_outlives(whole, stage, fault):
     told = f"{gist(said)} | {'waited for the first; ' if waited else ''}{ran(again)}"
     sys.stdout.write(f"\n| {stage} | {fault} | {told} |\n")
     assert outcome(folder) == before
-    if fault != "two at once" and not (fault == "disk full" and "ERROR" not in said):
-        assert f"Running stage '{stage}'" in again
+    assert (f"Running stage '{stage}'" in again) == (fault != "two at once")
 
 
 def alive(process):
@@ -123,7 +142,7 @@ def alive(process):
         return False
 
 
-def fill(path, left=12 << 10):
+def fill(path, left=0):
     """Fill the disk that a path is on but for some bytes, with a file."""
     with path.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
         while True:
