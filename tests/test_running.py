@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
+from commands import check
 from stages.lib import running
 from tests.conftest import ROOT
 
@@ -103,3 +105,22 @@ def test_replaced_files_are_whole_or_not_there(tmp_path):
     assert path.read_text() == "old"
     running.replace(path, lambda part: part.write_text("new"))
     assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("cut", ["", '{"wri'])
+def test_dvcs_lock_that_a_full_disk_cut_short_is_removed(tmp_path, cut, capsys):
+    lock = tmp_path / "rwlock"
+    lock.write_text(cut)
+    check.mend(lock, patience=0.1)
+    assert not lock.exists()
+    assert "cut short" in capsys.readouterr().out
+
+
+def test_dvcs_lock_that_is_just_being_written_stays(tmp_path):
+    lock = tmp_path / "rwlock"
+    lock.write_text("")
+    writing = threading.Timer(0.1, lock.write_text, ["{}"])
+    writing.start()
+    check.mend(lock, patience=5)
+    writing.join()
+    assert lock.read_text() == "{}"

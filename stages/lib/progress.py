@@ -20,13 +20,11 @@ def bar(items: Iterable, what: str, total: int | None = None, unit: str = "") ->
     if sys.stderr.isatty():
         yield from tqdm.tqdm(items, desc=what, total=total, unit=unit or "it", leave=False)
         return
-    start = last = time.monotonic()
+    due = clock()
     for count, item in enumerate(items):
-        now = time.monotonic()
-        if now - last >= EVERY:
-            last = now
+        if passed := due():
             of = f" of {total}" if total else ""
-            say(f"{what}: {count}{of} {unit} in {now - start:.0f} s")
+            say(f"{what}: {count}{of} {unit} in {passed:.0f} s")
         yield item
 
 
@@ -42,14 +40,26 @@ def meter(what: str) -> Iterator[Callable[[int, int | None], None]]:
 
             yield draw
         return
-    start = last = time.monotonic()
+    due = clock()
 
     def line(so_far: int, total: int | None) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= EVERY:
-            last = now
+        if passed := due():
             of = f" of {total / 1e6:.0f}" if total else ""
-            say(f"{what}: {so_far / 1e6:.0f}{of} MB in {now - start:.0f} s")
+            say(f"{what}: {so_far / 1e6:.0f}{of} MB in {passed:.0f} s")
 
     yield line
+
+
+def clock() -> Callable[[], float]:
+    """A function that answers the seconds since now where EVERY passed since it last did, else 0."""
+    start = last = time.monotonic()
+
+    def due() -> float:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < EVERY:
+            return 0.0
+        last = now
+        return now - start
+
+    return due

@@ -93,5 +93,8 @@ def unfinished(work: str, name: str, key: str) -> Iterator[Path]:
 def replace(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file beside its place and move it there, so that a crash leaves the old one or the new one."""
     part = path.with_name(path.name + ".part")
-    write(part)
-    part.replace(path)
+    try:
+        write(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
