@@ -1,4 +1,4 @@
-"""Check params.yaml, saying each fault with its line, and mend what a move or a full disk broke; else silent."""
+"""Check params.yaml and the files that it names; mend what a move or a full disk broke; silent where all is well."""
 
 import json
 import sys
@@ -12,7 +12,9 @@ from stages.lib import params
 
 def main() -> None:
     """Check what a person may have changed, or a full disk cut short, since the last run."""
-    params.load()
+    missing = absent(params.load())
+    if missing:
+        sys.exit("\n".join(missing))
     mend(Path(".dvc/tmp/rwlock"))
     try:
         if Path("dvc.lock").exists():
@@ -26,6 +28,14 @@ def main() -> None:
             was = tracking.follow(Path.cwd())
         if was:
             print(f"This folder was at {was}; MLflow's runs and models are found here now.")
+
+
+def absent(p: params.Params) -> list[str]:
+    """A line for each file or folder of one's own that params.yaml names and that is not there."""
+    named = {f"tables.{name}.labels": table.labels for name, table in p.tables.items()}
+    named |= {f"variants.{key}.pictures": row.pictures for key, row in p.variants.items() if row.pictures is not None}
+    named |= {f"split.from.{name}.file": split.file for name, split in p.split.from_.items()}
+    return [f"params.yaml: {key}: {path} is not there" for key, path in named.items() if not Path(path).exists()]
 
 
 def mend(lock: Path, patience: float = 1.0) -> None:

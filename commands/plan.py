@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+from commands import check
 from stages import download
 from stages.lib import archives, datasets, params
 
@@ -11,6 +12,9 @@ from stages.lib import archives, datasets, params
 def main() -> None:
     """Print one block a variant of params.yaml, then the sum."""
     p = params.load()
+    missing = check.absent(p)
+    if missing:
+        raise SystemExit("\n".join(missing))
     total = 0
     for key, row in p.variants.items():
         if row.pictures is not None:

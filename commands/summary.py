@@ -21,6 +21,7 @@ def main() -> None:
     print("\nTest faces, 95 % intervals:")
     print(pd.read_csv(path, keep_default_na=False).to_markdown(index=False))
     print()
+    shown = {json.loads(Path(f"data/models/{name}/model.json").read_text())["fingerprint"] for name in p.models}
     for dataset, row in noted.items():
         name = provenance.store_name(dataset, row)
         client, _ = tracking.store(name)
@@ -28,7 +29,10 @@ def main() -> None:
         if champion:
             score = json.loads(champion.tags["val"])
             about = f"{champion.tags['model']}, {champion.tags['score']} {score:.4f} on validation"
-            print(f"models:/{name}@champion is version {champion.version}: {about}")
+            other = (
+                "" if champion.tags["fingerprint"] in shown else "; of an earlier run or experiment, not in the table"
+            )
+            print(f"models:/{name}@champion is version {champion.version}: {about}{other}")
     print("\nThe report is reports/index.md. To compare runs: make ui (or, with .venv activated, mlflow ui),")
     print("then open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning")
 

@@ -32,7 +32,9 @@ def main(dataset: str) -> None:
     unlabelled = len(set(pack.face_ids) - set(rows["face_id"]))
     found = summary(rows, faces, dropped, conflicts, unlabelled)
     (out / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
-    progress.say(f"{dataset}: {found['kept']} faces kept of {found['records']}; {found['rejected']}")
+    progress.say(
+        f"{dataset}: {found['kept']} faces kept of {found['records']}; {found['rejected']}: {out / 'rejects.csv'}"
+    )
 
 
 def reject(rows: pd.DataFrame, pack: packs.Pack, unread: pd.Series) -> pd.Series:

@@ -38,7 +38,8 @@ def main() -> None:
     columns = ["dataset", "full", "cropped", "score", "n", "full_value", "cropped_value", "difference", "low", "high"]
     difference = pd.DataFrame(rows, columns=columns)
     records.write(difference.round(6), out / "full_against_cropped.csv")
-    plots.save(plots.differences(difference), out / "full_against_cropped.png")
+    if rows:
+        plots.save(plots.differences(difference), out / "full_against_cropped.png")
     progress.say(f"{len(table)} models compared, {len(pairs(p.models))} pairs of full and cropped")
 
 

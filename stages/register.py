@@ -81,7 +81,7 @@ def promote(dataset: str, name: str, variant: str, value: float, score: str) -> 
 
 def verdict_on(champion: object, version: str, split: str, value: float, score: str) -> str:
     """Empty where a version should be champion, else why it is not; a champion is replaced by a better one only."""
-    if champion is None or champion.version == version:
+    if champion is None or str(champion.version) == version:
         return ""
     if champion.tags.get("split") != split or champion.tags.get("score") != score:
         return (

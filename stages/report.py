@@ -87,6 +87,7 @@ def model(name: str, folder: Path) -> list[str]:
     shown = test[["target", "score", "group", "n", "value", "low", "high"]].copy()
     shown["n"] = shown["n"].astype(int)
     shown = shown.round(3).astype(object).where(shown.notna(), "")
+    shown.loc[test["value"].isna(), "value"] = "n too small"
     images = sorted((folder / "plots").glob("*.png"))
     return [
         f"## {name}",

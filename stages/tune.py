@@ -26,7 +26,7 @@ def main(name: str) -> None:
         with running.unfinished("tune", name, key) as place:
             result = search(name, p, row, train, val, pack.manifest["size"], budget, place)
         gain = result["gain"]
-        progress.say(f"{name}: the search gained {gain:+.4f} of score over the defaults; it keeps {result['values']}")
+        progress.say(f"{name}: the search gained {gain:+.4f} of score; it keeps {result['values'] or 'the defaults'}")
     out.write_text(json.dumps(result, indent=1) + "\n")
 
 

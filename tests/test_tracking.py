@@ -165,3 +165,13 @@ def test_a_project_that_is_moved_finds_its_models(tmp_path, monkeypatch):
     assert found.info.run_id == run.info.run_id
     assert mlflow.artifacts.load_text(found.info.artifact_uri + "/note.txt") == "kept"
     assert client.get_experiment(experiment).artifact_location == (after / "mlruns/faces-x").as_uri()
+
+
+def test_a_model_is_one_version_however_often_it_is_registered(store):
+    client, experiment = store
+    run = tracking.find_or_create(client, experiment, "m", "key")
+    one, two = (client.create_logged_model(experiment, source_run_id=run.info.run_id) for _ in range(2))
+    assert tracking.register(client, "faces-test", run, one, {"val": "0.1"}) == "1"
+    assert tracking.register(client, "faces-test", run, one, {"val": "0.2"}) == "1"
+    assert client.get_model_version("faces-test", "1").tags["val"] == "0.2"
+    assert tracking.register(client, "faces-test", run, two, {"val": "0.2"}) == "2"

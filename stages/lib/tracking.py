@@ -273,16 +273,19 @@ def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, finger
 
 
 def register(client: MlflowClient, name: str, run: Run, model: LoggedModel, tags: dict[str, str]) -> str:
-    """Return the version of a logged model under a registered name, made where there is none."""
+    """Return the version of a logged model under a registered name, made where there is none; it has the tags."""
     with contextlib.suppress(MlflowException):
         client.create_registered_model(name)
     for version_ in client.search_model_versions(f"name = '{name}'"):
-        if version_.run_id == run.info.run_id and version_.model_id == model.model_id:
-            return version_.version
+        # MLflow's stores keep a version's run and place, not its model
+        if version_.run_id == run.info.run_id and model.model_id in version_.source.split("/"):
+            for key, value in tags.items():
+                client.set_model_version_tag(name, version_.version, key, value)
+            return str(version_.version)
     made = client.create_model_version(
         name, model.artifact_location, run_id=run.info.run_id, tags=tags, model_id=model.model_id
     )
-    return made.version
+    return str(made.version)
 
 
 def alias(client: MlflowClient, name: str, label: str) -> Any:
