@@ -11,7 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from commands import plan, refetch
+from commands import check, plan, refetch
 from stages import clean, download, pack, read_table, split
 from stages.lib import archives, drawing, packs, params, records, sheets
 from stages.lib.archives import ArchiveError
@@ -137,6 +137,14 @@ def test_bad_rows_have_their_reasons_and_good_ones_stay(mine):
 def test_ages_in_bins(mine):
     rows = [{**row, "years": "(25, 32)"} for row in photos(mine.folder)]
     assert mine(rows, ages={"(25, 32)": 28.5})["age"].tolist() == [28.5] * 3
+
+
+def test_a_file_that_is_named_and_not_there_is_said_before_anything_runs(mine):
+    mine(photos(mine.folder))
+    assert check.absent(params.load()) == []
+    (mine.folder / "labels.csv").unlink()
+    with pytest.raises(SystemExit, match=r"params.yaml: tables.mine.labels: .*labels.csv is not there"):
+        plan.main()
 
 
 def test_a_name_that_fits_several_pictures_is_rejected(mine):
