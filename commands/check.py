@@ -51,7 +51,7 @@ def mend(lock: Path, patience: float = 1.0) -> None:
         except ValueError:
             if time.monotonic() > end:
                 lock.unlink(missing_ok=True)
-                print(f"{lock} was cut short, as by a full disk: removed")
+                print(f"{lock} was cut short, as by a kill or a full disk: removed")
         time.sleep(0.05)
 
 
