@@ -12,15 +12,18 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import pytest
 import yaml
 
 from tests.test_pipeline import clone, dvc, runs
+from tests.test_tables import CLASSES, COLUMNS, photos
 
 pytestmark = pytest.mark.slow
 STAGES = (
-    "download@utkface-cropped", "parse_labels@utkface", "convert_mat@wiki", "pack@utkface-cropped", "clean@utkface",
+    "download@utkface-cropped", "parse_labels@utkface", "convert_mat@wiki", "read_table@mine", "pack@utkface-cropped",
+    "clean@utkface",
     "split@utkface", "tune@utkface-cropped", "train@utkface-cropped", "evaluate@utkface-cropped", "compare",
     "log@utkface-cropped", "register", "report",
 )  # fmt: skip
@@ -34,10 +37,23 @@ def whole(tmp_path_factory):
     mount = ["mount", "-t", "tmpfs", "-o", "size=900m", "tmpfs", str(place)]
     mounted = sys.platform == "linux" and not subprocess.run(mount, check=False, capture_output=True).returncode
     folder = clone(place / "faces", trials=1)
+    add_table(folder, place / "mine")
     dvc(folder, "repro")
     yield folder, outcome(folder), mounted
     if mounted:
         subprocess.run(["umount", "-l", str(place)], check=False)
+
+
+def add_table(folder, place):
+    """A table of one's own as one more dataset of a clone."""
+    rows = photos(place, 40)
+    pd.DataFrame(rows).to_csv(place / "labels.csv", index=False)
+    values = yaml.safe_load((folder / "params.yaml").read_text())
+    values["datasets"].append("mine")
+    values["tables"] = {"mine": {"labels": str(place / "labels.csv"), "columns": COLUMNS, "classes": CLASSES}}
+    row = {"dataset": "mine", "variant": "cropped", "reader": "table", "pictures": str(place / "photos")}
+    values["variants"]["mine-cropped"] = row
+    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
 
 
 def forget(folder, stage):
