@@ -14,7 +14,7 @@ QUIET := import os; [os.environ.setdefault(k, v) for k, v in dict(MLFLOW_DISABLE
 	DO_NOT_TRACK="1", TF_CPP_MIN_LOG_LEVEL="3", KERAS_BACKEND="tensorflow").items()]
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup repro test test-slow lint plan refetch folds ui lock bench clean
+.PHONY: help setup check repro test test-slow lint plan refetch folds ui lock bench clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -31,8 +31,10 @@ $(READY): $(LOCK)
 	@echo '$(QUIET)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/faces_quiet.pth"
 	@touch $@
 
-repro: setup ## run the pipeline and print the comparison table
+check: setup ## check params.yaml and the files that it names, mend what a move or a full disk broke
 	@python -m commands.check
+
+repro: check ## run the pipeline and print the comparison table
 	@dvc repro
 	@python -m commands.summary
 
@@ -46,18 +48,17 @@ lint: setup ## ruff, check and format
 	@ruff check .
 	@ruff format --check .
 
-plan: setup ## say what would be fetched from data.source, without fetching
+plan: check ## say what would be fetched from data.source, without fetching
 	@python -m commands.plan
 
-refetch: setup ## look at a mirror again, then run what follows
+refetch: check ## look at a mirror again, then run what follows
 	@python -m commands.refetch
 	@dvc repro
 
-folds: setup ## run every fold of split, print the mean and spread of each score
+folds: check ## run every fold of split, print the mean and spread of each score
 	@python -m commands.folds
 
-ui: setup ## open the MLflow UI on this project's runs (PORT=5000)
-	@python -m commands.check
+ui: check ## open the MLflow UI on this project's runs (PORT=5000)
 	@echo "Open http://127.0.0.1:$(or $(PORT),5000)/#/experiments?workflowType=machine_learning"
 	@mlflow ui --port $(or $(PORT),5000)
 

@@ -16,11 +16,11 @@ def main() -> None:
     if missing:
         sys.exit("\n".join(missing))
     mend(Path(".dvc/tmp/rwlock"))
+    lock = Path("dvc.lock")
     try:
-        if Path("dvc.lock").exists():
-            yaml.load(Path("dvc.lock").read_bytes(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        yaml.safe_load(lock.read_bytes() if lock.exists() else b"")
     except yaml.YAMLError:
-        sys.exit("dvc.lock can't be read, as where a full disk cut it short: `git checkout dvc.lock`, then go on")
+        sys.exit(f"{lock} can't be read, as where a full disk cut it short: `git checkout {lock}`, then go on")
     if Path("mlflow.db").exists():
         from stages.lib import tracking
 

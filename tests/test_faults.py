@@ -98,6 +98,7 @@ def in_the_midst(started, stage, folder, outs):
     child = process_of(started, stage)
     if name in ("tune", "train"):
         while not any((folder / "data/partial" / name).glob(f"{model}-*")):
+            assert alive(child)
             time.sleep(0.01)
         time.sleep(2)
         assert alive(child)

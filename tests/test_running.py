@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from commands import check
-from stages.lib import running
+from stages.lib import progress, running
 from tests.conftest import ROOT
 
 STAGE = """
@@ -92,6 +92,19 @@ def test_a_full_disk_is_one_line(project, monkeypatch, error):
             running.stage(main)
 
 
+def test_progress_is_told_in_lines_now_and_then(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "EVERY", 3600.0)
+    assert list(progress.bar(range(3), "packing", total=3, unit="faces")) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    assert list(progress.bar(range(3), "packing", total=3, unit="faces")) == [0, 1, 2]
+    with progress.meter("a.tar") as tell:
+        tell(2_000_000, 5_000_000)
+    said = capsys.readouterr().err
+    assert "packing: 2 of 3 faces in 0 s" in said
+    assert "a.tar: 2 of 5 MB in 0 s" in said
+
+
 def test_replaced_files_are_whole_or_not_there(tmp_path):
     path = tmp_path / "a"
     path.write_text("old")
@@ -103,6 +116,7 @@ def test_replaced_files_are_whole_or_not_there(tmp_path):
     with pytest.raises(OSError):
         running.replace(path, fail)
     assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
     running.replace(path, lambda part: part.write_text("new"))
     assert path.read_text() == "new"
 
@@ -116,7 +130,7 @@ def test_dvcs_lock_that_a_full_disk_cut_short_is_removed(tmp_path, cut, capsys):
     assert "cut short" in capsys.readouterr().out
 
 
-def test_dvcs_lock_that_is_just_being_written_stays(tmp_path):
+def test_dvcs_lock_that_is_just_being_written_stays(tmp_path, capsys):
     lock = tmp_path / "rwlock"
     lock.write_text("")
     writing = threading.Timer(0.1, lock.write_text, ["{}"])
@@ -124,3 +138,11 @@ def test_dvcs_lock_that_is_just_being_written_stays(tmp_path):
     check.mend(lock, patience=5)
     writing.join()
     assert lock.read_text() == "{}"
+    assert capsys.readouterr().out == ""  # it was not removed and then written anew
+
+
+def test_a_dvc_lock_that_was_cut_short_is_said_with_its_remedy(project):
+    check.main()
+    (project / "dvc.lock").write_text("schema: '2.0'\nstages:\n  a: {x: [")
+    with pytest.raises(SystemExit, match=r"git checkout dvc\.lock"):
+        check.main()

@@ -144,7 +144,7 @@ def test_a_file_that_is_named_and_not_there_is_said_before_anything_runs(mine):
     assert check.absent(params.load()) == []
     (mine.folder / "labels.csv").unlink()
     with pytest.raises(SystemExit, match=r"params.yaml: tables.mine.labels: .*labels.csv is not there"):
-        plan.main()
+        check.main()
 
 
 def test_a_name_that_fits_several_pictures_is_rejected(mine):
