@@ -32,10 +32,12 @@ def main() -> None:
 
 def absent(p: params.Params) -> list[str]:
     """A line for each file or folder of one's own that params.yaml names and that is not there."""
-    named = {f"tables.{name}.labels": table.labels for name, table in p.tables.items()}
-    named |= {f"variants.{key}.pictures": row.pictures for key, row in p.variants.items() if row.pictures is not None}
-    named |= {f"split.from.{name}.file": split.file for name, split in p.split.from_.items()}
-    return [f"params.yaml: {key}: {path} is not there" for key, path in named.items() if not Path(path).exists()]
+    named = {("tables", name, "labels"): table.labels for name, table in p.tables.items()}
+    named |= {
+        ("variants", key, "pictures"): row.pictures for key, row in p.variants.items() if row.pictures is not None
+    }
+    named |= {("split", "from", name, "file"): split.file for name, split in p.split.from_.items()}
+    return [f"{params.where(key)}: {path} is not there" for key, path in named.items() if not Path(path).exists()]
 
 
 def mend(lock: Path, patience: float = 1.0) -> None:

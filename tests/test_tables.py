@@ -143,7 +143,7 @@ def test_a_file_that_is_named_and_not_there_is_said_before_anything_runs(mine):
     mine(photos(mine.folder))
     assert check.absent(params.load()) == []
     (mine.folder / "labels.csv").unlink()
-    with pytest.raises(SystemExit, match=r"params.yaml: tables.mine.labels: .*labels.csv is not there"):
+    with pytest.raises(SystemExit, match=r"params.yaml:\d+: tables.mine.labels: .*labels.csv is not there"):
         check.main()
 
 

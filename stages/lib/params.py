@@ -284,7 +284,6 @@ def load(path: Path = PATH) -> Params:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ParamsError(f"{path}: not readable as YAML: {error}") from None
-    lines = _lines(text)
     try:
         params = Params.model_validate(values)
     except pydantic.ValidationError as error:
@@ -293,7 +292,12 @@ def load(path: Path = PATH) -> Params:
         faults = list(_cross_check(params))
         if not faults:
             return params
-    raise ParamsError("\n".join(f"{path}:{_line(lines, key)}: {'.'.join(key)}: {what}" for key, what in faults))
+    raise ParamsError("\n".join(f"{where(key, path)}: {what}" for key, what in faults))
+
+
+def where(key: tuple[str, ...], path: Path = PATH) -> str:
+    """Where a key stands, as faults say it: `params.yaml:88: train.batch_size`."""
+    return f"{path}:{_line(_lines(_read(path)), key)}: {'.'.join(key)}"
 
 
 def _read(path: Path) -> str:
