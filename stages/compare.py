@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import metrics, params, plots, progress, records, running, targets
+from stages.lib import metrics, params, plots, predictions, progress, records, resampling, running, targets
 
 # What a reader looks at first of each kind of target.
 HEADLINES = {
@@ -15,14 +15,23 @@ HEADLINES = {
 }
 
 # What holds one entry a model; other stages depend on these folders whole.
-MADE = ("data/tuned", "data/models", "mlruns/receipts", "reports/models")
+MADE = (
+    "data/tuned",
+    "data/models",
+    "data/calibrated",
+    "mlruns/receipts",
+    "reports/models",
+    "reports/groups",
+    "reports/probes",
+)
 
 
 def main() -> None:
     """Read what evaluate wrote for every model of params.yaml; write the tables and a plot."""
     p = params.load()
     for place in MADE:
-        forget(Path(place), list(p.models)) if Path(place).exists() else None
+        forget(Path(place), list(p.models))
+    forget(Path("reports/audits"), list(p.datasets))
     out = Path("reports/comparison")
     out.mkdir(parents=True, exist_ok=True)
     scores = {name: pd.read_csv(f"reports/models/{name}/scores.csv", keep_default_na=False, na_values={
@@ -31,9 +40,7 @@ def main() -> None:
     records.write(table, out / "models.csv")
     rows = []
     for full, cropped in pairs(p.models):
-        read = [
-            pd.read_csv(f"reports/models/{name}/predictions.csv", dtype={"face_id": str}) for name in (full, cropped)
-        ]
+        read = [predictions.read(f"reports/models/{name}/predictions.csv") for name in (full, cropped)]
         rows += paired(p.models[full].dataset, full, cropped, *read, p.evaluate)
     columns = ["dataset", "full", "cropped", "score", "n", "full_value", "cropped_value", "difference", "low", "high"]
     difference = pd.DataFrame(rows, columns=columns)
@@ -43,11 +50,11 @@ def main() -> None:
     progress.say(f"{len(table)} models compared, {len(pairs(p.models))} pairs of full and cropped")
 
 
-def forget(folder: Path, models: list[str]) -> None:
+def forget(folder: Path, named: list[str]) -> None:
     """Remove what a folder holds of models that params.yaml no longer names, so that nobody takes it for a result."""
-    for path in sorted(folder.iterdir()):
-        if path.stem not in models:
-            progress.say(f"{path} is removed: {path.stem} is no row of models in params.yaml")
+    for path in sorted(folder.iterdir()) if folder.exists() else []:
+        if path.stem not in named:
+            progress.say(f"{path} is removed: params.yaml does not name {path.stem} any more")
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
@@ -96,36 +103,25 @@ def paired(
     dataset: str, full: str, cropped: str, first: pd.DataFrame, second: pd.DataFrame, settings: params.Evaluate
 ) -> list[tuple]:
     """Rows of full_against_cropped.csv: full minus cropped on the test faces that both have, by paired bootstrap."""
-    first, second = (t[t["part"] == "test"].set_index("face_id") for t in (first, second))
+    first, second = (t.set_index("face_id") for t in (first, second))
     common = first.index.intersection(second.index)
     first, second = first.loc[common], second.loc[common]
     if len(common) < settings.min_n:
         return []
-    weights = metrics.bootstrap_weights(len(common), settings.resamples, settings.seed)
     tail = 100 * (1 - settings.confidence) / 2
     rows = []
     for title, name, score in headlines():
         if name not in first or name not in second:
             continue
-        tables = [statistics(t, targets.TARGETS[name]) for t in (first, second)]
+        tables = [predictions.statistics(t, targets.TARGETS[name]) for t in (first, second)]
         values = [float(metrics.scores(targets.TARGETS[name], t.sum(axis=0))[score]) for t in tables]
-        drawn = [metrics.scores(targets.TARGETS[name], weights @ t)[score] for t in tables]
+        both = resampling.gather(np.hstack(tables), first["group"].to_numpy())
+        sums = np.split(resampling.sums(both, settings.resamples, settings.seed), 2, axis=1)
+        drawn = [metrics.scores(targets.TARGETS[name], t)[score] for t in sums]
         low, high = np.nanpercentile(drawn[0] - drawn[1], [tail, 100 - tail])
-        n = int(first[name].notna().sum())
+        n = int(first[name].replace("", np.nan).notna().sum())
         rows.append((dataset, full, cropped, title, n, *values, values[0] - values[1], low, high))
     return rows
-
-
-def statistics(table: pd.DataFrame, target: targets.Target) -> np.ndarray:
-    """metrics.statistics of rows of predictions.csv."""
-    values, known = targets.encode(target, table[target.name].to_numpy())
-    predicted = table[f"{target.name}_predicted"]
-    if target.kind == "years":
-        bins = table[f"{target.name}_bin"].map({name: i for i, name in enumerate(targets.AGE_BINS)})
-        decoded = {"predicted": predicted, "mean": table[f"{target.name}_mean"], "bin": bins}
-    else:
-        decoded = {"predicted": predicted.map({name: i for i, name in enumerate(target.classes)})}
-    return metrics.statistics(target, values, known, {f"{target.name}_{k}": v.to_numpy() for k, v in decoded.items()})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Score one model on train, validation and test: data/models/MODEL/ + packs + split -> reports/models/MODEL/."""
+"""Score one model on train, validation and test: data/calibrated/M/ + packs + split -> reports/models/M/."""
 
 import json
 from pathlib import Path
@@ -7,14 +7,10 @@ import numpy as np
 import pandas as pd
 
 from stages.lib import faces as parts
-from stages.lib import metrics, params, plots, progress, records, running, targets
+from stages.lib import metrics, params, plots, progress, records, resampling, running, targets
 from stages.lib.predictor import Predictor
 
 PARTS = ("train", "val", "calibration", "test")
-HEADLINES = {
-    "years": ("mae", "rmse", "bias", "within_5", "bin_accuracy", "mae_bin_average"),
-    "classes": ("accuracy", "balanced_accuracy", "mcc", "macro_f1"),
-}
 
 
 def main(name: str) -> None:
@@ -22,8 +18,9 @@ def main(name: str) -> None:
     p = params.load()
     row, settings = p.models[name], p.evaluate
     pack, split = parts.open_pack(row)
-    predictor = Predictor(f"data/models/{name}/model.onnx")
+    predictor = Predictor(f"data/calibrated/{name}/model.onnx")
     about = predictor.about
+    people = split.set_index("face_id")
     numbers: dict[str, dict] = {}
     tables, predictions, shown = [], [], None
     for part in PARTS:
@@ -33,10 +30,10 @@ def main(name: str) -> None:
         images = parts.pixels(faces, about["pack_size"], about["image_size"])
         decoded = predictor.stream(progress.bar(images, f"{name} {part}", unit="batches"))
         if part != "train":
-            predictions.append(prediction_rows(ids, part, faces.labels, decoded))
+            predictions.append(prediction_rows(people.loc[ids], part, decoded))
         if part == "calibration":
             continue  # kept unseen: it is for what is fitted to a finished model
-        scores, table = score(faces.labels, decoded, part, settings)
+        scores, table = score(faces.labels, decoded, part, people.loc[ids, "group"].to_numpy(), settings)
         scores.update(metrics.evaluate(row.targets, faces.labels, decoded, about["floors"]))
         numbers[part] = {key: round(value, 6) for key, value in scores.items() if value == value}
         tables.append(table)
@@ -58,8 +55,10 @@ def main(name: str) -> None:
     progress.say(f"{name} test: " + ", ".join(f"{key} {value:.3f}" for key, value in best.items()))
 
 
-def score(labels: dict, decoded: dict, part: str, settings: params.Evaluate) -> tuple[dict[str, float], pd.DataFrame]:
-    """Score one part.
+def score(
+    labels: dict, decoded: dict, part: str, people: np.ndarray, settings: params.Evaluate
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """Score one part; people: (n,) whose face each is, since intervals are by resampling people.
 
     Returns the headline numbers {TARGET_SCORE: value}, and rows of scores.csv: part, target, score, group, n, value,
     low, high. Intervals are for test; a group of fewer than min_n faces has no value.
@@ -71,8 +70,8 @@ def score(labels: dict, decoded: dict, part: str, settings: params.Evaluate) -> 
         found = metrics.scores(target, table.sum(axis=0))
         limits = {}
         if part == "test":
-            weights = metrics.bootstrap_weights(len(values), settings.resamples, settings.seed)
-            limits = metrics.intervals(target, table, weights, settings.confidence)
+            drawn = resampling.sums(resampling.gather(table, people), settings.resamples, settings.seed)
+            limits = metrics.intervals(target, drawn, settings.confidence)
         counts = group_counts(target, values, known)
         n = int(found.pop("n"))
         for key, value in found.items():
@@ -82,8 +81,10 @@ def score(labels: dict, decoded: dict, part: str, settings: params.Evaluate) -> 
             size = counts.get(group, n)
             usable = size >= settings.min_n and value == value
             low, high = limits.get(key, (np.nan, np.nan)) if usable else (np.nan, np.nan)
+            if low == high and kind in ("recall", "accuracy", "within", "bin"):
+                low, high = resampling.exact(value, size, settings.confidence)
             rows.append((part, name, kind if group else key, group, size, value if usable else np.nan, low, high))
-            if key in HEADLINES[target.kind]:
+            if key in metrics.HEADLINES[target.kind]:
                 headline[f"{name}_{key}"] = value
     columns = ["part", "target", "score", "group", "n", "value", "low", "high"]
     return headline, pd.DataFrame(rows, columns=columns)
@@ -99,23 +100,26 @@ def group_counts(target: targets.Target, values: np.ndarray, known: np.ndarray) 
     return dict(zip(target.classes, map(int, counts), strict=True))
 
 
-def prediction_rows(ids: np.ndarray, part: str, labels: dict, decoded: dict) -> pd.DataFrame:
-    """One row a face: face_id, part, and for each target its label (empty where unknown) and columns of decode.
+def prediction_rows(faces: pd.DataFrame, part: str, decoded: dict) -> pd.DataFrame:
+    """One row a face: face_id, group (whose it is), part, all its labels, and for each target its columns of decode.
 
-    Years are rounded to 0.001, probabilities to 1e-5.
+    faces: rows of a split by face_id. Years are rounded to 0.001, probabilities to 1e-5.
     """
-    rows = pd.DataFrame({"face_id": ids, "part": part})
-    for name, (values, known) in labels.items():
-        target = targets.TARGETS[name]
+    rows = pd.DataFrame({"face_id": faces.index, "group": faces["group"].to_numpy(), "part": part})
+    for name, target in targets.TARGETS.items():
+        labels = faces[name].to_numpy()
+        if (target.kind == "years" and not np.isnan(labels.astype(float)).all()) or (
+            target.kind == "classes" and (labels != "").any()
+        ):
+            rows[name] = labels
+        if f"{name}_predicted" not in decoded:
+            continue
         if target.kind == "years":
-            rows[name] = np.where(known > 0, values, np.nan)
-            rows[f"{name}_predicted"] = decoded[f"{name}_predicted"].round(3)
-            rows[f"{name}_mean"] = decoded[f"{name}_mean"].round(3)
+            for column in ("predicted", "mean", "low", "high"):
+                rows[f"{name}_{column}"] = decoded[f"{name}_{column}"].round(3)
             rows[f"{name}_bin"] = np.array(targets.AGE_BINS)[decoded[f"{name}_bin"]]
             continue
-        classes = np.array(target.classes)
-        rows[name] = np.where(known > 0, classes[values.astype(int)], "")
-        rows[f"{name}_predicted"] = classes[decoded[f"{name}_predicted"]]
+        rows[f"{name}_predicted"] = np.array(target.classes)[decoded[f"{name}_predicted"]]
         for label in target.classes:
             rows[f"{name}_p_{label}"] = decoded[f"{name}_p_{label}"].round(5)
     return rows

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from stages.lib import metrics
+from stages.lib import metrics, resampling
 from stages.lib.targets import TARGETS
 
 SEX, AGE, ETHNICITY = TARGETS["sex"], TARGETS["age"], TARGETS["ethnicity"]
@@ -55,7 +55,7 @@ def test_interval_of_an_accuracy_is_the_binomial_one():
     n, p = 400, 0.8
     right = np.arange(n) < n * p
     table = metrics.statistics(SEX, np.zeros(n), np.ones(n), {"sex_predicted": (~right).astype(int)})
-    low, high = metrics.intervals(SEX, table, metrics.bootstrap_weights(n, 4000, 0), 0.95)["accuracy"]
+    low, high = metrics.intervals(SEX, resampling.sums(table, 4000, 0), 0.95)["accuracy"]
     half = 1.96 * np.sqrt(p * (1 - p) / n)
     assert low == pytest.approx(p - half, abs=0.006)
     assert high == pytest.approx(p + half, abs=0.006)

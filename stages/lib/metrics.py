@@ -17,6 +17,10 @@ HIGHER_IS_BETTER = {
     "percentile_gap": False,
 }
 HEADLINE = {"years": "mae", "classes": "accuracy"}
+HEADLINES = {
+    "years": ("mae", "rmse", "bias", "within_5", "bin_accuracy", "mae_bin_average"),
+    "classes": ("accuracy", "balanced_accuracy", "mcc", "macro_f1"),
+}  # the scores of metrics.json
 PERCENTILES = (25, 50, 75, 95)
 
 
@@ -104,24 +108,11 @@ def _mean_of_known(values: np.ndarray) -> np.ndarray:
         return np.where(known, values, 0).sum(axis=-1) / known.sum(axis=-1)
 
 
-def bootstrap_weights(n: int, resamples: int, seed: int) -> np.ndarray:
-    """How often each of n faces is drawn: (resamples, n) float64, each row summing to n.
-
-    In float64, since a sum in float32 shows in the sixth digit which routine of the processor made it.
-    """
-    rng = np.random.default_rng(seed)
-    weights = np.zeros((resamples, n))
-    for row in weights:
-        row[:] = np.bincount(rng.integers(0, n, n), minlength=n)
-    return weights
-
-
-def intervals(target: Target, table: np.ndarray, weights: np.ndarray, confidence: float) -> dict[str, tuple]:
-    """Percentile bootstrap intervals {score: (low, high)} from statistics (n, k) and weights (resamples, n)."""
-    drawn = scores(target, weights @ table)
+def intervals(target: Target, sums: np.ndarray, confidence: float) -> dict[str, tuple]:
+    """Percentile bootstrap intervals {score: (low, high)} from sums (resamples, k) of resampled statistics."""
     tail = 100 * (1 - confidence) / 2
     found = {}
-    for name, values in drawn.items():
+    for name, values in scores(target, sums).items():
         values = values[np.isfinite(values)]
         if name != "n" and len(values):
             found[name] = tuple(np.percentile(values, [tail, 100 - tail]))
