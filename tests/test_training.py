@@ -15,7 +15,7 @@ from keras import ops
 from stages import pack, tune
 from stages.lib import augmentation, drawing, faces, losses, networks, packs, params, targets, training
 from stages.lib.networks import FusedBatchNormalization
-from stages.lib.predictor import Predictor
+from stages.lib.predictor import EMBEDDING, Predictor
 from tests.conftest import encoded
 
 HEADS = {name: targets.TARGETS[name].units for name in ("age", "sex", "ethnicity")}
@@ -172,6 +172,22 @@ def test_two_trainings_end_in_the_same_weights_and_the_export_agrees(drawn, sett
     predicted = Predictor(path).probabilities(found.pixels)
     for name in HEADS:
         assert np.abs(predicted[name] - wanted[name]).max() < 1e-4
+
+
+def test_a_model_that_was_trained_in_bfloat16_is_exported(drawn, settings, project):
+    train, val = parts(drawn)
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        model, found = training.fit(row(params.load()), train, val, settings, 36, 1)
+        wanted = {k: training.softmax(v) for k, v in training.logits(model, found.pixels).items()}
+        training.export_onnx(model, project / "m.onnx", {"faces": json.dumps({"targets": list(HEADS)})})
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    predictor = Predictor(project / "m.onnx")
+    predicted = predictor.probabilities(found.pixels)
+    assert max(np.abs(predicted[name] - wanted[name]).max() for name in HEADS) < 0.05
+    assert predictor.embeds
+    assert predictor.outputs(found.pixels, [EMBEDDING])[EMBEDDING].dtype == np.float32
 
 
 def test_zero_epochs_and_no_faces(drawn, settings, project):

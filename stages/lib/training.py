@@ -321,12 +321,17 @@ def fit(
 def export_onnx(model: keras.Model, path: Path, metadata: dict[str, str]) -> None:
     """Write the model as ONNX: `image` (n, s, s, 3) uint8 in, each head's probabilities out under its name.
 
-    Metadata is kept inside the file; the same weights give the same bytes.
+    And `embedding` (n, channels) float32, where the network has such a layer. Metadata is kept inside the file; the
+    same weights give the same bytes.
     """
     import onnx
 
     keras.mixed_precision.set_global_policy("float32")
+    model = in_float32(model)
     outputs = {name: keras.layers.Softmax(name=f"p_{name}")(logits) for name, logits in model.output.items()}
+    if any(layer.name == networks.EMBEDDING for layer in model.layers):
+        features = model.get_layer(networks.EMBEDDING).output
+        outputs[networks.EMBEDDING] = keras.layers.Activation("linear", dtype="float32", name="features")(features)
     exported = keras.Model(model.input, outputs)
     exported(np.zeros((1, *model.input_shape[1:]), np.uint8))
     with warnings.catch_warnings():
@@ -339,3 +344,13 @@ def export_onnx(model: keras.Model, path: Path, metadata: dict[str, str]) -> Non
         value.type.tensor_type.shape.dim[0].dim_param = "n"
     onnx.helper.set_model_props(graph, metadata)
     path.write_bytes(graph.SerializeToString(deterministic=True))
+
+
+def in_float32(model: keras.Model) -> keras.Model:
+    """The same model with all its arithmetic in float32, in which ONNX Runtime knows every operator."""
+    if all(layer.compute_dtype == "float32" for layer in model.layers):
+        return model
+    config = json.dumps(model.get_config()).replace("mixed_bfloat16", "float32")
+    plain = type(model).from_config(json.loads(config))
+    plain.set_weights(model.get_weights())
+    return plain

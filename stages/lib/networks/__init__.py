@@ -10,6 +10,8 @@ from types import ModuleType
 
 import keras
 
+EMBEDDING = "embedding"
+
 
 def find(name: str) -> ModuleType:
     """Return the module of a network."""
@@ -27,7 +29,11 @@ def build(name: str, image_size: int, heads: dict[str, int], dropout: float, opt
 
 
 def attach_heads(features: keras.KerasTensor, heads: dict[str, int], dropout: float) -> dict[str, keras.KerasTensor]:
-    """Dropout and one dense layer a head on pooled features (n, channels); logits are float32 at any precision."""
+    """Dropout and one dense layer a head on pooled features (n, channels); logits are float32 at any precision.
+
+    The features are the layer EMBEDDING, which the exported model gives too: faces that it takes for alike are near.
+    """
+    features = keras.layers.Identity(name=EMBEDDING)(features)
     features = keras.layers.Dropout(dropout)(features)
     return {name: keras.layers.Dense(units, dtype="float32", name=name)(features) for name, units in heads.items()}
 
