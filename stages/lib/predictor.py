@@ -8,9 +8,10 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 
-from stages.lib import pictures, targets
+from stages.lib import calibration, pictures, targets
 
 BATCH = 64
+EMBEDDING = "embedding"  # name of the output that alike faces are near in
 
 
 class Predictor:
@@ -28,21 +29,39 @@ class Predictor:
         if "faces" not in properties:
             raise ValueError(f"{path}: is an ONNX model, but not one that this project exported")
         self.about = json.loads(properties["faces"])
+        self.fitted = json.loads(properties.get("calibration", "{}"))
+        self.embeds = EMBEDDING in [output.name for output in self.session.get_outputs()]
         self.targets = [targets.TARGETS[name] for name in self.about["targets"]]
 
-    def probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Probabilities {target: (n, units)} of (n, s, s, 3) uint8 RGB pictures of the model's input size."""
-        names = [target.name for target in self.targets]
+    def raw(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Probabilities {target: (n, units)} of (n, s, s, 3) uint8 pictures, as the network gives them."""
+        return self.outputs(images, [target.name for target in self.targets])
+
+    def outputs(self, images: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+        """Outputs of the graph by name, each (n, units), of (n, s, s, 3) uint8 pictures."""
         parts = [
             self.session.run(names, {"image": images[start : start + BATCH]}) for start in range(0, len(images), BATCH)
         ]
         return {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(names)}
 
+    def probabilities(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Probabilities {target: (n, units)} of (n, s, s, 3) uint8 RGB pictures of the model's input size.
+
+        Those of classes are calibrated where the model was.
+        """
+        return calibration.apply(self.raw(images), self.fitted)
+
     def decode(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Columns of targets.decode, for each target, of pictures as probabilities takes them."""
+        """Columns of targets.decode, for each target, of pictures as probabilities takes them.
+
+        And NAME_low and NAME_high for years, where the model was calibrated: an interval that holds the true age of
+        `fitted[NAME]["confidence"]` of faces like those that it was fitted to.
+        """
         columns: dict[str, np.ndarray] = {}
         for name, p in self.probabilities(images).items():
             columns.update(targets.decode(targets.TARGETS[name], p))
+            if "scale" in self.fitted.get(name, {}):
+                columns[f"{name}_low"], columns[f"{name}_high"] = calibration.age_interval(p, self.fitted[name])
         return columns
 
     def stream(self, batches: Iterator[np.ndarray]) -> dict[str, np.ndarray]:
@@ -53,7 +72,8 @@ class Predictor:
     def predict(self, contents: list[bytes]) -> pd.DataFrame:
         """One row a picture, given as the bytes of its file, of a face framed as in the model's training pictures.
 
-        Columns: each target's prediction (age in years, class names), and the probability of each class, 0 to 1.
+        Columns: each target's prediction (age in years, class names), the ends of the age's interval, and the
+        probability of each class, 0 to 1.
         Raises pictures.PictureError for a picture that cannot be decoded.
         """
         side, size, variant = self.about["pack_size"], self.about["image_size"], self.about["variant"]
@@ -64,8 +84,21 @@ class Predictor:
             predicted = columns[f"{target.name}_predicted"]
             if target.kind == "years":
                 shown[target.name] = np.round(predicted, 1)
+                for end in ("low", "high"):
+                    if f"{target.name}_{end}" in columns:
+                        shown[f"{target.name}_{end}"] = np.round(columns[f"{target.name}_{end}"], 1)
                 continue
             shown[target.name] = np.array(target.classes)[predicted]
             for name in target.classes:
                 shown[f"{target.name}_p_{name}"] = np.round(columns[f"{target.name}_p_{name}"], 4)
         return pd.DataFrame(shown)
+
+
+def with_calibration(model: Path, fitted: dict[str, dict], out: Path) -> None:
+    """Write a model's ONNX file with what was fitted to it inside."""
+    import onnx
+
+    graph = onnx.load(model)
+    properties = {entry.key: entry.value for entry in graph.metadata_props} | {"calibration": json.dumps(fitted)}
+    onnx.helper.set_model_props(graph, properties)
+    out.write_bytes(graph.SerializeToString(deterministic=True))

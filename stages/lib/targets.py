@@ -72,7 +72,7 @@ def decode(target: Target, probabilities: np.ndarray) -> dict[str, np.ndarray]:
     p = np.asarray(probabilities, np.float64)
     if target.kind == "years":
         return {
-            f"{target.name}_predicted": median_age(p),
+            f"{target.name}_predicted": quantile_age(p, 0.5),
             f"{target.name}_mean": p @ np.arange(p.shape[1]),
             f"{target.name}_bin": age_bin_probabilities(p).argmax(axis=1),
         }
@@ -81,16 +81,17 @@ def decode(target: Target, probabilities: np.ndarray) -> dict[str, np.ndarray]:
     return columns
 
 
-def median_age(p: np.ndarray) -> np.ndarray:
-    """Median in years (n,) of distributions p (n, years), linear within the year that holds it.
+def quantile_age(p: np.ndarray, q: float) -> np.ndarray:
+    """Age in years (n,) below which a share q of distributions p (n, years) lies, linear within the year that holds it.
 
-    Year k stands for ages k - 0.5 to k + 0.5, so a distribution that is all on one year decodes to that year.
+    Year k stands for ages k - 0.5 to k + 0.5, so a distribution that is all on one year has that year as its median.
     """
     cumulative = np.cumsum(p, axis=1)
-    k = np.argmax(cumulative >= 0.5 * cumulative[:, -1:], axis=1)
+    wanted = q * cumulative[:, -1]
+    k = np.argmax(cumulative >= wanted[:, None], axis=1)
     rows = np.arange(len(p))
     below = np.where(k > 0, cumulative[rows, k - 1], 0.0)
-    return np.maximum(k - 0.5 + (0.5 * cumulative[:, -1] - below) / np.maximum(p[rows, k], 1e-12), 0.0)
+    return np.maximum(k - 0.5 + (wanted - below) / np.maximum(p[rows, k], 1e-12), 0.0)
 
 
 def age_bin(years: np.ndarray) -> np.ndarray:

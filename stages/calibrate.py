@@ -1,0 +1,77 @@
+"""Fit a finished model's intervals and probabilities on the calibration part: data/models/M/ -> data/calibrated/M/."""
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from stages.lib import calibration, faces, params, progress, running, targets
+from stages.lib.predictor import Predictor, with_calibration
+
+PRIOR = 0.5  # of the logarithm of a temperature: a factor of 1.6 either way
+
+
+def main(name: str) -> None:
+    """Predict the calibration faces, which neither stopping nor search saw, and put what they tell into the model."""
+    p = params.load()
+    row = p.models[name]
+    pack, split = faces.open_pack(row)
+    predictor = Predictor(f"data/models/{name}/model.onnx")
+    found, _ = faces.of(split, pack, "calibration", row.targets)
+    images = faces.pixels(found, predictor.about["pack_size"], predictor.about["image_size"])
+    parts = [predictor.raw(batch) for batch in progress.bar(images, f"{name} calibration", unit="batches")]
+    fitted = {}
+    for key, (values, known) in found.labels.items():
+        target, at = targets.TARGETS[key], known > 0
+        p_known = np.concatenate([part[key] for part in parts])[at] if parts else np.zeros((0, target.units))
+        fit = fit_interval if target.kind == "years" else fit_temperature
+        fitted[key] = fit(p_known, values[at], p.calibrate.confidence) | {"n": int(at.sum())}
+    out = Path("data/calibrated") / name
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "calibration.json").write_text(json.dumps(fitted, indent=1) + "\n")
+    with_calibration(Path(f"data/models/{name}/model.onnx"), fitted, out / "model.onnx")
+    progress.say(f"{name}: {fitted}")
+
+
+def fit_interval(p: np.ndarray, ages: np.ndarray, confidence: float) -> dict:
+    """How far to stretch the model's own intervals, p (n, years), so that they hold `confidence` of ages (n,) in years.
+
+    `scale` is None where the faces are too few to tell: then no interval but all ages keeps the promise.
+    """
+    from crepes import ConformalRegressor
+
+    fitted = {"confidence": confidence, "scale": None}
+    if not len(p):
+        return fitted
+    middle, below, above = calibration.sides(p, confidence)
+    error = ages - middle
+    regressor = ConformalRegressor().fit(error, sigmas=np.where(error < 0, below, above))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the faces are too few, which the infinite interval says
+        high = float(regressor.predict_int(np.zeros(1), sigmas=np.ones(1), confidence=confidence)[0, 1])
+    return fitted | {"scale": round(high, 6) if np.isfinite(high) else None}
+
+
+def fit_temperature(p: np.ndarray, classes: np.ndarray, confidence: float) -> dict:
+    """Temperature at which probabilities p (n, classes) are likeliest, given the true class (n,) of each face.
+
+    Its logarithm is drawn towards 0 as by a normal prior of width PRIOR, since a few faces that are all right would
+    make a model certain of everything.
+    """
+    from scipy.optimize import minimize_scalar
+
+    if len(np.unique(classes)) < 2:
+        return {"temperature": 1.0}
+    truth = classes.astype(int)
+
+    def surprise(log_temperature: float) -> float:
+        q = calibration.temper(p, float(np.exp(log_temperature)))
+        return float(-np.log(q[np.arange(len(q)), truth]).sum()) + 0.5 * (log_temperature / PRIOR) ** 2
+
+    best = minimize_scalar(surprise, bounds=(np.log(0.05), np.log(20)), method="bounded")
+    return {"temperature": round(float(np.exp(best.x)), 6)}
+
+
+if __name__ == "__main__":
+    running.stage(main)

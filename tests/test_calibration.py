@@ -1,0 +1,125 @@
+"""Age intervals keep their word, probabilities are made honest, both by what the calibration part shows."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+
+from stages import calibrate
+from stages.lib import calibration, reliability, targets
+from stages.lib.predictor import Predictor, with_calibration
+
+YEARS = np.arange(125)
+
+
+def crowd(n, seed, spread=3.0, truth=6.0):
+    """Distributions over years of n faces that are too sure of themselves, and the true ages."""
+    rng = np.random.default_rng(seed)
+    middle = rng.uniform(15, 80, n)
+    ages = np.round(np.clip(middle + rng.normal(0, truth, n), 0, 110))
+    p = np.exp(-0.5 * ((YEARS - middle[:, None]) / spread) ** 2)
+    return p / p.sum(axis=1, keepdims=True), ages
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.9, 0.95])
+def test_intervals_hold_what_they_state_also_where_the_model_is_too_sure(confidence):
+    covered = []
+    for seed in range(20):
+        fitted = calibrate.fit_interval(*crowd(400, seed), confidence)
+        p, ages = crowd(4000, 100 + seed)
+        low, high = calibration.age_interval(p, fitted)
+        covered.append(((low <= ages) & (ages <= high)).mean())
+        assert fitted["scale"] > 1.3  # the model's own intervals are half as wide as they must be
+    assert np.mean(covered) == pytest.approx(confidence, abs=0.012)
+
+
+def test_too_few_faces_give_all_ages():
+    p, ages = crowd(5, 0)
+    fitted = calibrate.fit_interval(p, ages, 0.9)
+    assert fitted["scale"] is None
+    low, high = calibration.age_interval(p, fitted)
+    assert (low == 0).all()
+    assert (high == 124).all()
+    assert calibrate.fit_interval(p[:0], ages[:0], 0.9)["scale"] is None
+
+
+def test_intervals_lie_around_the_median_and_within_all_ages():
+    p, _ = crowd(200, 3)
+    low, high = calibration.age_interval(p, {"confidence": 0.9, "scale": 5.0})
+    median = targets.quantile_age(p, 0.5)
+    assert (low <= median).all()
+    assert (median <= high).all()
+    assert low.min() >= 0
+    assert high.max() <= 124
+
+
+def test_a_model_that_is_too_sure_gets_a_temperature_that_mends_it():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1.5, (4000, 5))
+    honest = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    classes = np.array([rng.choice(5, p=row) for row in honest])
+    sure = calibration.temper(honest, 1 / 3)  # logits times 3
+    fitted = calibrate.fit_temperature(sure[:2000], classes[:2000], 0.9)
+    assert fitted["temperature"] == pytest.approx(3, rel=0.1)
+
+    def error(p):
+        curve = reliability.curve(p.max(axis=1), p.argmax(axis=1) == classes[2000:])
+        return reliability.expected_error(curve)
+
+    assert error(sure[2000:]) > 0.15
+    assert error(calibration.temper(sure[2000:], fitted["temperature"])) < 0.03
+
+
+def test_a_few_faces_that_are_all_right_do_not_make_a_model_certain():
+    p = np.tile([0.7, 0.3], (10, 1))
+    p[5:] = p[5:, ::-1]
+    fitted = calibrate.fit_temperature(p, np.repeat([0, 1], 5), 0.9)
+    assert 0.3 < fitted["temperature"] < 1
+    assert calibration.temper(p, fitted["temperature"]).max() < 0.95
+
+
+def test_one_class_or_no_face_tells_nothing():
+    p = np.full((10, 2), 0.5)
+    assert calibrate.fit_temperature(p, np.zeros(10), 0.9) == {"temperature": 1.0}
+    assert calibrate.fit_temperature(p[:0], np.zeros(0), 0.9) == {"temperature": 1.0}
+
+
+def test_reliability_by_hand():
+    curve = reliability.curve(np.array([0.95, 0.95, 0.55, 1.0]), np.array([True, False, True, True]))
+    assert curve["n"].tolist() == [0, 0, 0, 0, 0, 1, 0, 0, 0, 3]
+    assert curve["accuracy"].iloc[9] == pytest.approx(2 / 3)
+    expected = (1 * abs(1 - 0.55) + 3 * abs(2 / 3 - 2.9 / 3)) / 4
+    assert reliability.expected_error(curve) == pytest.approx(expected)
+    assert np.isnan(reliability.expected_error(reliability.curve(np.zeros(0), np.zeros(0, bool))))
+
+
+def test_the_predictor_gives_interval_and_honest_probability(tmp_path):
+    """A graph that says the same of every picture: age 30 or 50 evenly, female with 0.9."""
+    about = {"targets": ["age", "sex"], "pack_size": 36, "image_size": 32, "variant": "cropped"}
+    age = np.zeros((1, 125), np.float32)
+    age[0, [30, 50]] = 0.5
+    constants = {"age": age, "sex": np.array([[0.1, 0.9]], np.float32)}
+    nodes = [onnx.helper.make_node("Shape", ["image"], ["shape"]),
+             onnx.helper.make_node("Slice", ["shape", "zero", "one"], ["n"]),
+             onnx.helper.make_node("Concat", ["n", "one"], ["tile"], axis=0)]  # fmt: skip
+    nodes += [onnx.helper.make_node("Tile", [f"{k}_row", "tile"], [k]) for k in constants]
+    start = [onnx.numpy_helper.from_array(np.array([v], np.int64), k) for k, v in (("zero", 0), ("one", 1))]
+    start += [onnx.numpy_helper.from_array(v, f"{k}_row") for k, v in constants.items()]
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        nodes, "g", [value("image", onnx.TensorProto.UINT8, ["n", 32, 32, 3])],
+        [value(k, onnx.TensorProto.FLOAT, ["n", v.shape[1]]) for k, v in constants.items()], start,
+    )  # fmt: skip
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    onnx.helper.set_model_props(model, {"faces": json.dumps(about)})
+    onnx.save(model, tmp_path / "plain.onnx")
+    fitted = {"age": {"confidence": 0.9, "scale": 1.5}, "sex": {"temperature": 2.0}}
+    with_calibration(tmp_path / "plain.onnx", fitted, tmp_path / "model.onnx")
+    images = np.zeros((3, 32, 32, 3), np.uint8)
+    assert "age_low" not in Predictor(tmp_path / "plain.onnx").decode(images)
+    found = Predictor(tmp_path / "model.onnx").decode(images)
+    assert found["sex_p_female"] == pytest.approx([0.75] * 3)  # (0.9 / 0.1) ** 0.5 is 3 to 1
+    assert (found["sex_predicted"] == 1).all()
+    assert (found["age_low"] < 30).all()
+    assert (found["age_high"] > 50).all()
