@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from stages.lib.targets import AGE_BINS
+from stages.lib.targets import AGE_BINS, TARGETS
 
 SIZE = (5.2, 3.8)  # inches
 DPI = 90
-BLUE, ORANGE, GREY = "#2b6ca3", "#d9822b", "#8a8f98"
+BLUE, ORANGE, GREY, RED, GREEN = "#2b6ca3", "#d9822b", "#8a8f98", "#b83232", "#3a8f4d"
 
 
 def save(figure: Figure, path: str) -> None:
@@ -115,4 +115,92 @@ def differences(rows: pd.DataFrame) -> Figure:
         axes.set_title(name)
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle("full minus cropped, same test faces")
+    return figure
+
+
+def by_group(rows: pd.DataFrame, what: str, score: str, wanted: float | None = None) -> Figure:
+    """A score of all faces and of single groups with intervals and n; rows of groups.csv of one target and score.
+
+    wanted: where the score should be, drawn as a line; None: the score of all faces is.
+    """
+    single = rows[~rows["by"].str.contains(" x ")].reset_index(drop=True)
+    figure, axes = plt.subplots(figsize=(5.6, 0.9 + 0.28 * len(single)), layout="constrained")
+    axes.set(title=f"{what}, test", xlabel=score, ylim=(len(single) - 0.5, -0.5))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, axis="x")
+    line = single["value"].iloc[0] if wanted is None else wanted
+    if line == line:
+        axes.axvline(line, color=ORANGE, linewidth=1)
+    spread = np.abs(single[["low", "high"]].to_numpy(float).T - single["value"].to_numpy(float))
+    axes.errorbar(single["value"], np.arange(len(single)), xerr=np.nan_to_num(spread), fmt="o", color=BLUE, capsize=3)
+    axes.set_yticks(range(len(single)), [f"{g}  (n={n})" for g, n in zip(single["group"], single["n"], strict=True)])
+    for i, value in enumerate(single["value"]):
+        if value != value:
+            axes.text(0.02, i, "n too small", color=GREY, va="center", transform=axes.get_yaxis_transform())
+    return figure
+
+
+def reliability(rows: pd.DataFrame, what: str) -> Figure:
+    """Accuracy against how sure the model was, and how many faces; rows of reliability.csv of one target and group."""
+    error = float(rows["error"].iloc[0])
+    figure, axes = _axes(f"{what}, test: calibration error {error:.3f}", "probability of the said class", "share right")
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+    known = rows[rows["n"] > 0]
+    axes.plot(known["confidence"], known["accuracy"], "o-", color=BLUE)
+    for x, y, n in zip(known["confidence"], known["accuracy"], known["n"], strict=True):
+        axes.annotate(f"{n}", (x, y), textcoords="offset points", xytext=(0, 6), ha="center", fontsize=7, color=GREY)
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.08))
+    return figure
+
+
+def reliability_by_group(rows: pd.DataFrame, what: str) -> Figure:
+    """A small reliability diagram of each group; rows of reliability.csv of one target, without all faces."""
+    names = list(dict.fromkeys(rows["group"]))
+    across = 4
+    down = -(-len(names) // across)
+    figure, panels = plt.subplots(
+        down, across, figsize=(2.1 * across, 2.2 * down), layout="constrained", sharex=True, sharey=True, squeeze=False
+    )
+    for axes in panels.flat[len(names) :]:
+        axes.set_axis_off()
+    for axes, name in zip(panels.flat, names, strict=False):
+        part = rows[(rows["group"] == name) & (rows["n"] > 0)]
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+        axes.plot(part["confidence"], part["accuracy"], color=BLUE, linewidth=1)
+        axes.scatter(part["confidence"], part["accuracy"], s=200 * part["n"] / part["n"].sum(), color=BLUE, alpha=0.6)
+        axes.set_title(f"{name}, n={part['n'].sum()}\nerror {part['error'].iloc[0]:.3f}", fontsize=8)
+        axes.set(xlim=(0, 1.05), ylim=(0, 1.05))
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{what}, test: share right by probability of the said class", fontsize=10)
+    return figure
+
+
+def gate(rows: pd.DataFrame, what: str) -> Figure:
+    """Differences from the baseline with intervals and margins; rows of pairing.compare of one model.
+
+    One panel a target; all faces, single groups, and any crossing that is worse. To the right is worse.
+    """
+    shown = rows[~rows["slice"].str.contains(", ") | (rows["verdict"] == "regressed")]
+    names = list(dict.fromkeys(shown["target"]))
+    labels = list(dict.fromkeys(shown["slice"]))
+    colours = {"regressed": RED, "improved": GREEN, "unchanged": BLUE, "inconclusive": GREY}
+    figure, panels = plt.subplots(
+        1, len(names), figsize=(2.2 + 2.6 * len(names), 1.3 + 0.27 * len(labels)), layout="constrained", sharey=True,
+        squeeze=False,
+    )  # fmt: skip
+    for axes, name in zip(panels[0], names, strict=True):
+        part = shown[shown["target"] == name]
+        unit = "years" if TARGETS[name].kind == "years" else "share of faces wrong"
+        axes.axvline(0, color=GREY, linewidth=1)
+        for row in part.to_dict("records"):
+            at, colour = labels.index(row["slice"]), colours[row["verdict"]]
+            axes.plot([-row["margin"], row["margin"]], [at, at], color=ORANGE, alpha=0.35, linewidth=6)
+            axes.plot([row["low"], row["high"]], [at, at], color=colour)
+            axes.plot(row["difference"], at, "o", color=colour, markersize=5)
+        axes.set(title=name, xlabel=unit, ylim=(len(labels) - 0.5, -0.5))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25, axis="x")
+    n = shown.groupby("slice")["n"].max()
+    panels[0][0].set_yticks(range(len(labels)), [f"{label}  (n={n[label]})" for label in labels])
+    figure.suptitle(f"{what}: now less baseline, right is worse; margins in orange")
     return figure

@@ -1,0 +1,142 @@
+"""Scores and gaps of groups against hand-computed values."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from stages import assess
+from stages.lib import groups, targets
+
+ETHNICITIES = targets.TARGETS["ethnicity"].classes
+
+
+def table(n=400, seed=0):
+    """Faces whose error is 2 years for men and 6 for women, at all ages; women are older."""
+    rng = np.random.default_rng(seed)
+    sex = rng.choice(["male", "female"], n)
+    age = np.where(sex == "male", rng.integers(10, 40, n), rng.integers(20, 50, n)).astype(float)
+    error = np.where(sex == "male", 2.0, -6.0)
+    right = rng.random(n) < 0.9
+    return pd.DataFrame(
+        {
+            "face_id": [f"f{i}" for i in range(n)], "group": [f"f{i}" for i in range(n)], "part": "test", "age": age,
+            "sex": sex, "age_predicted": age + error, "age_low": age - 5, "age_high": age + np.where(right, 5, -1),
+            "sex_predicted": np.where(right, sex, "male"), "sex_p_male": 0.5, "sex_p_female": 0.5,
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture
+def sums():
+    return groups.Sums(table(), 500, 0)
+
+
+def of(rows, **keys):
+    for key, value in keys.items():
+        rows = rows[rows[key] == value]
+    (row,) = rows.to_dict("records")
+    return row
+
+
+def test_scores_of_groups_by_hand(sums):
+    faces, found = table(), groups.scores(sums, 20, 0.95)
+    men = of(found, target="age", score="mae", group="male")
+    assert (men["value"], men["low"], men["high"], men["n"]) == (2.0, 2.0, 2.0, (faces["sex"] == "male").sum())
+    assert of(found, target="age", score="bias", group="female")["value"] == pytest.approx(-6)
+    women = faces[faces["sex"] == "female"]
+    recall = of(found, target="sex", score="recall", group="female")
+    assert recall["value"] == pytest.approx((women["sex_predicted"] == "female").mean())
+    assert recall["low"] < recall["value"] < recall["high"]
+    held = of(found, target="age", score="coverage", group="all faces")
+    assert held["value"] == pytest.approx((faces["age_high"] >= faces["age"]).mean())
+    crossing = faces[(faces["age"] < 25) & (faces["sex"] == "male")]
+    row = of(found, target="age", score="mae", group="age 0-24, male")
+    assert (row["by"], row["n"]) == ("age x sex", len(crossing))
+
+
+def test_a_small_group_has_its_n_and_no_score(sums):
+    found = groups.scores(sums, 500, 0.95)
+    row = of(found, target="age", score="mae", group="male")
+    assert row["n"] > 100
+    assert np.isnan(row["value"])
+
+
+def test_the_gap_between_groups_has_an_interval(sums):
+    found = groups.gaps(sums, 20, 0.95)
+    gap = of(found, target="age", score="mae", by="sex", ages="as they are")
+    assert (gap["worst"], gap["best"], gap["gap"]) == ("female", "male", 4.0)
+    assert gap["low"] == pytest.approx(4)
+    assert gap["high"] == pytest.approx(4)
+    recall = of(found, target="sex", score="accuracy", by="sex", ages="as they are")
+    assert recall["worst"] == "female"
+    assert recall["low"] < recall["gap"] < recall["high"] < 0
+
+
+def test_a_gap_that_is_all_age_is_gone_at_equal_ages():
+    """Errors are a fifth of the age for all; the groups differ in age alone."""
+    faces = table(2000)
+    faces["age_predicted"] = faces["age"] * 1.2
+    found = groups.gaps(groups.Sums(faces, 500, 0), 20, 0.95)
+    plain = of(found, target="age", score="mae", by="sex", ages="as they are")
+    equal = of(found, target="age", score="mae", by="sex", ages="equal")
+    assert plain["gap"] == pytest.approx(2, abs=0.15)  # 10 years older
+    assert equal["gap"] == pytest.approx(0, abs=0.25)
+    assert equal["low"] <= 0.1
+
+
+def test_the_largest_gap_of_equal_groups_is_not_taken_for_one():
+    """Five groups of one kind: the interval of the largest gap of ten must hold 0 as often as it says."""
+    held = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        faces = table(300, seed).assign(ethnicity=rng.choice(ETHNICITIES, 300))
+        faces["age_predicted"] = faces["age"] + rng.normal(0, 5, 300)
+        gap = of(groups.gaps(groups.Sums(faces, 300, 0), 20, 0.95), score="mae", by="ethnicity", ages="as they are")
+        held.append(gap["low"] <= 0 <= gap["high"])
+    assert np.mean(held) >= 0.9  # of 60; it would be 0.7 if the choice did not count
+
+
+def test_a_share_of_all_has_an_interval():
+    faces = table(60).assign(age_high=120.0)
+    row = of(groups.scores(groups.Sums(faces, 200, 0), 20, 0.95), score="coverage", group="all faces")
+    assert row["value"] == row["high"] == 1
+    assert row["low"] == pytest.approx(0.025 ** (1 / 60))  # Clopper-Pearson
+
+
+def test_people_are_resampled_whole():
+    """Ten photos of each person: intervals are as wide as those of one photo each."""
+    one = table(60)
+    many = pd.concat([one.assign(face_id=one["face_id"] + f"-{k}") for k in range(10)], ignore_index=True)
+    width = []
+    for rows in (one, many):
+        row = of(groups.scores(groups.Sums(rows, 2000, 0), 20, 0.95), target="sex", score="accuracy", group="all faces")
+        width.append(row["high"] - row["low"])
+    assert width[1] == pytest.approx(width[0], rel=0.1)
+
+
+@pytest.mark.parametrize("kept", ["none", "men", "ten"])
+def test_the_stage_runs_on_a_test_part_that_tells_little(project, kept):
+    faces = table(100)
+    faces = {"none": faces.assign(part="val"), "men": faces[faces["sex"] == "male"], "ten": faces[:10]}[kept]
+    folder = project / "reports/models/m"
+    folder.mkdir(parents=True)
+    faces.to_csv(folder / "predictions.csv", index=False)
+    assess.main("m")
+    pd.read_csv(project / "reports/groups/m/gaps.csv")
+    found = pd.read_csv(project / "reports/groups/m/groups.csv")
+    assert found["value"].notna().any() == (kept == "men")
+    assert "female" not in set(found["group"]) or kept == "ten"
+
+
+def test_an_empty_test_and_one_of_one_class_are_no_error():
+    faces = table(100)
+    men = faces[faces["sex"] == "male"]
+    found = groups.scores(groups.Sums(men, 100, 0), 20, 0.95)
+    assert "female" not in set(found["group"])
+    assert "sex" not in set(groups.gaps(groups.Sums(men, 100, 0), 20, 0.95)["by"])
+    none = faces[:0]
+    found = groups.scores(groups.Sums(none, 100, 0), 20, 0.95)
+    assert (found["n"] == 0).all()
+    assert found["value"].isna().all()
+    assert not len(assess.curves(none, 20))
+    assert assess.summary(found, assess.curves(none, 20), 0.9)["worst"] == {}
