@@ -2,9 +2,8 @@
 
 import json
 import statistics
-import subprocess
 
-from stages.lib import params
+from stages.lib import params, side_runs
 
 
 def main() -> None:
@@ -14,9 +13,7 @@ def main() -> None:
     if count < 2:
         raise SystemExit("there is one fold: set split.folds, or split.from.DATASET.folds, in params.yaml")
     for fold in range(count):
-        command = ["dvc", "exp", "run", "--temp", "--force", "--name", name(fold, count), "-S", f"split.fold={fold}"]
-        if subprocess.run(command, check=False).returncode:
-            raise SystemExit(f"fold {fold} failed; the others are kept: run this again")
+        side_runs.run(name(fold, count), {"split.fold": fold})
     found = [read(name(fold, count), list(p.models)) for fold in range(count)]
     print("\n".join(table(found)))
 
@@ -28,9 +25,10 @@ def name(fold: int, count: int) -> str:
 
 def read(experiment: str, models: list[str]) -> dict[str, dict[str, float]]:
     """Test scores {model: {score: value}} of a DVC experiment, from its commit."""
-    refs = _git("for-each-ref", "--format=%(refname)", "refs/exps").split()
-    ref = next(ref for ref in refs if ref.endswith("/" + experiment))
-    return {model: json.loads(_git("show", f"{ref}:reports/models/{model}/metrics.json"))["test"] for model in models}
+    return {
+        model: json.loads(side_runs.read(experiment, f"reports/models/{model}/metrics.json"))["test"]
+        for model in models
+    }
 
 
 def table(folds: list[dict[str, dict[str, float]]]) -> list[str]:
@@ -43,10 +41,6 @@ def table(folds: list[dict[str, dict[str, float]]]) -> list[str]:
             spread = f"{statistics.stdev(values):.3f}" if len(values) > 1 else ""
             lines.append(f"| {model} | {score} | {statistics.mean(values):.3f} | {spread} | {each} |")
     return lines
-
-
-def _git(*words: str) -> str:
-    return subprocess.run(("git", *words), capture_output=True, text=True, check=True).stdout
 
 
 if __name__ == "__main__":

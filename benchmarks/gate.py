@@ -1,0 +1,94 @@
+"""Time what 10,000 resamples cost: gate, intervals and group tables: python -m benchmarks.gate [--faces N].
+
+Predictions are drawn; one face in ten is of a person who has several.
+"""
+
+import argparse
+import resource
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+
+from stages import evaluate
+from stages.lib import gating, groups, params, targets
+from stages.lib.baselines import Baseline
+
+BOUNDS = {5_000: 20, 70_000: 180}  # seconds, at most
+MEBIBYTES = 1024
+
+
+def main() -> None:
+    """Draw predictions of two models, then judge, score and group them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--faces", type=int, default=5_000)
+    n = parser.parse_args().faces
+    p = params.load()
+    faces = drawn(n, 0)
+    old, now = said(faces, 1), said(faces, 2)
+    before = peak()
+    whole = time.perf_counter()
+    for what, work in (
+        ("gate", lambda: gating.judge({"m": now}, {"m": {}}, Baseline({"m": {}}, {"m": old}), {}, p.gate, p.evaluate)),
+        ("intervals", lambda: intervals(now, p.evaluate)),
+        ("groups", lambda: tables(now, p.evaluate)),
+    ):
+        start = time.perf_counter()
+        work()
+        print(f"{what}: {time.perf_counter() - start:.1f} s, peak memory {peak():.0f} MiB")
+    seconds = time.perf_counter() - whole
+    bound = BOUNDS.get(n)
+    print(f"{n} faces, {p.evaluate.resamples} resamples: {seconds:.1f} s" + (f" (at most {bound})" if bound else ""))
+    print(f"peak memory {peak():.0f} MiB (at most {MEBIBYTES}), of which {before:.0f} were there before")
+
+
+def intervals(rows: pd.DataFrame, settings: params.Evaluate) -> None:
+    """What evaluate does for its intervals."""
+    labels = {name: targets.encode(target, rows[name].to_numpy()) for name, target in targets.TARGETS.items()}
+    decoded = {}
+    for name, target in targets.TARGETS.items():
+        index = {label: i for i, label in enumerate(target.classes)}
+        predicted = rows[f"{name}_predicted"]
+        decoded[f"{name}_predicted"] = (predicted if target.kind == "years" else predicted.map(index)).to_numpy()
+    decoded |= {"age_mean": rows["age_mean"].to_numpy(), "age_bin": targets.age_bin(rows["age_mean"])}
+    evaluate.score(labels, decoded, "test", rows["group"].to_numpy(), settings)
+
+
+def tables(rows: pd.DataFrame, settings: params.Evaluate) -> None:
+    """What assess does for its tables."""
+    sums = groups.Sums(rows, settings.resamples, settings.seed)
+    groups.scores(sums, settings.min_n, settings.confidence)
+    groups.gaps(sums, settings.min_n, settings.confidence)
+
+
+def drawn(n: int, seed: int) -> pd.DataFrame:
+    """Labels of n faces, and whose they are."""
+    rng = np.random.default_rng(seed)
+    ids = np.char.zfill(np.arange(n).astype(str), 7)
+    owner = np.where(rng.random(n) < 0.1, rng.integers(0, max(1, n // 50), n), np.arange(n) + n)
+    labels = {"age": rng.gamma(6, 6, n).round().clip(0, 110)}
+    labels |= {k: rng.choice(t.classes, n) for k, t in targets.TARGETS.items() if t.kind == "classes"}
+    return pd.DataFrame({"face_id": ids, "group": owner.astype(str), "part": "test", **labels})
+
+
+def said(faces: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """What a model says of them."""
+    rng = np.random.default_rng(seed)
+    n = len(faces)
+    age = (faces["age"] + rng.normal(0, 6, n)).clip(0, 124)
+    rows = faces.assign(age_predicted=age, age_mean=age, age_low=age - 10, age_high=age + 10)
+    rows["age_bin"] = np.array(targets.AGE_BINS)[targets.age_bin(age)]
+    for name, target in targets.TARGETS.items():
+        if target.kind == "classes":
+            rows[f"{name}_predicted"] = np.where(rng.random(n) < 0.1, rng.choice(target.classes, n), faces[name])
+    return rows
+
+
+def peak() -> float:
+    """Most memory that this process has held, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**20
+
+
+if __name__ == "__main__":
+    main()
