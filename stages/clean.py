@@ -20,7 +20,7 @@ def main(dataset: str) -> None:
     usable = rows[rejects == ""].reset_index(drop=True)
     at = pack.rows(usable["face_id"])
     faces, copies, conflicts = group(
-        usable, pack.column("phash")[at], pack.column("sha256")[at], p.max_distance, p.max_age_spread
+        usable, pack.column("phash")[at], pack.column("sha256")[at], p.max_distance, p.max_age_spread, p.copies
     )
     dropped = pd.concat(
         [pd.DataFrame({"face_id": rows["face_id"], "reject": rejects})[rejects != ""], copies[["face_id", "reject"]]]
@@ -47,9 +47,14 @@ def reject(rows: pd.DataFrame, pack: packs.Pack, unread: pd.Series) -> pd.Series
 
 
 def group(
-    rows: pd.DataFrame, phash: np.ndarray, sha256: np.ndarray, max_distance: int, max_age_spread: float
+    rows: pd.DataFrame,
+    phash: np.ndarray,
+    sha256: np.ndarray,
+    max_distance: int,
+    max_age_spread: float,
+    kept: str = "one",
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Keep the first picture of each set of copies.
+    """Keep the first picture of each set of copies; all of them, each with its own labels, where `kept` is "all".
 
     Returns faces (records with `copies`, the pictures of that face, and `group`, the smallest id of all that copies
     or identity tie to it), the copies with their reject, and conflicts: one row a label that copies disagree on.
@@ -62,6 +67,8 @@ def group(
     rows = rows.assign(group=ids.groupby(tied).transform("min"), copies=ids.groupby(copy_of).transform("size"))
     again = rows["copies"] > 1
     columns = ["face_id", "target", "labels", "kept"]
+    if kept == "all":
+        return rows.drop(columns="reject"), rows[:0][["face_id", "reject"]], pd.DataFrame(columns=columns)
     conflicts = pd.DataFrame(settle(rows[again], first[again], max_age_spread), columns=columns)
     faces = rows[ids == first].drop(columns="reject").copy()
     for target, settled in conflicts.groupby("target"):

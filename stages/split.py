@@ -32,7 +32,7 @@ def main(dataset: str) -> None:
     elif (faces["published"] != "").any():
         part = faces["published"].map(lambda word: NAMES.get(word.strip().lower(), ""))
     else:
-        part = assign_parts(faces["group"], *shares)
+        part = assign_parts(faces["group"], *shares) if p.by == "group" else alone
     if dataset in p.from_ or (faces["published"] != "").any():
         part, crossing = keep_apart(faces["group"], complete(part, faces["group"], p.val, p.calibration, p.seed))
         told["left_out_as_tied_to_another_part"] = crossing

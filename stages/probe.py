@@ -1,0 +1,169 @@
+"""Look for leaks with the model's own eye, and test it on the other datasets: data/calibrated/M/ -> reports/probes/M/.
+
+A face of test whose photo also stands in another part is a leak that copies' hashes did not find.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.lib import (
+    faces,
+    metrics,
+    neighbours,
+    packs,
+    params,
+    predictions,
+    progress,
+    records,
+    resampling,
+    running,
+    targets,
+)
+from stages.lib.predictor import EMBEDDING, Predictor
+
+NEAREST = 5  # by embedding, of which the pixels decide
+LISTED = 50  # pairs in neighbours.csv, besides those of one photo
+SCORES = {"years": ("mae", "rmse", "bias", "within_5"), "classes": ("accuracy", "balanced_accuracy")}
+
+
+def main(name: str) -> None:
+    """Write neighbours.csv, transfer.csv and summary.json."""
+    p = params.load()
+    row = p.models[name]
+    pack, split = faces.open_pack(row)
+    predictor = Predictor(f"data/calibrated/{name}/model.onnx")
+    out = Path("reports/probes") / name
+    out.mkdir(parents=True, exist_ok=True)
+    test, others = look(predictor, split, pack, name, "test"), look(predictor, split, pack, name, "rest")
+    pairs = leaks(test, others)
+    columns = ["face_id", "other", "part", "by", "cosine", "hash_bits", "correlation", "same_photo"]
+    ranked = pairs.sort_values(["correlation", "cosine"], ascending=False, kind="stable")
+    listed = ranked[ranked["same_photo"] | (np.arange(len(ranked)) < LISTED)]
+    said = predictions.read(f"reports/models/{name}/predictions.csv")
+    alone = said[~said["face_id"].isin(pairs.loc[pairs["same_photo"], "face_id"])]
+    records.write(listed[columns].round(4), out / "neighbours.csv")
+    transfers = [transfer(predictor, row, other, p) for other in p.datasets if other != row.dataset]
+    moved = pd.concat([pd.DataFrame(columns=["dataset", "target", "score", "n", "value", "low", "high"]), *transfers])
+    records.write(moved.round(6), out / "transfer.csv")
+    found = {
+        "test_faces": len(test["ids"]),
+        "other_faces": len(others["ids"]),
+        "leaked": int(pairs.loc[pairs["same_photo"], "face_id"].nunique()),
+        "leaked_by_hash": int(pairs.loc[pairs["same_photo"] & (pairs["by"] == "hash"), "face_id"].nunique()),
+        "leaked_by_embedding": int(pairs.loc[pairs["same_photo"] & (pairs["by"] == "embedding"), "face_id"].nunique()),
+        "looked_for_by": ["hash", *(["embedding"] if test["embedding"] is not None else [])],
+        "scores": headlines(said, row.targets),
+        "scores_without_leaked": headlines(alone, row.targets),
+    }
+    (out / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
+    progress.say(f"{name}: {found['leaked']} of {found['test_faces']} test faces have their photo in another part")
+
+
+def look(predictor: Predictor, split: pd.DataFrame, pack: packs.Pack, name: str, what: str) -> dict:
+    """Ids, parts, hashes, small grey pictures and embeddings (None if the model has none) of test, or of the rest."""
+    parts = ["test"] if what == "test" else ["train", "val", "calibration"]
+    rows = split[split["part"].isin(parts)].assign(part=what)
+    found, ids = faces.of(rows, pack, what, [])
+    images = faces.pixels(found, predictor.about["pack_size"], predictor.about["image_size"])
+    grey, embeddings = [], []
+    for batch in progress.bar(images, f"{name}: looking at {what}", unit="batches"):
+        grey.append(neighbours.small(batch))
+        if predictor.embeds:
+            embeddings.append(predictor.outputs(batch, [EMBEDDING])[EMBEDDING])
+    side = neighbours.SIDE
+    return {
+        "ids": ids,
+        "part": split.set_index("face_id")["part"].reindex(ids).to_numpy(),
+        "hash": pack.column("phash")[found.rows].astype(np.uint64),
+        "grey": np.concatenate(grey) if grey else np.zeros((0, side, side), np.uint8),
+        "embedding": np.concatenate(embeddings) if embeddings else None,
+    }
+
+
+def leaks(test: dict, others: dict) -> pd.DataFrame:
+    """Pairs of a test face and one of another part that are alike by hash or embedding, as `look` gives them.
+
+    Columns: face_id, other, part (of the other), by (hash, embedding), cosine (of embeddings, NaN without), hash_bits
+    (that differ, of 63), correlation (of pixels) and same_photo. Each test face with the nearest by hash, and the
+    NEAREST by embedding.
+    """
+    if not len(test["ids"]) or not len(others["ids"]):
+        columns = ["face_id", "other", "part", "by", "cosine", "hash_bits", "correlation"]
+        return pd.DataFrame(columns=columns).assign(same_photo=pd.Series(dtype=bool))
+    ours = np.arange(len(test["ids"]))
+    index, _ = neighbours.nearest_hash(test["hash"], others["hash"])
+    proposed = [(ours, index, np.full(len(ours), np.nan), "hash")]
+    if test["embedding"] is not None and others["embedding"] is not None:
+        near, cosine = neighbours.nearest_embedding(test["embedding"], others["embedding"], NEAREST)
+        proposed.append((np.repeat(ours, near.shape[1]), near.ravel(), cosine.ravel(), "embedding"))
+    mean = neighbours.mean_face(test["grey"], others["grey"])
+    tables = []
+    for at, other, cosine, by in proposed:
+        correlation = neighbours.same_photo(test["grey"][at], others["grey"][other], mean)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "face_id": test["ids"][at],
+                    "other": others["ids"][other],
+                    "part": others["part"][other],
+                    "by": by,
+                    "cosine": cosine,
+                    "hash_bits": np.bitwise_count(test["hash"][at] ^ others["hash"][other]),
+                    "correlation": correlation,
+                    "same_photo": correlation >= neighbours.SAME,
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def headlines(said: pd.DataFrame, wanted: list[str]) -> dict[str, float]:
+    """Headline scores {TARGET_SCORE: value} of rows of predictions.csv; those without labels left out."""
+    found = {}
+    for name in (name for name in wanted if name in said):
+        target = targets.TARGETS[name]
+        score = metrics.HEADLINE[target.kind]
+        value = float(metrics.scores(target, predictions.statistics(said, target).sum(axis=0))[score])
+        if value == value:
+            found[f"{name}_{score}"] = round(value, 6)
+    return found
+
+
+def transfer(predictor: Predictor, row: params.Model, dataset: str, p: params.Params) -> pd.DataFrame:
+    """Scores of a model on the test faces of another dataset, less those whose photo it has seen: rows of transfer.csv.
+
+    Empty where that dataset has no such variant, or none of the model's labels.
+    """
+    if f"{dataset}-{row.variant}" not in p.variants:
+        return pd.DataFrame()
+    pack, split = faces.open_pack(row.model_copy(update={"dataset": dataset}))
+    test = split[(split["part"] == "test") & (pack.rows(split["face_id"]) >= 0)]
+    known, seen = faces.open_pack(row)
+    learnt = known.rows(seen.loc[seen["part"] != "test", "face_id"])
+    hashes = pack.column("phash").astype(np.uint64)[pack.rows(test["face_id"])]
+    _, bits = neighbours.nearest_hash(hashes, known.column("phash").astype(np.uint64)[learnt[learnt >= 0]])
+    found, ids = faces.of(test[bits > p.clean.max_distance], pack, "test", row.targets)
+    if not len(found):
+        return pd.DataFrame()
+    images = faces.pixels(found, predictor.about["pack_size"], predictor.about["image_size"])
+    decoded = predictor.stream(progress.bar(images, f"{predictor.about['name']} on {dataset}", unit="batches"))
+    people = split.set_index("face_id").loc[ids, "group"].to_numpy()
+    rows = []
+    for name, (values, known) in found.labels.items():
+        n, target = int(known.sum()), targets.TARGETS[name]
+        if n < p.evaluate.min_n:
+            continue
+        table = metrics.statistics(target, values, known, decoded)
+        drawn = resampling.sums(resampling.gather(table, people), p.evaluate.resamples, p.evaluate.seed)
+        limits = metrics.intervals(target, drawn, p.evaluate.confidence)
+        for score, value in metrics.scores(target, table.sum(axis=0)).items():
+            if score in SCORES[target.kind]:
+                rows.append((dataset, name, score, n, float(value), *limits[score]))
+    return pd.DataFrame(rows, columns=["dataset", "target", "score", "n", "value", "low", "high"])
+
+
+if __name__ == "__main__":
+    running.stage(main)
