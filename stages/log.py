@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import drawing, params, progress, provenance, records, running, tracking
+from stages.lib import drawing, lineage, params, progress, provenance, records, running, tracking
 
 
 def main(name: str) -> None:
@@ -23,26 +23,32 @@ def main(name: str) -> None:
     run = tracking.find_or_create(client, experiment_id, name, about["fingerprint"])
     run_id = run.info.run_id
     tracking.add_params(client, run_id, tracking.flat(about["recipe"]) | {"parameters": about["parameters"]})
-    tracking.add_tags(client, run_id, tags(name, about, tuned, noted) | tracking.machine() | tracking.lineage())
+    digests = lineage.digests(name, row)
+    told = tags(name, about, tuned, noted) | tracking.machine() | tracking.lineage()
+    tracking.add_tags(client, run_id, told | {"split": digests["split"]})
     tracking.add_metrics(client, run_id, final_metrics(json.loads((reports / "metrics.json").read_text())))
     if about["best_epoch"] >= 0:
         history = pd.read_csv(folder / "history.csv").to_dict("records")
         tracking.add_curve(client, run_id, "curve", history)
     tracking.add_trials(client, run, name, tuned["trials"])
-    split = Path(f"data/splits/{row.dataset}.csv")
-    digest = hashlib.sha256(split.read_bytes()).hexdigest()
-    tracking.add_datasets(client, run, records.read(split), digest, row.dataset)
+    faces = records.read(f"data/splits/{row.dataset}.csv")
+    tracking.add_datasets(client, run, faces, digests["split"], row.dataset)
     client.log_artifacts(run_id, str(reports), "evaluation")
-    for path in (folder / "history.csv", folder / "model.json", Path("params.yaml")):
+    client.log_artifacts(run_id, f"reports/groups/{name}", "groups")
+    for path in (folder / "history.csv", folder / "model.json"):
         client.log_artifact(run_id, str(path), "training")
-    client.log_text(run_id, tracking.dirty_diff() or "the tree was as committed\n", "training/uncommitted.diff")
-    tracking.add_model(client, run, folder / "model.onnx", example_picture(), about["fingerprint"])
+    origin = {"commit": tracking.lineage()["git_commit"], "digests": digests, "packages": lineage.packages()}
+    files = {"lineage.json": json.dumps(origin, indent=1), "params.yaml": Path("params.yaml").read_text(),
+             "metrics.json": (reports / "metrics.json").read_text()}  # fmt: skip
+    tracking.note_origin(client, run_id, lineage.folder(digests[lineage.MODEL]), files)
+    onnx = Path("data/calibrated", name, "model.onnx")
+    tracking.add_model(client, run, onnx, example_picture(), digests[lineage.MODEL])
     # the run lasted as long as the training, not until now
     client.set_terminated(run_id, "FINISHED", end_time=run.info.end_time)
     receipt = Path("mlruns/receipts") / f"{name}.json"
     receipt.parent.mkdir(parents=True, exist_ok=True)
-    told = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(reports.rglob("*")) if path.is_file()))
-    note = {"experiment": experiment, "run": name, "fingerprint": about["fingerprint"], "evaluation": told.hexdigest()}
+    read = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(reports.rglob("*")) if path.is_file()))
+    note = {"experiment": experiment, "run": name, "fingerprint": about["fingerprint"], "evaluation": read.hexdigest()}
     receipt.write_text(json.dumps(note, indent=1) + "\n")
     progress.say(f"{name}: in MLflow experiment {experiment}")
 

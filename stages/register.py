@@ -1,10 +1,11 @@
 """Register the best model of each dataset: receipts + validation scores -> versions and aliases in MLflow."""
 
-import hashlib
 import json
 from pathlib import Path
 
-from stages.lib import metrics, params, progress, provenance, running, tracking
+from stages.lib import lineage, metrics, params, progress, provenance, running, tracking
+
+VETO = ("regressed", "below its floor")  # kinds of the gate's reasons
 
 
 def main() -> None:
@@ -50,7 +51,8 @@ def promote(dataset: str, name: str, variant: str, value: float, score: str) -> 
     client, experiment_id = tracking.store(registered)
     about = json.loads(Path(f"data/models/{name}/model.json").read_text())
     run = tracking.find_or_create(client, experiment_id, name, about["fingerprint"])
-    split = hashlib.sha256(Path(f"data/splits/{dataset}.csv").read_bytes()).hexdigest()[:16]
+    split = lineage.digest(f"data/splits/{dataset}.csv")[:16]
+    onnx = lineage.digest(f"data/calibrated/{name}/model.onnx")
     numbers = json.loads(Path(f"reports/models/{name}/metrics.json").read_text())
     tags = {
         "model": name,
@@ -60,28 +62,58 @@ def promote(dataset: str, name: str, variant: str, value: float, score: str) -> 
         "git_commit": run.data.tags.get("git_commit", ""),
         "git_dirty": run.data.tags.get("git_dirty", ""),
         "fingerprint": about["fingerprint"],
+        "onnx_sha256": onnx,
         "archives": json.dumps({a["name"]: a["sha256"] for a in noted["archives"]}),
         "warnings": " ".join(provenance.warnings(noted)),
         "params": json.dumps(about["recipe"]),
         **{f"test_{key}": str(number) for key, number in numbers.get("test", {}).items()},
     }
-    model = tracking.find_model(client, run, about["fingerprint"])
+    model = tracking.find_model(client, run, onnx)
     if model is None:
         raise SystemExit(f"{name} is not in MLflow any more: run `dvc repro -f log@{name}` first")
     with tracking.turn():
         version = tracking.register(client, registered, run, model, tags)
         client.set_registered_model_alias(registered, "challenger", version)
         champion = tracking.alias(client, registered, "champion")
-        verdict = verdict_on(champion, version, split, value, score)
-        if verdict == "":
-            client.set_registered_model_alias(registered, "champion", version)
+        if champion is not None and str(champion.version) == version:
             verdict = "it is the champion"
+        else:
+            verdict = verdict_on(champion, split, value, score, about["fingerprint"]) or veto(name)
+            if verdict == "":
+                why = reason(champion, value, score, judged(name)["verdict"])
+                tracking.promote(client, registered, version, champion, why)
+                verdict = f"it is the champion now, {why}"
     progress.say(f"{registered}: version {version} is {name} ({score} {value:.4f} on validation); {verdict}")
 
 
-def verdict_on(champion: object, version: str, split: str, value: float, score: str) -> str:
+def judged(name: str) -> dict:
+    """What the gate says of a model: {verdict, reasons}."""
+    found = json.loads(Path("reports/gate/verdict.json").read_text())
+    rows = [row["models"][name] for row in found.values() if name in row["models"]]
+    return rows[0] if rows else {"verdict": "not judged", "reasons": []}
+
+
+def veto(name: str) -> str:
+    """Why a model must not be champion though it is the best on validation, '' where nothing is against it.
+
+    This is all that the test faces may do here: they never earn a promotion.
+    """
+    against = [reason for reason in judged(name)["reasons"] if reason.split(":")[0] in VETO]
+    return f"the gate vetoes it as champion: {against[0]}; see reports/gate/table.md" if against else ""
+
+
+def reason(champion: object, value: float, score: str, gate: str) -> str:
+    """Why a version is promoted, as the log of promotions keeps it."""
+    if champion is None:
+        better = f"the first, {score} {value:.4f} on validation"
+    else:
+        better = f"{score} {value:.4f} on validation against {float(champion.tags['val']):.4f}"
+    return f"{better}; gate: {gate}"
+
+
+def verdict_on(champion: object, split: str, value: float, score: str, fingerprint: str = "") -> str:
     """Empty where a version should be champion, else why it is not; a champion is replaced by a better one only."""
-    if champion is None or str(champion.version) == version:
+    if champion is None or champion.tags.get("fingerprint") == fingerprint:  # the same training, calibrated anew
         return ""
     if champion.tags.get("split") != split or champion.tags.get("score") != score:
         return (

@@ -3,8 +3,11 @@
 import contextlib
 import os
 import platform
+import re
 import sqlite3
 import subprocess
+import tempfile
+import time
 import urllib.parse
 import urllib.request
 import warnings
@@ -38,6 +41,9 @@ PATHS = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )  # columns of MLflow's database that hold paths of artifacts
+DIFF, CLEAN = "uncommitted.diff", "# the tree was as committed\n"
+SOURCE = (".py", ".yaml", ".yml", ".toml", ".txt", ".in", ".md", ".sh")  # suffixes of what code and settings stand in
+LARGE = 1 << 20  # bytes
 UNREACHABLE = (MlflowException, requests.RequestException)
 REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow", "scipy", "pydantic", "pyyaml", "tqdm")
 
@@ -48,17 +54,22 @@ def store(experiment: str) -> tuple[MlflowClient, str]:
     The store is mlflow.db with artifacts under mlruns/, where a bare `mlflow ui` looks, unless MLFLOW_TRACKING_URI
     names another; it is the project's own, also where DVC runs an experiment in a copy of the project.
     """
-    root = running.root()
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root}/mlflow.db"
     with turn():
-        follow(root)
-        mlflow.set_tracking_uri(uri)
-        client = MlflowClient()
+        client = open_client()
         found = client.get_experiment_by_name(experiment)
         if found is not None:
             return client, found.experiment_id
-        place = (root / "mlruns" / experiment).as_uri() if uri.startswith("sqlite") else None
+        local = mlflow.get_tracking_uri().startswith("sqlite")
+        place = (running.root() / "mlruns" / experiment).as_uri() if local else None
         return client, client.create_experiment(experiment, artifact_location=place, tags=KIND)
+
+
+def open_client() -> MlflowClient:
+    """Open the store as `store` does, without an experiment."""
+    root = running.root()
+    follow(root)
+    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root}/mlflow.db")
+    return MlflowClient()
 
 
 def follow(root: Path) -> str:
@@ -233,12 +244,12 @@ def add_datasets(client: MlflowClient, run: Run, faces: pd.DataFrame, digest: st
             mlflow.log_input(data, context=str(part))
 
 
-def find_model(client: MlflowClient, run: Run, fingerprint: str) -> LoggedModel | None:
-    """Return a run's model, None where it has none or its files are gone."""
+def find_model(client: MlflowClient, run: Run, digest: str) -> LoggedModel | None:
+    """Return a run's model by the sha256 of its ONNX file, None where it has none or its files are gone."""
     for logged in client.search_logged_models(
         [run.info.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
     ):
-        if logged.tags.get("fingerprint") == fingerprint and is_there(logged.artifact_location):
+        if logged.tags.get("onnx_sha256") == digest and is_there(logged.artifact_location):
             return logged
     return None
 
@@ -249,9 +260,9 @@ def is_there(location: str) -> bool:
     return place.scheme not in ("", "file") or Path(urllib.request.url2pathname(place.path), "MLmodel").exists()
 
 
-def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, fingerprint: str) -> LoggedModel:
-    """Log an exported model as a pyfunc of picture bytes, once; again where its files are gone."""
-    found = find_model(client, run, fingerprint)
+def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, digest: str) -> LoggedModel:
+    """Log an exported model as a pyfunc of picture bytes, once; again where its files are gone or its bytes differ."""
+    found = find_model(client, run, digest)
     if found is not None:
         return found
     from stages.lib.predictor import Predictor
@@ -267,7 +278,7 @@ def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, finger
             signature=signature,
             input_example=frame,
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
-            tags={"fingerprint": fingerprint},
+            tags={"onnx_sha256": digest},
         )
     return client.get_logged_model(info.model_id)
 
@@ -286,6 +297,60 @@ def register(client: MlflowClient, name: str, run: Run, model: LoggedModel, tags
         name, model.artifact_location, run_id=run.info.run_id, tags=tags, model_id=model.model_id
     )
     return str(made.version)
+
+
+def promote(client: MlflowClient, name: str, version: str, before: Any, why: str) -> None:
+    """Make a version champion, and log it: when (UTC), in whose place, why; before: the version that was, or None."""
+    was = f"version {before.version}" if before is not None else "none"
+    line = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())} UTC: {was} -> version {version}; {why}"
+    log = client.get_registered_model(name).tags.get("promotions", "")
+    lines = [*log.splitlines(), line]
+    while len("\n".join(lines)) > 4500:  # of 5000 that a tag may hold
+        lines.pop(0)
+    client.set_registered_model_tag(name, "promotions", "\n".join(lines))
+    client.set_registered_model_alias(name, "champion", version)
+
+
+def promotions(client: MlflowClient, name: str) -> list[str]:
+    """Lines that promote logged, the oldest first."""
+    return client.get_registered_model(name).tags.get("promotions", "").splitlines()
+
+
+def named(uri: str) -> tuple[MlflowClient, Any, Run]:
+    """Client, version and run of models:/NAME@ALIAS or models:/NAME/VERSION. Raises SystemExit where there is none."""
+    found = re.fullmatch(r"models:/([^/@]+)(?:@(.+)|/(\d+))", uri)
+    if not found:
+        raise SystemExit(f"{uri}: is not models:/NAME@ALIAS or models:/NAME/VERSION")
+    name, label, number = found.groups()
+    client = open_client()
+    try:
+        version_ = client.get_model_version_by_alias(name, label) if label else client.get_model_version(name, number)
+    except MlflowException as error:
+        known = sorted(model.name for model in client.search_registered_models())
+        raise SystemExit(
+            f"{uri}: is not registered ({error.message}); there are: {', '.join(known) or 'none'}"
+        ) from None
+    return client, version_, client.get_run(version_.run_id)
+
+
+def looks_at_test(client: MlflowClient, run: Run) -> int:
+    """How many trainings were scored on the test faces of a run's split: the runs that share its digest."""
+    split = run.data.tags.get("split", "")
+    wanted = f"tags.stage = 'train' and tags.split = '{split}'"
+    found, token = 0, None
+    while True:
+        page = client.search_runs([run.info.experiment_id], wanted, page_token=token)
+        found += sum(any(key.startswith("test_") for key in each.data.metrics) for each in page)
+        token = page.token
+        if not token:
+            return found
+
+
+def artifact(client: MlflowClient, run: Run, path: str) -> str:
+    """Text of an artifact of a run; '' where it has none."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(MlflowException, OSError):
+        return Path(client.download_artifacts(run.info.run_id, path, folder)).read_text(errors="surrogateescape")
+    return ""
 
 
 def alias(client: MlflowClient, name: str, label: str) -> Any:
@@ -338,9 +403,33 @@ def lineage() -> dict[str, str]:
 
 
 def dirty_diff() -> str:
-    """Changes of tracked files against the commit, and the names of untracked ones."""
+    """Changes against the commit as a patch that `git apply` takes; new source that git does not track is in it.
+
+    dvc.lock and reports/, which the pipeline writes, are left out; other new files, and those above LARGE bytes, are
+    named alone. Bytes that are no UTF-8 are kept as surrogates.
+    """
     ours = ("--", ".", ":!dvc.lock", ":!reports")
-    return _git("diff", "HEAD", *ours) + _git("ls-files", "--others", "--exclude-standard", *ours)
+    fresh = _git("ls-files", "--others", "--exclude-standard", "-z", *ours).split("\0")
+    source, other = [], []
+    for path in (Path(name) for name in fresh if name):
+        (source if path.suffix in SOURCE and path.stat().st_size <= LARGE else other).append(path)
+    notes = [f"# {path} is not tracked, and not kept here\n" for path in other]
+    patches = [_patch("diff", "--binary", "HEAD", *ours)]
+    patches += [_patch("diff", "--binary", "--no-index", "/dev/null", str(path)) for path in source]
+    return "".join([*notes, *patches])
+
+
+def _patch(*words: str) -> str:
+    done = subprocess.run(("git", *words), capture_output=True, check=False)
+    return done.stdout.decode(errors="surrogateescape")
+
+
+def note_origin(client: MlflowClient, run_id: str, folder: str, files: dict[str, str]) -> None:
+    """Write texts {name: text} and the uncommitted changes to a folder of a run's artifacts."""
+    with tempfile.TemporaryDirectory() as place:
+        for name, text in {**files, DIFF: dirty_diff() or CLEAN}.items():
+            Path(place, name).write_bytes(text.encode(errors="surrogateescape"))
+        client.log_artifacts(run_id, place, folder)
 
 
 def _git(*words: str) -> str:
@@ -349,6 +438,4 @@ def _git(*words: str) -> str:
 
 
 def _now() -> int:
-    import time
-
     return int(time.time() * 1000)

@@ -1,0 +1,80 @@
+"""Tell what a registered model came from: commit, uncommitted changes, params, archives, split, machine, versions."""
+
+import argparse
+import json
+
+import yaml
+
+from stages.lib import lineage, tracking
+
+
+def main() -> None:
+    """Print it as Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", nargs="?", help="models:/NAME@champion or models:/NAME/VERSION")
+    parser.add_argument(
+        "--packages", action="store_true", help="list the version of every package, not of the main ones"
+    )
+    words = parser.parse_args()
+    print("\n".join(told(words.model or default(), words.packages)))
+
+
+def default() -> str:
+    """The champion of faces-utkface, else of the first registered model that there is."""
+    names = sorted(model.name for model in tracking.open_client().search_registered_models())
+    if not names:
+        raise SystemExit("no model is registered yet: type `dvc repro` first")
+    return f"models:/{'faces-utkface' if 'faces-utkface' in names else names[0]}@champion"
+
+
+def told(uri: str, every_package: bool = False) -> list[str]:
+    """Lines of Markdown on a registered version."""
+    client, version, run = tracking.named(uri)
+    tags = run.data.tags
+    folder = lineage.folder(version.tags.get("onnx_sha256", ""))
+    kept = json.loads(tracking.artifact(client, run, f"{folder}/lineage.json") or "{}")
+    diff = tracking.artifact(client, run, f"{folder}/{tracking.DIFF}")
+    lines = [f"# {version.name}, version {version.version}", ""]
+    lines += [f"- model: {tags['model']}, run {run.info.run_id} ({run.info.run_name})"]
+    lines += [f"- commit: {kept.get('commit') or 'not in a git repository'}"]
+    changed = [line.split(" b/")[-1] for line in diff.splitlines() if line.startswith("diff --git")]
+    lines += [f"- uncommitted: {', '.join(changed) or 'nothing'}" + (" (patch below)" if changed else "")]
+    lines += [f"- machine: {tags['machine']}, Python {tags['python']}"]
+    lines += [f"- chosen by: {version.tags['score']} {float(version.tags['val']):.4f} on validation"]
+    looks = tracking.looks_at_test(client, run)
+    lines += [
+        f"- its test faces were looked at by {looks} training{'s' if looks != 1 else ''} that this store "
+        "has in full (`make seeds` and `make leakage` look, too, and choose nothing)"
+    ]
+    lines += ["", "## Digests (sha256)", ""]
+    lines += [f"- {key}: {value}" for key, value in kept.get("digests", {}).items()]
+    lines += ["", "## Versions", ""]
+    packages = kept.get("packages", {})
+    shown = packages if every_package else {name: packages[name] for name in MAIN if name in packages}
+    lines += [", ".join(f"{name} {number}" for name, number in shown.items())]
+    lines += ["", "## Promotions", ""]
+    lines += [f"- {line}" for line in tracking.promotions(client, version.name)] or ["none"]
+    lines += ["", "## Params", "", "```yaml", yaml.safe_dump(nested(run.data.params), sort_keys=False).strip(), "```"]
+    if changed:
+        lines += ["", "## Uncommitted changes", "", "```diff", diff.strip(), "```"]
+    return lines
+
+
+MAIN = ("tensorflow", "keras", "keras-tuner", "numpy", "scipy", "pandas", "scikit-learn", "onnxruntime", "crepes",
+        "dvc", "mlflow")  # fmt: skip
+
+
+def nested(flat: dict[str, str]) -> dict:
+    """Undo tracking.flat: {'train.seed': '1'} -> {'train': {'seed': 1}}."""
+    found: dict = {}
+    for key, value in sorted(flat.items()):
+        *parents, last = key.split(".")
+        place = found
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[last] = None if value == "None" else yaml.safe_load(value)
+    return found
+
+
+if __name__ == "__main__":
+    main()
