@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import params, provenance, tracking
+from stages.lib import params, provenance, tracking, verdicts
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     noted = {row.dataset: provenance.read(row.dataset, row.variant) for row in p.variants.values()}
     for text in dict.fromkeys(text for row in noted.values() for text in provenance.warnings(row)):
         print(text)
-    print("\nTest faces, 95 % intervals:")
+    print(f"\nTest faces, {p.evaluate.confidence:.0%} intervals:")
     print(pd.read_csv(path, keep_default_na=False).to_markdown(index=False))
     print()
     shown = {json.loads(Path(f"data/models/{name}/model.json").read_text())["fingerprint"] for name in p.models}
@@ -33,6 +33,9 @@ def main() -> None:
                 "" if champion.tags["fingerprint"] in shown else "; of an earlier run or experiment, not in the table"
             )
             print(f"models:/{name}@champion is version {champion.version}: {about}{other}")
+    verdict = Path("reports/gate/verdict.json")
+    if verdict.exists():
+        print(f"Against the committed baseline: {verdicts.summary(json.loads(verdict.read_text()))} (make gate)")
     print("\nThe report is reports/index.md. To compare runs: make ui (or, with .venv activated, mlflow ui),")
     print("then open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning")
 

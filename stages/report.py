@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import params, provenance, records, running
+from stages.lib import cards, params, provenance, records, running
 
 
 def main() -> None:
@@ -13,12 +13,19 @@ def main() -> None:
     p = params.load()
     out = Path("reports")
     noted = {key: provenance.read(row.dataset, row.variant) for key, row in p.variants.items()}
-    lines = ["# Results", "", *warnings(noted), *comparison(out / "comparison")]
+    lines = [
+        "# Results",
+        "",
+        *warnings(noted),
+        *verdict(out / "gate"),
+        *comparison(out / "comparison", p.evaluate.confidence),
+    ]
     lines += ["## Data", ""]
     for dataset in p.datasets:
         lines += data(dataset)
     for name in p.models:
-        lines += model(name, out / "models" / name)
+        lines += model(name, out, p.evaluate.min_n)
+    lines += published(out / "published")
     (out / "index.md").write_text("\n".join(lines).rstrip() + "\n")
 
 
@@ -28,13 +35,13 @@ def warnings(noted: dict[str, dict]) -> list[str]:
     return [line for text in texts for line in (f"> **{text}**", "")]
 
 
-def comparison(folder: Path) -> list[str]:
+def comparison(folder: Path, confidence: float) -> list[str]:
     """Tables of models, and of full against cropped."""
     models = pd.read_csv(folder / "models.csv", keep_default_na=False)
     difference = pd.read_csv(folder / "full_against_cropped.csv")
     lines = [
-        "On test faces, with 95 % bootstrap intervals. MAE is of the median of the age distribution and RMSE of its",
-        "mean, both in years.",
+        f"On test faces, with {confidence:.0%} bootstrap intervals. MAE is of the median of the age distribution and "
+        "RMSE of its mean, both in years.",
         "",
         table(models),
         "",
@@ -63,6 +70,8 @@ def data(dataset: str) -> list[str]:
     parts = pd.DataFrame([split["faces"]])
     funnel = Path(f"data/records/{dataset}-funnel.csv")
     steps = [table(pd.read_csv(funnel)), ""] if funnel.exists() else []
+    audit = json.loads(Path(f"reports/audits/{dataset}/summary.json").read_text())
+    doubts = ", ".join(f"{k} {v['contradicted']} of {v['faces']}" for k, v in audit["doubts"].items())
     conflicts = ", ".join(
         f"{k} {v} ({found['labels_masked'][k]} masked)" for k, v in found["labels_in_conflict"].items()
     )
@@ -77,26 +86,97 @@ def data(dataset: str) -> list[str]:
         "",
         table(parts),
         "",
+        f"Labels that all models contradict, of faces that they did not learn from: {doubts or 'no model tells'} "
+        f"([the most doubted](audits/{dataset}/doubts.csv)). Its [card](cards/datasets/{dataset}.md) says more.",
+        "",
     ]
 
 
-def model(name: str, folder: Path) -> list[str]:
-    """A model's scores by group on test, and its plots."""
-    scores = records.read(folder / "scores.csv")
+def verdict(folder: Path) -> list[str]:
+    """What the gate says, and where it says more."""
+    found = json.loads((folder / "verdict.json").read_text())
+    lines = [
+        f"- {name}, {model}: **{row['verdict']}**"
+        for name, judged in found.items()
+        for model, row in judged["models"].items()
+    ]
+    return ["Against the committed baseline ([table](gate/table.md)):", "", *lines, ""]
+
+
+def model(name: str, out: Path, min_n: int) -> list[str]:
+    """A model: for whom it is worst, how far its doubts can be believed, its plots, scores by group, and audits."""
+    scores = records.read(out / "models" / name / "scores.csv")
     test = scores[(scores["part"] == "test") & (scores["group"] != "")]
     shown = test[["target", "score", "group", "n", "value", "low", "high"]].copy()
     shown["n"] = shown["n"].astype(int)
     shown = shown.round(3).astype(object).where(shown.notna(), "")
-    shown.loc[test["value"].isna(), "value"] = "n too small"
-    images = sorted((folder / "plots").glob("*.png"))
+    shown.loc[test["value"].isna(), "value"] = f"n too small (below {min_n})"
+    found = json.loads((out / "groups" / name / "summary.json").read_text())
+    by_group = records.read(out / "groups" / name / "groups.csv").fillna({"by": ""})
+    crossings = [by for by in by_group["by"].unique() if " x " in by]
     return [
         f"## {name}",
         "",
-        *(f"![{path.stem.replace('_', ' ')}](models/{name}/plots/{path.name})" for path in images),
+        f"Its [card](cards/models/{name}.md) says what it is fit for. Worst groups of at least {min_n} test faces:",
+        "",
+        *cards.worst(found),
+        "",
+        "Calibration, on test:",
+        "",
+        *cards.calibration(found),
+        "",
+        *pictures(out, "models", f"{name}/plots"),
+        "",
+        *pictures(out, "groups", name),
         "",
         table(shown),
         "",
+        "The largest gaps between groups, as they are and between faces of equal age:",
+        "",
+        cards.gaps(records.read(out / "groups" / name / "gaps.csv")),
+        "",
+        "<details><summary>Crossings of groups</summary>",
+        "",
+        *(line for by in crossings for line in (cards.groups(by_group[by_group["by"] == by], by), "")),
+        "</details>",
+        "",
+        *leaks(name, out),
     ]
+
+
+def pictures(out: Path, kind: str, folder: str) -> list[str]:
+    """Every plot of a folder."""
+    found = sorted((out / kind / folder).glob("*.png"))
+    return [f"![{path.stem.replace('_', ' ')}]({kind}/{folder}/{path.name})" for path in found]
+
+
+def leaks(name: str, out: Path) -> list[str]:
+    """Whether a model's test faces stand in another part too, and what it says of other datasets."""
+    found = json.loads((out / "probes" / name / "summary.json").read_text())
+    moved = pd.read_csv(out / "probes" / name / "transfer.csv")
+    lines = [
+        f"Of {found['test_faces']} test faces, {found['leaked']} have their photo in another part, looked for by "
+        f"{' and '.join(found['looked_for_by'])} and judged by pixels ([nearest pairs](probes/{name}/neighbours.csv)). "
+        + cards.without(found),
+        "",
+    ]
+    return lines + (["On other datasets:", "", table(moved.round(3)), ""] if len(moved) else [])
+
+
+def published(folder: Path) -> list[str]:
+    """What leakage is worth, where `make leakage` measured it."""
+    lines = []
+    for path in sorted(folder.glob("leakage-*.csv")):
+        rows = [
+            {"model": row["model"], "test faces": row["faces"], "score": f"{row['target']} {row['score']}",
+             "n": int(row["n"]), "value [interval]": cards.interval(row, cards.digits_of(row["score"]))}
+            for row in pd.read_csv(path).to_dict("records")
+        ]  # fmt: skip
+        lines += [f"### {path.stem.removeprefix('leakage-')}", "", cards.markdown(rows), ""]
+    if not lines:
+        return []
+    return ["## What leakage is worth", "", "The same models, trained and tested as the peers do: every picture by "
+            "itself, copies with their own labels on both sides (`make leakage`).", "", *lines]  # fmt: skip
 
 
 def table(rows: pd.DataFrame) -> str:

@@ -1,7 +1,7 @@
 """One module a dataset: its archives, and how its labels are read. A module is found by the dataset's name.
 
-A module gives HOME (where it is published), LICENCE, ARCHIVES {variant: archives}, and
-face_id(member) -> str | None: the id of the face that a member of an archive shows, None for what is no picture.
+A module gives HOME (where it is published), LICENCE, LABELS (what they are, in words), ARCHIVES {variant: archives},
+and face_id(member) -> str | None: the id of the face that a member of an archive shows, None for what is no picture.
 A dataset without `cropped` archives also gives boxes(folder) -> {face id: (left, top, right, bottom)} in pixels.
 """
 

@@ -15,6 +15,10 @@ from stages.lib.datasets import Archive
 HOME = "https://data.vision.ee.ethz.ch/cvl/rrothe/imdb-wiki/"
 URL = HOME + "static/"
 LICENCE = "for academic research only; the photos belong to their owners"
+LABELS = (
+    "Age is the year of the photo less the date of birth that a web page gives, sex what its page says: of the person "
+    "whom the page is about, who need not be the one in the picture. Nobody checked them. There is no ethnicity."
+)
 SEXES = {0.0: "female", 1.0: "male"}  # the opposite of UTKFace's coding
 FIELDS = (
     "dob",

@@ -7,6 +7,10 @@ from stages.lib.datasets import Archive
 
 HOME = "https://susanqq.github.io/UTKFace/"
 LICENCE = "for non-commercial research only; the photos belong to their owners"
+LABELS = (
+    "Age, sex and ethnicity are what an algorithm (DEX) estimated from the picture and one annotator checked: "
+    "perceived, not told by the person. Sex has two classes and ethnicity five, of which the last is a remainder."
+)
 DRIVE = "https://drive.google.com/uc?id="
 KAGGLE = "https://www.kaggle.com/api/v1/datasets/download/jangedoo/utkface-new"
 ARCHIVES = {
