@@ -14,7 +14,8 @@ QUIET := import os; [os.environ.setdefault(k, v) for k, v in dict(MLFLOW_DISABLE
 	DO_NOT_TRACK="1", TF_CPP_MIN_LOG_LEVEL="3", KERAS_BACKEND="tensorflow").items()]
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help setup check repro test test-slow lint plan refetch folds ui lock bench clean
+.PHONY: help setup check repro test test-slow lint plan refetch gate baseline seeds lineage reproduce relocate leakage folds \
+	ui lock bench clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -55,8 +56,32 @@ refetch: check ## look at a mirror again, then run what follows
 	@python -m commands.refetch
 	@dvc repro
 
+gate: check ## hold the results against the baseline; fails where they are worse
+	@dvc repro gate
+	@python -m commands.gate
+
+baseline: check ## accept the present results as the baseline (WHY="..." where they are worse)
+	@dvc repro gate
+	@python -m commands.baseline "$(WHY)"
+	@dvc repro
+
+seeds: check ## measure what another seed changes, which the gate forgives (K=5)
+	@python -m commands.seeds $(or $(K),5)
+
+leakage: check ## train on a random split that tears copies apart, to show what leakage is worth
+	@python -m commands.leakage $(MODELS)
+
 folds: check ## run every fold of split, print the mean and spread of each score
 	@python -m commands.folds
+
+lineage: check ## say what a registered model came from (MODEL=models:/NAME@champion)
+	@python -m commands.lineage $(MODEL)
+
+reproduce: check ## make a registered model again elsewhere, and compare (MODEL=..., SET="train.seed=2", SOURCE=...)
+	@python -m commands.reproduce $(MODEL) $(if $(SOURCE),--source "$(SOURCE)") $(foreach one,$(SET),--set "$(one)")
+
+relocate: setup ## mend MLflow's store in a folder that was moved or copied
+	@python -m commands.relocate
 
 ui: check ## open the MLflow UI on this project's runs (PORT=5000)
 	@echo "Open http://127.0.0.1:$(or $(PORT),5000)/#/experiments?workflowType=machine_learning"

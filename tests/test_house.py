@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stages.lib import params
 from tests.conftest import ROOT
 
 # Cannot change what a stage writes; see the head of dvc.yaml.
@@ -63,7 +64,8 @@ def sections(path):
     names = {
         node.targets[0].id
         for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and ast.unparse(node.value) == "params.load()"
+        if isinstance(node, ast.Assign)
+        and ast.unparse(node.value) in ("params.load()", "params.with_seed(params.load())")
     }
     found = set()
     for node in ast.walk(tree):
@@ -78,6 +80,11 @@ def sections(path):
 def test_each_section_that_is_read_is_listed(name):
     listed = {entry.split(".")[0] for entry in body(name).get("params", [])}
     assert listed == sections(ROOT / f"stages/{name}.py")
+
+
+def test_a_search_hangs_on_all_of_train_but_its_seed():
+    listed = {entry for entry in body("tune")["params"] if entry.startswith("train.")}
+    assert listed == {f"train.{key}" for key in params.Train.model_fields} - {"train.seed"}
 
 
 def test_every_stage_is_a_file_and_says_what_it_does():

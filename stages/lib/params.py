@@ -32,6 +32,7 @@ OpenShare = _ranged(float, lambda v: 0 < v < 1, "a share above 0 and below 1")
 Percent = _ranged(int, lambda v: 1 <= v <= 100, "a whole number from 1 to 100")
 Bits = _ranged(int, lambda v: 0 <= v <= 20, "a whole number from 0 to 20")
 SampleSize = _ranged(int, lambda v: v >= 200, "a whole number of 200 or more")
+Resamples = _ranged(int, lambda v: v >= 1000, "a whole number of 1000 or more, which the tails of p-values need")
 Side = _ranged(int, lambda v: 32 <= v <= 1024, "a whole number from 32 to 1024")
 Years = _ranged(int, lambda v: 0 <= v <= 124, "a whole number from 0 to 124")
 
@@ -125,6 +126,7 @@ class Clean(Section):
 
     max_distance: Bits
     max_age_spread: NotNegative
+    copies: Literal["one", "all"]
 
 
 class Fold(Section):
@@ -148,6 +150,7 @@ class Split(Section):
     """Shares of the parts; what is left is for training."""
 
     seed: Whole
+    by: Literal["group", "face"]
     val: OpenShare
     test: OpenShare
     calibration: Fraction
@@ -228,13 +231,28 @@ class Train(Section):
     augment: Augment
 
 
+class Calibrate(Section):
+    """What a model promises of its age intervals."""
+
+    confidence: OpenShare
+
+
 class Evaluate(Section):
     """Intervals and small groups."""
 
     min_n: Count
-    resamples: Count
+    resamples: Resamples
     confidence: OpenShare
     seed: Whole
+
+
+class Gate(Section):
+    """What a change may cost."""
+
+    spreads: NotNegative
+    years: NotNegative
+    share: Share
+    floors: dict[str, dict[str, dict[str, float]]]
 
 
 class Register(Section):
@@ -261,7 +279,9 @@ class Params(Section):
     budgets: Budgets
     tune: Tune
     train: Train
+    calibrate: Calibrate
     evaluate: Evaluate
+    gate: Gate
     register_: Register = pydantic.Field(alias="register")
 
     def budget_for(self, kind: str) -> Budget:
@@ -442,6 +462,7 @@ def _check_sections(p: Params, targets: Any) -> Any:
         for name in getattr(p.train, section):
             if name not in targets.TARGETS:
                 yield ("train", section, name), "is not a row of stages/lib/targets.py"
+    yield from _check_floors(p, targets)
     scores = ["score", *(f"{t}_{m}" for t, row in targets.TARGETS.items() for m in row.monitors)]
     for key, value in ((("train", "monitor"), p.train.monitor), (("register", "score"), p.register_.score)):
         if value not in scores:
@@ -463,12 +484,28 @@ def _check_sections(p: Params, targets: Any) -> Any:
                 )
 
 
+def _check_floors(p: Params, targets: Any) -> Any:
+    from stages.lib import metrics
+
+    known = [f"{name}_{score}" for name, row in targets.TARGETS.items() for score in metrics.HEADLINES[row.kind]]
+    for baseline, models in p.gate.floors.items():
+        for model, floors in models.items():
+            for score in floors:
+                if score not in known:
+                    yield ("gate", "floors", baseline, model, score), f"is not one of {', '.join(known)}"
+
+
 def with_value(train: Train, values: dict[str, float]) -> Train:
     """Return the recipe with some numbers replaced, checked anew; whole numbers stay whole."""
     merged = train.model_dump()
     for name, value in values.items():
         merged[name] = round(value) if isinstance(merged[name], int) else float(value)
     return Train.model_validate(merged)
+
+
+def with_seed(p: Params) -> Params:
+    """The same with the seed of the search as that of training: what a search finds must not hang on train.seed."""
+    return p.model_copy(update={"train": p.train.model_copy(update={"seed": p.tune.seed})})
 
 
 def _has(p: Params, dataset: str, variant: str) -> bool:
