@@ -9,6 +9,7 @@ import argparse
 import copy
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = words.folder or Path(temporary, "faces")
         check_out(folder, kept["commit"], tracking.artifact(client, run, f"{origin}/{tracking.DIFF}"))
+        shutil.rmtree(folder / "reports/models", ignore_errors=True)  # what is compared must have been made anew
         old = yaml.safe_load(tracking.artifact(client, run, f"{origin}/params.yaml"))
         new = changed(old, words.set, words.source, run)
         (folder / "params.yaml").write_text(yaml.safe_dump(new, sort_keys=False))
@@ -53,8 +55,9 @@ def main() -> None:
         lines += [f"{key}: {a} -> {b}" for key, (a, b) in machine.items()]
         lines += [f"package {key}: {a} -> {b}" for key, (a, b) in
                   lineage.changes(kept["packages"], lineage.packages()).items()]  # fmt: skip
+        made = [key for key in kept["digests"] if key in found or not failure]
         lines += [f"{key}: sha256 {short(a)} -> {short(b)}" for key, (a, b) in
-                  lineage.changes(kept["digests"], found).items()]  # fmt: skip
+                  lineage.changes({key: kept["digests"][key] for key in made}, found).items()]  # fmt: skip
         verdict, rows = failure, []
         if not failure:
             was = json.loads(tracking.artifact(client, run, f"{origin}/metrics.json"))
