@@ -140,6 +140,10 @@ def test_unchanged_code_with_other_seeds_passes_every_time(folder):
     assert shut == []
 
 
+def test_there_are_seeds_to_replay():
+    assert list(SEEDS.glob("*/seeds.csv.gz"))
+
+
 def test_holm_by_hand():
     assert resampling.holm(np.array([0.01, 0.04, 0.03])) == pytest.approx([0.03, 0.06, 0.06])
 
