@@ -123,7 +123,7 @@ def shown(mean_loss: float, kind: str) -> str:
 
 
 def other_scores(now: pd.DataFrame, old: pd.DataFrame, evaluate: params.Evaluate) -> pd.DataFrame:
-    """Every other score on all test faces, paired: target, score, baseline, candidate, difference, low, high.
+    """The other headline scores on all test faces, paired: target, score, baseline, candidate, difference, low, high.
 
     Intervals are percentiles of the bootstrap over people; they carry no verdict.
     """
@@ -137,8 +137,8 @@ def other_scores(now: pd.DataFrame, old: pd.DataFrame, evaluate: params.Evaluate
         drawn = np.split(resampling.sums(both, evaluate.resamples, evaluate.seed), 2, axis=1)
         was, is_ = (metrics.scores(target, part.sum(axis=0)) for part in tables)
         was_drawn, is_drawn = (metrics.scores(target, part) for part in drawn)
-        for score in was:
-            if score in ("n", metrics.HEADLINE[target.kind]) or not np.isfinite([was[score], is_[score]]).all():
+        for score in metrics.HEADLINES[target.kind]:
+            if score == metrics.HEADLINE[target.kind] or not np.isfinite([was[score], is_[score]]).all():
                 continue
             low, high = np.nanpercentile(is_drawn[score] - was_drawn[score], [tail, 100 - tail])
             rows.append({"target": name, "score": score, "baseline": float(was[score]), "candidate": float(is_[score]),
