@@ -7,6 +7,9 @@ import yaml
 
 from stages.lib import lineage, tracking
 
+MAIN = ("tensorflow", "keras", "keras-tuner", "numpy", "scipy", "pandas", "scikit-learn", "onnxruntime", "crepes",
+        "dvc", "mlflow")  # fmt: skip
+
 
 def main() -> None:
     """Print it as Markdown."""
@@ -58,10 +61,6 @@ def told(uri: str, every_package: bool = False) -> list[str]:
     if changed:
         lines += ["", "## Uncommitted changes", "", "```diff", diff.strip(), "```"]
     return lines
-
-
-MAIN = ("tensorflow", "keras", "keras-tuner", "numpy", "scipy", "pandas", "scikit-learn", "onnxruntime", "crepes",
-        "dvc", "mlflow")  # fmt: skip
 
 
 def nested(flat: dict[str, str]) -> dict:

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from stages import audit, clean, probe, split
-from stages.lib import drawing, duplicates, neighbours, packs, params, pictures, records, targets
+from stages.lib import drawing, neighbours, packs, pictures, records, targets
 
 
 def drawn(n, side=104):
@@ -144,7 +145,7 @@ def pack(folder, images, names):
         for name, (image, number) in zip(names, images, strict=True)
     ]  # fmt: skip
     shards = packs.write(rows, folder, 100)
-    (folder / "pack.json").write_text(__import__("json").dumps({"shards": shards}))
+    (folder / "pack.json").write_text(json.dumps({"shards": shards}))
     return packs.Pack(folder)
 
 
@@ -167,9 +168,3 @@ def test_a_random_split_keeps_all_copies_and_tears_them_apart():
     together = split.assign_parts(faces["group"], 0.1, 0.1, 0.05, 0)
     assert apart.groupby(faces["group"]).nunique().max() == 2
     assert together.groupby(faces["group"]).nunique().max() == 1
-
-
-def test_hashes_of_a_clean_split_are_apart(project):
-    assert params.load().clean.copies == "one"
-    hashes = np.random.default_rng(0).integers(0, 2**62, 300, np.uint64)
-    assert not len(duplicates.near_pairs(hashes, 2))
