@@ -34,7 +34,7 @@ def main(dataset: str) -> None:
     }
     doubted = doubts(said)
     records.write(doubted.groupby("target", sort=False).head(LISTED).round(4), out / "doubts.csv")
-    shared = pd.concat([shared_with(dataset, pack, other, p.clean.max_distance) for other in p.datasets])
+    shared = pd.concat([shared_with(dataset, pack, other, p.clean.same_photo) for other in p.datasets])
     records.write(shared, out / "shared.csv")
     copies = read_copies(dataset)
     found = {
@@ -107,22 +107,26 @@ def hash_neighbours(split: pd.DataFrame, pack: packs.Pack) -> dict[str, int]:
     return {str(d): int((bits == d).sum()) for d in range(FARTHEST + 1)}
 
 
-def shared_with(dataset: str, pack: packs.Pack, other: str, max_distance: int) -> pd.DataFrame:
-    """Faces of this dataset whose photo stands in another one too: face_id, dataset, other, same_bytes."""
+def shared_with(dataset: str, pack: packs.Pack, other: str, least: float) -> pd.DataFrame:
+    """Faces of this dataset whose photo stands in another one too: face_id, dataset, other, same_bytes.
+
+    least: correlation of fine detail from which two pictures are of one photo.
+    """
     columns = ["face_id", "dataset", "other", "same_bytes"]
     if other == dataset:
         return pd.DataFrame(columns=columns)
     theirs = packs.Pack(f"data/packs/{other}/cropped")
     count = len(pack.face_ids)
-    joined = {key: np.concatenate([one.column(key) for one in (pack, theirs)]) for key in ("phash", "sha256")}
-    near = duplicates.near_pairs(joined["phash"].astype(np.uint64), max_distance)
-    group = duplicates.groups(len(joined["phash"]), near, duplicates.equal_pairs(joined["sha256"]))
+    sha256 = np.concatenate([one.column("sha256") for one in (pack, theirs)])
+    grey = [duplicates.thumbnails(one, np.arange(len(one.face_ids))) for one in (pack, theirs)]
+    near = duplicates.near_pairs(np.concatenate(grey), least)
+    group = duplicates.groups(len(sha256), near, duplicates.equal_pairs(sha256))
     first = {number: i for i, number in enumerate(group[count:])}
     rows = []
     for i, number in enumerate(group[:count]):
         if number in first:
             j = first[number]
-            same = bool(joined["sha256"][i] == joined["sha256"][count + j])
+            same = bool(sha256[i] == sha256[count + j])
             rows.append((pack.face_ids[i], other, theirs.face_ids[j], same))
     return pd.DataFrame(rows, columns=columns)
 

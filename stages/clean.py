@@ -19,9 +19,9 @@ def main(dataset: str) -> None:
     rejects = reject(rows, pack, unread)
     usable = rows[rejects == ""].reset_index(drop=True)
     at = pack.rows(usable["face_id"])
-    faces, copies, conflicts = group(
-        usable, pack.column("phash")[at], pack.column("sha256")[at], p.max_distance, p.max_age_spread, p.copies
-    )
+    progress.say(f"{dataset}: comparing {len(at)} pictures with each other")
+    near = duplicates.near_pairs(duplicates.thumbnails(pack, at), p.same_photo)
+    faces, copies, conflicts = group(usable, near, pack.column("sha256")[at], p.max_age_spread, p.copies)
     dropped = pd.concat(
         [pd.DataFrame({"face_id": rows["face_id"], "reject": rejects})[rejects != ""], copies[["face_id", "reject"]]]
     ).sort_values("face_id", kind="stable")
@@ -47,19 +47,15 @@ def reject(rows: pd.DataFrame, pack: packs.Pack, unread: pd.Series) -> pd.Series
 
 
 def group(
-    rows: pd.DataFrame,
-    phash: np.ndarray,
-    sha256: np.ndarray,
-    max_distance: int,
-    max_age_spread: float,
-    kept: str = "one",
+    rows: pd.DataFrame, near: np.ndarray, sha256: np.ndarray, max_age_spread: float, kept: str = "one"
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Keep the first picture of each set of copies; all of them, each with its own labels, where `kept` is "all".
 
+    near: pairs (m, 2) of rows whose pictures are of one photo; sha256: (n,), by which the same file is told.
     Returns faces (records with `copies`, the pictures of that face, and `group`, the smallest id of all that copies
     or identity tie to it), the copies with their reject, and conflicts: one row a label that copies disagree on.
     """
-    near, exact = duplicates.near_pairs(phash, max_distance), duplicates.equal_pairs(sha256)
+    exact = duplicates.equal_pairs(sha256)
     copy_of = duplicates.groups(len(rows), near, exact)
     tied = duplicates.groups(len(rows), near, exact, duplicates.equal_pairs(rows["identity"].to_numpy(str)))
     ids = rows["face_id"]

@@ -8,6 +8,7 @@ import pandas as pd
 from stages.lib import cards, datasets, lineage, params, progress, provenance, records, running, targets
 
 OWN_LABELS = "Those of the owner's table."
+CLOSE = 2  # bits of the perceptual hash
 DRAWN_LABELS = "What the faces were drawn with; some were made to contradict their copies, as those of photos do."
 
 
@@ -53,7 +54,7 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         "",
         "## Scores",
         "",
-        f"On {faces.get('test', 0):.0f} test faces of {row.dataset}. Copies that hashes find, and photos of one known "
+        f"On {faces.get('test', 0):.0f} test faces of {row.dataset}. Copies of one photo, and photos of one known "
         "person, are never on both sides. It was chosen on validation; test faces stop a worse model, and choose none. "
         f"Intervals of {p.evaluate.confidence:.0%} are by bootstrap over people, {p.evaluate.resamples:,} resamples. "
         "MAE is of the median of the age distribution, RMSE of its mean, in years.",
@@ -100,8 +101,8 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         "## Limits",
         "",
         f"- Leaks: of {probe['test_faces']} test faces, {probe['leaked']} have their photo in another part "
-        f"(looked for by {' and '.join(probe['looked_for_by'])} among {probe['other_faces']} faces, judged by pixels). "
-        + cards.without(probe),
+        f"(looked for by {' and '.join(probe['looked_for_by'])} among {probe['other_faces']} faces, judged by pixels; "
+        f"the most alike of the others correlate by {probe['closest']:.2f}). " + cards.without(probe),
         *floors(row.dataset),
         f"- Labels: {labels_of(row.dataset, p)}",
         "- Groups of few faces have no score here, and nothing is known of them.",
@@ -171,10 +172,11 @@ def dataset_card(name: str, p: params.Params) -> str:
         lines += [cards.markdown(counts), ""]
     lines += ["## What is wrong with it", "", *floors(name)]
     near = audit["hash_neighbours"]
-    total, close = sum(near.values()), sum(v for bits, v in near.items() if int(bits) <= p.clean.max_distance)
     lines += [
-        f"- Near-copies across parts: {close} test faces are "
-        f"within {p.clean.max_distance} bits of a face of another part, {total} within {max(map(int, near))} (of 63).",
+        "- Near-copies: all pictures were compared with each other, mirrored too, and those whose fine detail "
+        f"correlates by {p.clean.same_photo:g} or more count as one photo. As another witness, the perceptual hash of "
+        f"{sum(v for bits, v in near.items() if int(bits) <= CLOSE)} test faces is within {CLOSE} bits of 63 of that "
+        "of a face of another part; most of those that are left are strangers who look alike.",
     ]
     for target, row in audit["doubts"].items():
         lines += [

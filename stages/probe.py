@@ -1,6 +1,7 @@
 """Look for leaks with the model's own eye, and test it on the other datasets: data/calibrated/M/ -> reports/probes/M/.
 
-A face of test whose photo also stands in another part is a leak that copies' hashes did not find.
+A face of test whose photo also stands in another part is a leak. The hash and the embedding propose faces, and fine
+detail decides, by which `clean` compared all pictures; of what it let pass, the most alike are listed.
 """
 
 import json
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from stages.lib import (
+    duplicates,
     faces,
     metrics,
     neighbours,
@@ -37,8 +39,9 @@ def main(name: str) -> None:
     predictor = Predictor(f"data/calibrated/{name}/model.onnx")
     out = Path("reports/probes") / name
     out.mkdir(parents=True, exist_ok=True)
-    test, others = look(predictor, split, pack, name, "test"), look(predictor, split, pack, name, "rest")
-    pairs = leaks(test, others)
+    chips = packs.Pack(f"data/packs/{row.dataset}/cropped")
+    test, others = (look(predictor, split, pack, chips, name, what) for what in ("test", "rest"))
+    pairs = leaks(test, others, p.clean.same_photo)
     columns = ["face_id", "other", "part", "by", "cosine", "hash_bits", "correlation", "same_photo"]
     ranked = pairs.sort_values(["correlation", "cosine"], ascending=False, kind="stable")
     listed = ranked[ranked["same_photo"] | (np.arange(len(ranked)) < LISTED)]
@@ -51,6 +54,7 @@ def main(name: str) -> None:
     found = {
         "test_faces": len(test["ids"]),
         "other_faces": len(others["ids"]),
+        "closest": round(float(pairs.loc[~pairs["same_photo"], "correlation"].max()), 4),
         "leaked": int(pairs.loc[pairs["same_photo"], "face_id"].nunique()),
         "leaked_by_hash": int(pairs.loc[pairs["same_photo"] & (pairs["by"] == "hash"), "face_id"].nunique()),
         "leaked_by_embedding": int(pairs.loc[pairs["same_photo"] & (pairs["by"] == "embedding"), "face_id"].nunique()),
@@ -62,33 +66,35 @@ def main(name: str) -> None:
     progress.say(f"{name}: {found['leaked']} of {found['test_faces']} test faces have their photo in another part")
 
 
-def look(predictor: Predictor, split: pd.DataFrame, pack: packs.Pack, name: str, what: str) -> dict:
-    """Ids, parts, hashes, small grey pictures and embeddings (None if the model has none) of test, or of the rest."""
+def look(predictor: Predictor, split: pd.DataFrame, pack: packs.Pack, chips: packs.Pack, name: str, what: str) -> dict:
+    """Ids, parts, hashes, small grey pictures and embeddings (None if the model has none) of test, or of the rest.
+
+    pack: the pictures that the model takes; chips: the faces alone, by which two photos are told to be one.
+    """
     parts = ["test"] if what == "test" else ["train", "val", "calibration"]
     rows = split[split["part"].isin(parts)].assign(part=what)
     found, ids = faces.of(rows, pack, what, [])
     images = faces.pixels(found, predictor.about["pack_size"], predictor.about["image_size"])
-    grey, embeddings = [], []
-    for batch in progress.bar(images, f"{name}: looking at {what}", unit="batches"):
-        grey.append(neighbours.small(batch))
-        if predictor.embeds:
+    embeddings = []
+    if predictor.embeds:
+        for batch in progress.bar(images, f"{name}: looking at {what}", unit="batches"):
             embeddings.append(predictor.outputs(batch, [EMBEDDING])[EMBEDDING])
-    side = neighbours.SIDE
+    at = chips.rows(ids)
     return {
         "ids": ids,
         "part": split.set_index("face_id")["part"].reindex(ids).to_numpy(),
-        "hash": pack.column("phash")[found.rows].astype(np.uint64),
-        "grey": np.concatenate(grey) if grey else np.zeros((0, side, side), np.uint8),
+        "hash": chips.column("phash")[at].astype(np.uint64),
+        "grey": duplicates.thumbnails(chips, at),
         "embedding": np.concatenate(embeddings) if embeddings else None,
     }
 
 
-def leaks(test: dict, others: dict) -> pd.DataFrame:
+def leaks(test: dict, others: dict, least: float) -> pd.DataFrame:
     """Pairs of a test face and one of another part that are alike by hash or embedding, as `look` gives them.
 
     Columns: face_id, other, part (of the other), by (hash, embedding), cosine (of embeddings, NaN without), hash_bits
-    (that differ, of 63), correlation (of pixels) and same_photo. Each test face with the nearest by hash, and the
-    NEAREST by embedding.
+    (that differ, of 63), correlation (of fine detail) and same_photo, where that is
+    `least` or more. Each test face with the nearest by hash, and the NEAREST by embedding.
     """
     if not len(test["ids"]) or not len(others["ids"]):
         columns = ["face_id", "other", "part", "by", "cosine", "hash_bits", "correlation"]
@@ -99,10 +105,10 @@ def leaks(test: dict, others: dict) -> pd.DataFrame:
     if test["embedding"] is not None and others["embedding"] is not None:
         near, cosine = neighbours.nearest_embedding(test["embedding"], others["embedding"], NEAREST)
         proposed.append((np.repeat(ours, near.shape[1]), near.ravel(), cosine.ravel(), "embedding"))
-    mean = neighbours.mean_face(test["grey"], others["grey"])
+    ours_fine, others_fine = duplicates.details(test["grey"]), duplicates.details(others["grey"])
     tables = []
     for at, other, cosine, by in proposed:
-        correlation = neighbours.same_photo(test["grey"][at], others["grey"][other], mean)
+        correlation = duplicates.correlation(ours_fine[at], others_fine[other])
         tables.append(
             pd.DataFrame(
                 {
@@ -113,7 +119,7 @@ def leaks(test: dict, others: dict) -> pd.DataFrame:
                     "cosine": cosine,
                     "hash_bits": np.bitwise_count(test["hash"][at] ^ others["hash"][other]),
                     "correlation": correlation,
-                    "same_photo": correlation >= neighbours.SAME,
+                    "same_photo": correlation >= least,
                 }
             )
         )
@@ -141,11 +147,19 @@ def transfer(predictor: Predictor, row: params.Model, dataset: str, p: params.Pa
         return pd.DataFrame()
     pack, split = faces.open_pack(row.model_copy(update={"dataset": dataset}))
     test = split[(split["part"] == "test") & (pack.rows(split["face_id"]) >= 0)]
-    known, seen = faces.open_pack(row)
-    learnt = known.rows(seen.loc[seen["part"] != "test", "face_id"])
-    hashes = pack.column("phash").astype(np.uint64)[pack.rows(test["face_id"])]
-    _, bits = neighbours.nearest_hash(hashes, known.column("phash").astype(np.uint64)[learnt[learnt >= 0]])
-    found, ids = faces.of(test[bits > p.clean.max_distance], pack, "test", row.targets)
+    _, own = faces.open_pack(row)
+    learnt = own.loc[own["part"] != "test", "face_id"]
+    grey = [
+        duplicates.thumbnails(chips, chips.rows(ids))
+        for chips, ids in (
+            (packs.Pack(f"data/packs/{dataset}/cropped"), test["face_id"]),
+            (packs.Pack(f"data/packs/{row.dataset}/cropped"), learnt),
+        )
+    ]
+    pairs = duplicates.near_pairs(np.concatenate(grey), p.clean.same_photo)
+    group = duplicates.groups(len(test) + len(learnt), pairs)
+    fresh = ~np.isin(group[: len(test)], group[len(test) :])
+    found, ids = faces.of(test[fresh], pack, "test", row.targets)
     if not len(found):
         return pd.DataFrame()
     images = faces.pixels(found, predictor.about["pack_size"], predictor.about["image_size"])

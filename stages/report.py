@@ -156,8 +156,8 @@ def leaks(name: str, out: Path) -> list[str]:
     moved = pd.read_csv(out / "probes" / name / "transfer.csv")
     lines = [
         f"Of {found['test_faces']} test faces, {found['leaked']} have their photo in another part, looked for by "
-        f"{' and '.join(found['looked_for_by'])} and judged by pixels ([nearest pairs](probes/{name}/neighbours.csv)). "
-        + cards.without(found),
+        f"{' and '.join(found['looked_for_by'])} and judged by fine detail, by which the most alike of the others "
+        f"correlate by {found['closest']:.2f} ([nearest pairs](probes/{name}/neighbours.csv)). " + cards.without(found),
         "",
     ]
     return lines + (["On other datasets:", "", table(moved.round(3)), ""] if len(moved) else [])

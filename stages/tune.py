@@ -26,7 +26,10 @@ def main(name: str) -> None:
         with running.unfinished("tune", name, key) as place:
             result = search(name, p, row, train, val, pack.manifest["size"], budget, place)
         gain = result["gain"]
-        progress.say(f"{name}: the search gained {gain:+.4f} of score; it keeps {result['values'] or 'the defaults'}")
+        progress.say(
+            f"{name}: the best trial gains {gain:+.4f} of score, {p.tune.least_gain:g} is asked for; kept: "
+            f"{result['values'] or 'the defaults'}"
+        )
     out.write_text(json.dumps(result, indent=1) + "\n")
 
 
@@ -41,6 +44,8 @@ def search(
     place: Path,
 ) -> dict:
     """Run the defaults, then the trials; all are trained alike and scored by `score` on validation.
+
+    The best trial's values are kept where it gains tune.least_gain or more over the defaults.
 
     place: a folder where finished trials are kept, made where there is none. The search is repeated from its start,
     and a trial that is found there is not trained again, so a search that was stopped ends as if it had not been.
@@ -74,8 +79,9 @@ def search(
     tuner = searcher(p.tune, budget.trials, place / "oracle", run, started, budget.tune_minutes)
     tuner.search(verbose=0)
     best = max(trials, key=lambda trial: trial["score"])
+    lucky = best["score"] - trials[0]["score"] < p.tune.least_gain
     return {
-        "values": best["values"],
+        "values": {} if lucky else best["values"],
         "defaults": trials[0]["score"],
         "best": best["score"],
         "gain": round(best["score"] - trials[0]["score"], 6),

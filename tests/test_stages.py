@@ -97,8 +97,8 @@ def test_copies_settle_their_labels():
             }
         )
     )
-    hashes = np.array([0, 1, 0b11, 0xFF << 40, 0xFF << 50], np.uint64)
-    faces, copies, conflicts = clean.group(rows, hashes, np.array(["1", "2", "3", "4", "4"]), 1, 5)
+    near = np.array([[0, 1], [1, 2]])
+    faces, copies, conflicts = clean.group(rows, near, np.array(["1", "2", "3", "4", "4"]), 5)
     assert faces["face_id"].tolist() == ["a", "d"]
     assert copies["reject"].tolist() == ["copy of a", "copy of a", "copy of d"]
     assert np.isnan(faces["age"].iloc[0])  # 20 to 50 is too far apart

@@ -2,6 +2,7 @@
 
 import json
 import random
+import types
 
 import keras
 import keras_tuner
@@ -270,6 +271,19 @@ def test_a_search_that_was_stopped_trains_no_trial_twice(drawn, settings, projec
     found = tune.search("m", p, row(p), train, val, 36, budget, tmp_path / "stopped")
     assert found == whole
     assert len(calls) == 5  # two, the one that was stopped, and the two that were left
+
+
+@pytest.mark.parametrize(("scores", "kept"), [((0.5, 0.508, 0.3), False), ((0.5, 0.4, 0.511), True)])
+def test_a_trial_that_gains_next_to_nothing_is_not_kept(project, tmp_path, monkeypatch, scores, kept):
+    p = params.load()
+    budget = p.budgets.sample.model_copy(update={"trials": 2})
+    left = iter(scores)
+    fitted = lambda *_: (None, types.SimpleNamespace(history=[{"val_score": next(left)}]))  # noqa: E731
+    monkeypatch.setattr(training, "fit", fitted)
+    found = tune.search("m", p, row(p), None, None, 36, budget, tmp_path / "place")
+    assert p.tune.least_gain == 0.01
+    assert found["best"] == max(scores)
+    assert found["values"] == (found["trials"][2]["values"] if kept else {})
 
 
 @pytest.mark.parametrize("method", ["bayesian", "random"])

@@ -1,49 +1,122 @@
-"""Copies of a picture among many: exact ones by content hash, near ones by perceptual hash."""
+"""Copies of a picture among many: exact ones by content hash, near ones by their pixels, mirrored ones included.
 
-import itertools
+Two pictures are of one photo where the fine detail of small grey versions of them correlates. Hashes of a few bits
+join strangers who smile alike before they find a copy that was cut, compressed or mirrored; detail tells them apart.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import scipy.sparse
+from scipy.ndimage import gaussian_filter
 from scipy.sparse.csgraph import connected_components
 
-BITS = 63
-BLOCK = 1 << 20  # candidate pairs looked at together
+from stages.lib import packs, pictures
+
+SIDE = 24  # pixels, of the small grey picture
+COARSE = 1.5  # pixels: standard deviation of the blur that divides fine from coarse
+FAINT = 8.0  # grey levels: detail much weaker than this is noise
+ROWS, COLUMNS = 1024, 8192  # compared together
+SYMMETRIC, ASYMMETRIC = 64, 32  # directions in which pairs are compared first
+SLACK = 2e-3  # of the first comparison, for rounding
+MANY = 4_000_000  # pairs, above which they are thinned to chains
 
 
-def near_pairs(hashes: np.ndarray, max_distance: int) -> np.ndarray:
-    """Pairs (m, 2) of indices whose hashes (n,) uint64 differ in at most max_distance of their 63 bits.
+def thumbnails(pack: packs.Pack, rows: np.ndarray) -> np.ndarray:
+    """Small grey pictures (n, SIDE, SIDE) uint8 of rows (n,) of a pack of square pictures."""
 
-    Two hashes that differ in d bits agree in one of d + 1 blocks of bits, so only those that share a block are
-    compared. Equal hashes are chained, first to second to third, instead of paired each with each.
+    def part(at: np.ndarray) -> np.ndarray:
+        return small(np.stack([np.asarray(pictures.decode(content)) for content in pack.images(at)]))
+
+    parts = [rows[start : start + 512] for start in range(0, len(rows), 512)]
+    with ThreadPoolExecutor() as pool:
+        return np.concatenate([np.zeros((0, SIDE, SIDE), np.uint8), *pool.map(part, parts)])
+
+
+def small(images: np.ndarray) -> np.ndarray:
+    """Grey pictures (n, SIDE, SIDE) uint8 of (n, s, s, 3) uint8; s is SIDE or more."""
+    grey = images.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    edges = np.linspace(0, grey.shape[1], SIDE + 1).round().astype(int)
+    for axis in (1, 2):
+        grey = np.add.reduceat(grey, edges[:-1], axis=axis)
+    return (grey / np.outer(np.diff(edges), np.diff(edges))).round().astype(np.uint8)
+
+
+def details(grey: np.ndarray) -> np.ndarray:
+    """Fine detail (n, SIDE, SIDE) float32, of length 1 a picture, of small grey pictures (n, SIDE, SIDE).
+
+    What a blur takes away, over its local strength: light, contrast and the face that all faces share drop out.
     """
-    hashes = np.asarray(hashes, np.uint64)
-    order = np.argsort(hashes, kind="stable")
-    same = hashes[order][1:] == hashes[order][:-1]
-    chains = np.column_stack([order[:-1][same], order[1:][same]])
-    unique, first = np.unique(hashes, return_index=True)
-    found = [chains]
-    edges = np.linspace(0, BITS, max_distance + 2).astype(int)
-    for low, high in itertools.pairwise(edges):
-        block = (unique >> np.uint64(low)) & np.uint64((1 << (int(high) - int(low))) - 1)
-        for i, j in _equal_pairs(block):
-            close = np.bitwise_count(unique[i] ^ unique[j]) <= max_distance
-            found.append(np.column_stack([first[i[close]], first[j[close]]]))
-    pairs = np.sort(np.concatenate(found), axis=1)
-    return np.unique(pairs, axis=0)
+    blur = (0, COARSE, COARSE)
+    fine = grey.astype(np.float32)
+    fine -= gaussian_filter(fine, blur)
+    fine /= np.sqrt(gaussian_filter(fine * fine, blur)) + FAINT
+    return fine / np.maximum(np.sqrt((fine * fine).sum(axis=(1, 2), keepdims=True)), 1e-9)
 
 
-def _equal_pairs(keys: np.ndarray):
-    """Yield blocks of all pairs (i, j) with equal keys."""
-    order = np.argsort(keys, kind="stable")
-    ordered, hit = keys[order], np.arange(len(keys))
-    for step in itertools.count(1):
-        hit = hit[: np.searchsorted(hit, len(keys) - step)]
-        hit = hit[ordered[hit + step] == ordered[hit]]  # equal this far apart: equal one step nearer, too
-        if not len(hit):
-            return
-        for start in range(0, len(hit), BLOCK):
-            part = hit[start : start + BLOCK]
-            yield order[part], order[part + step]
+def correlation(ours: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Correlation (n,), -1 to 1, of details (n, SIDE, SIDE) pair by pair, of which one may be mirrored."""
+    straight, mirrored = ((ours * each).sum(axis=(1, 2)) for each in (others, others[:, :, ::-1]))
+    return np.maximum(straight, mirrored)
+
+
+def near_pairs(grey: np.ndarray, least: float) -> np.ndarray:
+    """Pairs (m, 2) of small grey pictures (n, SIDE, SIDE) whose details correlate by `least` or more.
+
+    All pairs are compared: first in few directions, where the others can add no more than the product of their lengths
+    (Cauchy-Schwarz), then in full if they still may. Equal pictures are chained, first to second to third, instead of
+    paired each with each; so are all, where they are very many.
+    """
+    if not len(grey):
+        return np.zeros((0, 2), int)
+    _, first, which = np.unique(grey.reshape(len(grey), -1), axis=0, return_index=True, return_inverse=True)
+    found, count = [equal_pairs(which.ravel())], len(first)
+    fine = np.concatenate([details(grey[first[at : at + ROWS]]).astype(np.float16) for at in range(0, count, ROWS)])
+    even, odd = (_projected(fine, sign, size) for sign, size in ((1, SYMMETRIC), (-1, ASYMMETRIC)))
+    main, mirrored = np.column_stack([even, odd[:, -1]]), odd[:, :-1]
+
+    def tile(at: tuple[int, int]) -> np.ndarray:
+        rows, columns = slice(at[0], at[0] + ROWS), slice(at[1], at[1] + COLUMNS)
+        bound, turned = main[rows] @ main[columns].T, mirrored[rows] @ mirrored[columns].T
+        bound += np.abs(turned, out=turned)
+        i, j = np.divmod(np.flatnonzero(bound >= least - SLACK), bound.shape[1])
+        i, j = i + at[0], j + at[1]
+        i, j = i[i < j], j[i < j]
+        near = [
+            correlation(fine[i[k : k + ROWS]].astype(np.float32), fine[j[k : k + ROWS]].astype(np.float32)) >= least
+            for k in range(0, len(i), ROWS)
+        ]
+        near = np.concatenate([np.zeros(0, bool), *near])
+        return np.column_stack([first[i[near]], first[j[near]]])
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for row in range(0, count, ROWS):
+            found += pool.map(tile, [(row, column) for column in range(row, count, COLUMNS)])
+            if sum(map(len, found)) > MANY:
+                found = [equal_pairs(groups(len(grey), *found))]
+    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+
+
+def _projected(fine: np.ndarray, sign: int, size: int) -> np.ndarray:
+    """Coordinates (n, size) of the even (sign 1) or odd (-1) halves of details along their main directions.
+
+    One column more: the length (n,) of what the directions leave out.
+    """
+
+    def halves(part: np.ndarray) -> np.ndarray:
+        part = part.astype(np.float32)
+        return ((part + sign * part[:, :, ::-1]) / 2).reshape(len(part), -1)
+
+    some = halves(fine[:: max(1, len(fine) // 4096)])
+    directions = np.linalg.eigh(some.T @ some)[1][:, -size:]
+    found = []
+    for at in range(0, len(fine), ROWS):
+        half = halves(fine[at : at + ROWS])
+        along = half @ directions
+        rest = np.sqrt(np.maximum((half**2).sum(axis=1) - (along**2).sum(axis=1), 0))
+        found.append(np.column_stack([along, rest]))
+    return np.concatenate(found)
 
 
 def equal_pairs(values: np.ndarray) -> np.ndarray:

@@ -1,13 +1,8 @@
-"""Which faces of one set look like faces of another: by perceptual hash, by a model's embedding, and by pixels.
-
-Hash and embedding propose; the pixels decide whether two pictures are of one photo.
-"""
+"""Which faces of one set look like faces of another: by perceptual hash and by a model's embedding."""
 
 import numpy as np
 
 BLOCK = 512  # rows compared with all others together
-SIDE = 24  # pixels, of the small grey picture that decides
-SAME = 0.9  # correlation of such pictures, less the mean face, above which two are of one photo
 
 
 def nearest_hash(ours: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -38,37 +33,6 @@ def nearest_embedding(ours: np.ndarray, others: np.ndarray, count: int) -> tuple
         index[part] = np.take_along_axis(best, order, axis=1)
         cosine[part] = np.take_along_axis(found, index[part], axis=1)
     return index, cosine
-
-
-def small(images: np.ndarray) -> np.ndarray:
-    """Grey pictures (n, SIDE, SIDE) uint8 of (n, s, s, 3) uint8; s is SIDE or more."""
-    grey = images.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    edges = np.linspace(0, grey.shape[1], SIDE + 1).round().astype(int)
-    for axis in (1, 2):
-        grey = np.add.reduceat(grey, edges[:-1], axis=axis)
-    return (grey / np.outer(np.diff(edges), np.diff(edges))).round().astype(np.uint8)
-
-
-def same_photo(ours: np.ndarray, others: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Correlation (n,), -1 to 1, of grey pictures pair by pair, of which one may be mirrored.
-
-    ours, others: (n, SIDE, SIDE); mean: (SIDE * SIDE,), as mean_face gives it.
-    """
-    turned = (others, others[:, :, ::-1])
-    return np.maximum(*((unit(flat(ours) - mean) * unit(flat(each) - mean)).sum(axis=1) for each in turned))
-
-
-def mean_face(*grey: np.ndarray) -> np.ndarray:
-    """What aligned faces of strangers share: mean (SIDE * SIDE,) of `flat` over pictures and their mirror images."""
-    rows = np.concatenate([flat(part) for part in grey])
-    mean = rows.mean(axis=0).reshape(SIDE, SIDE)
-    return ((mean + mean[:, ::-1]) / 2).ravel()
-
-
-def flat(grey: np.ndarray) -> np.ndarray:
-    """Pictures (n, SIDE, SIDE) as rows (n, SIDE * SIDE) free of brightness and contrast."""
-    rows = grey.reshape(len(grey), -1).astype(np.float32)
-    return unit(rows - rows.mean(axis=1, keepdims=True))
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -30,7 +30,6 @@ Share = _ranged(float, lambda v: 0 <= v <= 1, "a share between 0 and 1")
 Fraction = _ranged(float, lambda v: 0 <= v < 1, "a share of 0 or more and below 1")
 OpenShare = _ranged(float, lambda v: 0 < v < 1, "a share above 0 and below 1")
 Percent = _ranged(int, lambda v: 1 <= v <= 100, "a whole number from 1 to 100")
-Bits = _ranged(int, lambda v: 0 <= v <= 20, "a whole number from 0 to 20")
 SampleSize = _ranged(int, lambda v: v >= 200, "a whole number of 200 or more")
 Resamples = _ranged(int, lambda v: v >= 1000, "a whole number of 1000 or more, which the tails of p-values need")
 Side = _ranged(int, lambda v: 32 <= v <= 1024, "a whole number from 32 to 1024")
@@ -124,7 +123,7 @@ class Pack(Section):
 class Clean(Section):
     """When two pictures are copies, and whose labels are believed."""
 
-    max_distance: Bits
+    same_photo: OpenShare
     max_age_spread: NotNegative
     copies: Literal["one", "all"]
 
@@ -192,6 +191,7 @@ class Tune(Section):
 
     seed: Whole
     method: Literal["bayesian", "random"]
+    least_gain: NotNegative
     space: dict[str, Range]
 
 
