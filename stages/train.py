@@ -15,7 +15,7 @@ PARITY = 1e-4  # largest difference of a probability between Keras and ONNX Runt
 
 def main(name: str) -> None:
     """Train with the tuned numbers, keep the best epoch, export, and hold the export against Keras."""
-    p = params.load()
+    p = params.load().for_model(name)
     row = p.models[name]
     pack, split = faces.open_pack(row)
     budget = p.budget_for(pack.manifest["kind"])

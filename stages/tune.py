@@ -12,7 +12,7 @@ from stages.lib import faces, fingerprint, params, progress, running, training
 
 def main(name: str) -> None:
     """Train the defaults and some trials briefly, write the best of them and what each gave."""
-    p = params.with_seed(params.load())
+    p = params.with_seed(params.load().for_model(name))
     row = p.models[name]
     pack, split = faces.open_pack(row)
     budget = p.budget_for(pack.manifest["kind"])

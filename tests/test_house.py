@@ -12,6 +12,7 @@ from tests.conftest import ROOT
 
 # Cannot change what a stage writes; see the head of dvc.yaml.
 QUIET = {"params", "progress", "tracking", "served_model", "fingerprint", "running"}
+LOADS = {"params.load()", "params.load().for_model(name)", "params.with_seed(params.load().for_model(name))"}
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
@@ -64,15 +65,15 @@ def sections(path):
     names = {
         node.targets[0].id
         for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
-        and ast.unparse(node.value) in ("params.load()", "params.with_seed(params.load())")
+        if isinstance(node, ast.Assign) and ast.unparse(node.value) in LOADS
     }
     found = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and (
             ast.unparse(node.value) == "params.load()" or (isinstance(node.value, ast.Name) and node.value.id in names)
         ):
-            found |= {"budget", "budgets"} if node.attr == "budget_for" else {node.attr.rstrip("_")}
+            meant = {"budget_for": {"budget", "budgets"}, "for_model": {"models"}}
+            found |= meant.get(node.attr, {node.attr.rstrip("_")})
     return found
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from stages.lib import params
 
+ROW, ROW_IS = r"^    targets: \[age, sex, ethnicity\]", "    targets: [age, sex, ethnicity]"
+
 
 def test_the_committed_file_is_valid(project):
     p = params.load()
@@ -38,6 +40,9 @@ def test_the_committed_file_is_valid(project):
         (r"^  image_size: \S+", "  image_size: 200", r"train.image_size: 200 is above pack.size"),
         (r"^  fold: 0", "  fold: 1", r"split.fold: 1 is not below split.folds, 1"),
         (r"^  ages: \[.*?\]", "  ages: [30, 20]", r"split.ages: \[30, 20\] is not \[lowest, highest\]"),
+        (ROW, ROW_IS + "\n    train: {batch_sise: 8}", r"utkface-cropped.train.batch_sise: is not a key"),
+        (ROW, ROW_IS + "\n    train: {image_size: 128}", r"utkface-cropped.train.image_size: 128 is above pack.size"),
+        (ROW, ROW_IS + "\n    budget: {epochs: -1}", r"utkface-cropped.budget.epochs: -1 is not"),
         (r"reader: wiki", "reader: wikki", r"variants.wiki-cropped.reader: 'wikki' is not a module"),
         (r"reader: wiki", "reader: table", r"variants.wiki-cropped.reader: 'table': table is the reader of"),
     ],
@@ -64,6 +69,17 @@ def test_broken_yaml_and_no_file(project):
     (project / "params.yaml").unlink()
     with pytest.raises(params.ParamsError, match="top folder"):
         params.load()
+
+
+def test_a_row_of_models_may_differ_in_recipe_and_budget(edit):
+    edit(ROW, ROW_IS + "\n    train: {batch_size: 7, augment: {flip: false}}\n    budget: {epochs: 3}")
+    p = params.load()
+    own = p.for_model("utkface-cropped")
+    assert (own.train.batch_size, own.train.augment.flip, own.train.augment.rotate) == (7, False, 11)
+    assert own.train.learning_rate == p.train.learning_rate
+    assert (own.budget_for("sample").epochs, own.budget_for("own").epochs) == (3, 3)
+    assert own.budget_for("sample").trials == p.budget_for("sample").trials
+    assert p.for_model("utkface-full").train == p.train
 
 
 def test_searched_numbers_are_checked_anew(project):

@@ -93,6 +93,8 @@ class Model(Section):
     network: str
     options: dict[str, Any] = {}
     targets: list[str]
+    train: dict[str, Any] = {}
+    budget: dict[str, Any] = {}
 
 
 class ParseLabels(Section):
@@ -289,6 +291,14 @@ class Params(Section):
         auto = "sample" if kind == "sample" else "real"
         return getattr(self.budgets, auto if self.budget == "auto" else self.budget)
 
+    def for_model(self, name: str) -> "Params":
+        """The same with the recipe and the budgets of one row of models, which may differ from those of all."""
+        row = self.models[name]
+        budgets = {kind: _merged(budget, row.budget) for kind, budget in self.budgets}
+        return self.model_copy(
+            update={"train": _merged(self.train, row.train), "budgets": Budgets.model_construct(**budgets)}
+        )
+
 
 class ParamsError(SystemExit):
     """params.yaml is not usable; ends a stage with its message and exit status 1."""
@@ -454,19 +464,11 @@ def _check_sections(p: Params, targets: Any) -> Any:
         yield ("split",), "val, test and calibration leave nothing to train on"
     if p.convert_mat.min_age > p.convert_mat.max_age:
         yield ("convert_mat", "min_age"), f"{p.convert_mat.min_age} is above max_age"
-    if p.train.image_size > p.pack.size:
-        yield ("train", "image_size"), f"{p.train.image_size} is above pack.size, {p.pack.size}"
-    if len(p.train.augment.zoom) != 2 or p.train.augment.zoom[0] > p.train.augment.zoom[1]:
-        yield ("train", "augment", "zoom"), f"{p.train.augment.zoom} is not [smallest, largest]"
-    for section in ("loss_weights", "label_smoothing"):
-        for name in getattr(p.train, section):
-            if name not in targets.TARGETS:
-                yield ("train", section, name), "is not a row of stages/lib/targets.py"
+    yield from _check_recipes(p, targets)
     yield from _check_floors(p, targets)
-    scores = ["score", *(f"{t}_{m}" for t, row in targets.TARGETS.items() for m in row.monitors)]
-    for key, value in ((("train", "monitor"), p.train.monitor), (("register", "score"), p.register_.score)):
-        if value not in scores:
-            yield key, f"{value!r} is not one of {', '.join(scores)}"
+    scores = _scores(targets)
+    if p.register_.score not in scores:
+        yield ("register", "score"), f"{p.register_.score!r} is not one of {', '.join(scores)}"
     for name, space in p.tune.space.items():
         field = Train.model_fields.get(name)
         if field is None or field.annotation not in (int, float) or name in ("seed", "threads", "image_size"):
@@ -484,6 +486,35 @@ def _check_sections(p: Params, targets: Any) -> Any:
                 )
 
 
+def _scores(targets: Any) -> list[str]:
+    return ["score", *(f"{t}_{m}" for t, row in targets.TARGETS.items() for m in row.monitors)]
+
+
+def _check_recipes(p: Params, targets: Any) -> Any:
+    """Check `train`, and what rows of models make of it."""
+    recipes: dict[tuple[str, ...], Train] = {("train",): p.train}
+    for name, row in p.models.items():
+        for key, section in (("train", p.train), ("budget", p.budgets.real)):
+            try:
+                merged = _merged(section, getattr(row, key))
+            except pydantic.ValidationError as error:
+                yield from ((("models", name, key, *where), what) for where, what in map(_fault, error.errors()))
+                continue
+            if key == "train" and row.train:
+                recipes["models", name, "train"] = merged
+    for key, train in recipes.items():
+        if train.image_size > p.pack.size:
+            yield (*key, "image_size"), f"{train.image_size} is above pack.size, {p.pack.size}"
+        if len(train.augment.zoom) != 2 or train.augment.zoom[0] > train.augment.zoom[1]:
+            yield (*key, "augment", "zoom"), f"{train.augment.zoom} is not [smallest, largest]"
+        for section in ("loss_weights", "label_smoothing"):
+            for name in getattr(train, section):
+                if name not in targets.TARGETS:
+                    yield (*key, section, name), "is not a row of stages/lib/targets.py"
+        if train.monitor not in _scores(targets):
+            yield (*key, "monitor"), f"{train.monitor!r} is not one of {', '.join(_scores(targets))}"
+
+
 def _check_floors(p: Params, targets: Any) -> Any:
     from stages.lib import metrics
 
@@ -493,6 +524,15 @@ def _check_floors(p: Params, targets: Any) -> Any:
             for score in floors:
                 if score not in known:
                     yield ("gate", "floors", baseline, model, score), f"is not one of {', '.join(known)}"
+
+
+def _merged(section: Section, values: dict[str, Any]) -> Any:
+    """Replace some keys of a section, those of a mapping one by one, and check it anew."""
+    merged = section.model_dump()
+    for key, value in values.items():
+        both = isinstance(merged.get(key), dict) and isinstance(value, dict)
+        merged[key] = merged[key] | value if both else value
+    return type(section).model_validate(merged)
 
 
 def with_value(train: Train, values: dict[str, float]) -> Train:
