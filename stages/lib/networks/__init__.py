@@ -38,6 +38,81 @@ def attach_heads(features: keras.KerasTensor, heads: dict[str, int], dropout: fl
     return {name: keras.layers.Dense(units, dtype="float32", name=name)(features) for name, units in heads.items()}
 
 
+def scalar_heads(
+    features: keras.KerasTensor, heads: dict[str, int], initializer: keras.Initializer
+) -> dict[str, keras.KerasTensor]:
+    """One dense layer a head on features (n, channels), as regression networks have: an age in years, one sex logit."""
+    features = keras.layers.Identity(name=EMBEDDING)(features)
+    outputs = {}
+    for name, units in heads.items():
+        scalar = name == "age" or units == 2
+        dense = keras.layers.Dense(
+            1 if scalar else units,
+            kernel_initializer=initializer,
+            dtype="float32",
+            name=f"{name}_scalar" if scalar else name,
+        )
+        outputs[name] = dense(features)
+        if scalar:
+            widen = YearsAround(units, name=name) if name == "age" else TwoClasses(name=name)
+            outputs[name] = widen(outputs[name])
+    return outputs
+
+
+@keras.saving.register_keras_serializable(package="faces")
+class YearsAround(keras.layers.Layer):
+    """Turns an age in years (n, 1) into logits (n, units) of a Gaussian around it, one year wide.
+
+    Its median and mean are that age, and the cross-entropy against a label spread as wide is half the squared error,
+    but for a constant: so a network that tells one number is trained and scored as one that tells a distribution.
+    """
+
+    def __init__(self, units: int, **kwargs: object) -> None:
+        """Take the number of whole years, from 0."""
+        super().__init__(**{"dtype": "float32"} | kwargs)
+        self.units = units
+
+    def call(self, years: keras.KerasTensor) -> keras.KerasTensor:
+        """Spread ages outside the range as if they stood at its end."""
+        support = keras.ops.arange(self.units, dtype="float32")
+        return -0.5 * keras.ops.square(support - keras.ops.cast(years, "float32"))
+
+    def get_config(self) -> dict:
+        """Keep the number of years."""
+        return super().get_config() | {"units": self.units}
+
+
+@keras.saving.register_keras_serializable(package="faces")
+class YearsOfBins(keras.layers.Layer):
+    """Turns logits of equal bins of years (n, bins) into logits (n, units) of years, alike within a bin."""
+
+    def __init__(self, units: int, **kwargs: object) -> None:
+        """Take the number of whole years, from 0; a multiple of the bins."""
+        super().__init__(**{"dtype": "float32"} | kwargs)
+        self.units = units
+
+    def call(self, logits: keras.KerasTensor) -> keras.KerasTensor:
+        """Repeat each bin's logit over its years."""
+        return keras.ops.repeat(logits, self.units // logits.shape[-1], axis=-1)
+
+    def get_config(self) -> dict:
+        """Keep the number of years."""
+        return super().get_config() | {"units": self.units}
+
+
+@keras.saving.register_keras_serializable(package="faces")
+class TwoClasses(keras.layers.Layer):
+    """Turns one logit (n, 1), of the second of two classes, into two (n, 2) of the same probabilities."""
+
+    def __init__(self, **kwargs: object) -> None:
+        """Work in float32."""
+        super().__init__(**{"dtype": "float32"} | kwargs)
+
+    def call(self, logit: keras.KerasTensor) -> keras.KerasTensor:
+        """Put 0 before it."""
+        return keras.ops.concatenate([keras.ops.zeros_like(logit), logit], axis=-1)
+
+
 @keras.saving.register_keras_serializable(package="faces")
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """Batch normalisation over the last of four axes that trains through TensorFlow's fused kernel.
