@@ -17,10 +17,14 @@ def augment(images: tf.Tensor, u: tf.Tensor, size: int, settings: dict) -> tf.Te
     images: (n, s, s, 3) uint8; u: (n, DRAWS) from draw; settings: params.Augment as a dict.
     Returns (n, size, size, 3) uint8, cut from the middle by the same random affine map that turns and scales.
     """
-    x = _affine(tf.cast(images, tf.float32), u, size, settings)
-    x = _colour(x, u, settings)
-    x = _erase(x, u, size, settings["erase"])
-    return tf.cast(tf.clip_by_value(tf.round(x), 0, 255), tf.uint8)
+    moved = _affine(tf.cast(images, tf.float32), u, size, settings)
+
+    @tf.function(jit_compile=True)  # a dozen passes over the pictures become one
+    def painted(x: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
+        x = _erase(_colour(x, u, settings), u, size, settings["erase"])
+        return tf.cast(tf.clip_by_value(tf.round(x), 0, 255), tf.uint8)
+
+    return painted(moved, u)
 
 
 def _spread(u: tf.Tensor, width: float) -> tf.Tensor:

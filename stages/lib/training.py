@@ -183,7 +183,7 @@ class Validation(keras.callbacks.Callback):
             keep = tf.minimum(tf.constant(self.keep, tf.float32), (1 + count) / (10 + count))
             count.assign_add(1)
             for mean, new in pairs:
-                mean.assign(keep * mean + (1 - keep) * tf.cast(new.value, mean.dtype))
+                mean.assign_sub((1 - keep) * (mean - tf.cast(new.value, mean.dtype)))
 
         self.update = update
 

@@ -1,0 +1,160 @@
+"""Time training beside a PyTorch loop and stock Keras that do the same work: python -m benchmarks.training.
+
+The same network, faces, batches, changes of pictures, losses, optimizer and averages, reading and decoding included;
+each program in a process of its own, in turns. Needs a pack and a split, so a `dvc repro` first, and an environment
+of benchmarks/pytorch/requirements.txt (`make bench-training` makes one).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from stages.lib import faces, params, targets
+
+LEAST = 0.80  # of PyTorch's rate
+PROGRAMS = ("ours", "pytorch", "stock Keras")
+LOOP = Path(__file__).parent / "pytorch/loop.py"
+
+
+def main() -> None:
+    """Run each program some times in turns, and print what they did, how fast, and the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", nargs="?", default="utkface-cropped")
+    parser.add_argument("--pytorch", default=".venv-pytorch/bin/python", help="its Python")
+    parser.add_argument("--precision", nargs="+", default=["bfloat16", "float32"])
+    parser.add_argument("--programs", nargs="+", default=PROGRAMS, choices=PROGRAMS)
+    parser.add_argument("--faces", type=int, default=2048, help="faces in an epoch")
+    parser.add_argument("--rounds", type=int, default=3, help="times that each program runs")
+    parser.add_argument(
+        "--until", type=float, help="train on all faces until this MAE on validation, in years, instead"
+    )
+    parser.add_argument("--set", nargs="+", default=[], help="settings of train that differ: batch_size=128")
+    parser.add_argument("--options", help="options of the network that differ, as JSON")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    words = parser.parse_args()
+    if words.one:
+        one(*words.one)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        work = prepare(words, Path(folder))
+        shown = {key: value for key, value in work.items() if key not in ("faces", "val", "row", "settings")}
+        print("settings of all:", json.dumps(shown))
+        rates: dict[tuple[str, str], list[float]] = {}
+        for number in range(1 if words.until else words.rounds):
+            for precision in words.precision:
+                for program in words.programs:
+                    path = Path(folder) / "work.json"
+                    path.write_text(json.dumps(work | {"precision": precision}))
+                    seconds = list(run(program, words.pytorch, path))
+                    if words.until:
+                        done = f"{seconds[-1]['seconds'] / 60:.1f} minutes, {len(seconds)} epochs"
+                        print(f"{program} in {precision}: MAE {seconds[-1]['age_mae']:.2f} after {done}", flush=True)
+                        continue
+                    between = np.diff([each["seconds"] for each in seconds])
+                    rate = work["steps"] * work["batch_size"] / float(np.median(between))
+                    rates.setdefault((precision, program), []).append(rate)
+                    print(f"round {number + 1}, {precision}, {program}: {rate:.0f} faces/s", flush=True)
+        for (precision, program), found in rates.items():
+            ratio = np.median(np.array(found) / rates.get((precision, "pytorch"), [np.nan] * len(found)))
+            least = f" (at least {LEAST})" if program == "ours" else ""
+            print(f"{precision}, {program}: {np.median(found):.0f} faces/s, {ratio:.2f} of PyTorch{least}")
+
+
+def prepare(words: argparse.Namespace, folder: Path) -> dict:
+    """Write faces and settings for all programs; returns the settings."""
+    import yaml
+
+    p = params.load().for_model(words.model)
+    row = p.models[words.model]
+    if words.options:
+        row = row.model_copy(update={"options": json.loads(words.options)})
+    changed = {key: yaml.safe_load(value) for key, value in (each.split("=", 1) for each in words.set)}
+    settings = params.with_value(p.train, changed)
+    pack, split = faces.open_pack(row)
+    train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
+    count = len(train) if words.until else min(words.faces, len(train))
+    images = pack.images(train.rows[:count])
+    labels = {f"label_{name}": values[:count] for name, (values, _) in train.labels.items()}
+    masks = {f"mask_{name}": known[:count] for name, (_, known) in train.labels.items()}
+    ends = np.cumsum([0, *(len(content) for content in images)])
+    np.savez(folder / "faces.npz", bytes=np.frombuffer(b"".join(images), np.uint8), ends=ends, **labels, **masks)
+    kept = len(val) if words.until else 64
+    pixels = np.concatenate([*faces.pixels(val, pack.manifest["size"], settings.image_size)])[:kept]
+    years, known = (part[:kept] for part in val.labels["age"])
+    np.savez(folder / "val.npz", images=pixels, age=years, known=known)
+    recipe = settings.model_dump(exclude={"patience", "monitor", "balance"})
+    return recipe | row.options | {
+        "faces": str(folder / "faces.npz"),
+        "val": str(folder / "val.npz"),
+        "row": row.model_dump(),
+        "settings": settings.model_dump(),
+        "model": words.model,
+        "count": count,
+        "steps": count // settings.batch_size,
+        "heads": {name: targets.TARGETS[name].units for name in row.targets},
+        "epochs": p.budget_for("real").epochs if words.until else 4,
+        "until": words.until or 0.0,
+        "workers": 1,
+    }  # fmt: skip
+
+
+def run(program: str, pytorch: str, work: Path) -> Iterator[dict]:
+    """Run a program and yield what it says after each epoch."""
+    if program == "pytorch":
+        command = [pytorch, str(LOOP), str(work)]
+        if not Path(pytorch).exists():
+            raise SystemExit(f"{pytorch} is not there: `make bench-training` makes it, or name another with --pytorch")
+    else:
+        command = [sys.executable, "-m", "benchmarks.training", "--one", program, str(work)]
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        for line in process.stdout:
+            if line.startswith("{"):
+                yield json.loads(line)
+    if process.returncode:
+        raise SystemExit(f"{program} failed with exit status {process.returncode}")
+
+
+def one(program: str, path: str) -> None:
+    """Train as `train` does, or with stock Keras layers; print seconds and error after each epoch."""
+    import time
+
+    import keras
+
+    from stages.lib import networks, training
+
+    work = json.loads(Path(path).read_text())
+    row, settings = params.Model(**work["row"]), params.Train(**work["settings"])
+    if program == "stock Keras":
+        networks.find(row.network).FusedBatchNormalization = keras.layers.BatchNormalization
+    training.prepare(settings.threads, settings.seed, work["precision"])
+    pack, split = faces.open_pack(row)
+    train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
+    kept = len(val) if work["until"] else 64
+    train, val = first(train, work["count"]), first(val, kept)
+    started = time.perf_counter()
+
+    def tell(epoch: int, numbers: dict[str, float]) -> None:
+        seconds = time.perf_counter() - started
+        print(json.dumps({"epoch": epoch + 1, "seconds": seconds, "age_mae": numbers["val_age_mae"]}), flush=True)
+        if numbers["val_age_mae"] <= work["until"]:
+            raise SystemExit
+
+    training.fit(row, train, val, settings, pack.manifest["size"], work["epochs"], tell)
+
+
+def first(some: faces.Faces, count: int) -> faces.Faces:
+    """The first faces of some."""
+    labels = {name: (values[:count], known[:count]) for name, (values, known) in some.labels.items()}
+    return faces.Faces(some.pack, some.rows[:count], labels, some.cell[:count])
+
+
+if __name__ == "__main__":
+    main()
