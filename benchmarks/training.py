@@ -138,7 +138,7 @@ def one(program: str, path: str) -> None:
     pack, split = faces.open_pack(row)
     train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
     kept = len(val) if work["until"] else 64
-    train, val = first(train, work["count"]), first(val, kept)
+    train, val = train.where(np.arange(work["count"])), val.where(np.arange(kept))
     started = time.perf_counter()
 
     def tell(epoch: int, numbers: dict[str, float]) -> None:
@@ -148,12 +148,6 @@ def one(program: str, path: str) -> None:
             raise SystemExit
 
     training.fit(row, train, val, settings, pack.manifest["size"], work["epochs"], tell)
-
-
-def first(some: faces.Faces, count: int) -> faces.Faces:
-    """The first faces of some."""
-    labels = {name: (values[:count], known[:count]) for name, (values, known) in some.labels.items()}
-    return faces.Faces(some.pack, some.rows[:count], labels, some.cell[:count])
 
 
 if __name__ == "__main__":

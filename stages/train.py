@@ -1,4 +1,4 @@
-"""Train one model: packs, split, data/tuned/MODEL.json -> data/models/MODEL/ (weights, ONNX, history)."""
+"""Train one model: packs, split, data/tuned/MODEL.json, a lesson -> data/models/MODEL/ (weights, ONNX, history)."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 
-from stages.lib import faces, fingerprint, params, progress, records, running, tracking, training
+from stages.lib import faces, fingerprint, lessons, params, progress, records, running, tracking, training
 
 PARITY = 1e-4  # largest difference of a probability between Keras and ONNX Runtime
 
@@ -21,9 +21,12 @@ def main(name: str) -> None:
     budget = p.budget_for(pack.manifest["kind"])
     tuned = Path("data/tuned") / f"{name}.json"
     settings = params.with_value(p.train, json.loads(tuned.read_text())["values"])
-    training.prepare(settings.threads, settings.seed, budget.precision)
-    train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
-    key = fingerprint.of("train", name, p, ("train", "budgets"), [tuned])
+    precision = training.prepare(settings.threads, settings.seed, budget.precision)
+    budget = budget.model_copy(update={"precision": precision})
+    (train, ids), (val, _) = (faces.of(split, pack, part, row.targets) for part in ("train", "val"))
+    lesson = Path("data/lessons") / row.lesson
+    taught = lessons.read(lesson, ids, row.targets)
+    key = fingerprint.of("train", name, [row], p, ("train", "budgets"), [tuned, lesson / lessons.FILE])
     recipe = {"model": row.model_dump(), "budget": budget.model_dump(), "train": settings.model_dump()}
     with (
         running.unfinished("train", name, key) as place,
@@ -37,7 +40,9 @@ def main(name: str) -> None:
             log(epoch, numbers)
 
         side = pack.manifest["size"]
-        model, found = training.fit(row, train, val, settings, side, budget.epochs, tell, budget.train_minutes, place)
+        model, found = training.fit(
+            row, train, val, settings, side, budget.epochs, tell, budget.train_minutes, place, taught
+        )
         about = {
             "name": name,
             "fingerprint": key,
@@ -54,10 +59,10 @@ def main(name: str) -> None:
             "floors": found.floors,
             "recipe": recipe,
         }
-        write(model, found, about, Path("data/models") / name, budget.precision)
+        write(model, found, about, Path("data/models") / name, precision, settings.views)
 
 
-def write(model: keras.Model, found: training.Validation, about: dict, out: Path, precision: str) -> None:
+def write(model: keras.Model, found: training.Validation, about: dict, out: Path, precision: str, views: int) -> None:
     """Write the files of a trained model, and hold its export against it."""
     out.mkdir(parents=True, exist_ok=True)
     model.save_weights(out / "model.weights.h5")
@@ -65,8 +70,8 @@ def write(model: keras.Model, found: training.Validation, about: dict, out: Path
     records.write(pd.DataFrame(found.history).round(6), out / "history.csv")
     (out / "model.json").write_text(json.dumps(about, indent=1) + "\n")
     images = found.pixels[:64]
-    wanted = {k: training.softmax(v) for k, v in training.logits(model, images).items()}
-    training.export_onnx(model, out / "model.onnx", {"faces": json.dumps(about)})
+    wanted = training.probabilities(model, images, views)
+    training.export_onnx(model, out / "model.onnx", {"faces": json.dumps(about)}, views)
     check_parity(exported(out / "model.onnx", list(wanted), images), wanted, precision)
 
 

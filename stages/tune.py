@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import keras_tuner
+import numpy as np
 
-from stages.lib import faces, fingerprint, params, progress, running, training
+from stages.lib import faces, fingerprint, lessons, params, progress, running, training
 
 
 def main(name: str) -> None:
@@ -21,10 +22,12 @@ def main(name: str) -> None:
     result = {"values": {}, "defaults": None, "best": None, "gain": None, "cut_short": False, "trials": []}
     if budget.trials and p.tune.space:
         training.prepare(p.train.threads, p.train.seed, budget.precision)
-        train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
-        key = fingerprint.of("tune", name, p, ("train", "tune", "budgets"), [])
+        (train, ids), (val, _) = (faces.of(split, pack, part, row.targets) for part in ("train", "val"))
+        lesson = Path("data/lessons") / row.lesson
+        taught = lessons.read(lesson, ids, row.targets)
+        key = fingerprint.of("tune", name, [row], p, ("train", "tune", "budgets"), [lesson / lessons.FILE])
         with running.unfinished("tune", name, key) as place:
-            result = search(name, p, row, train, val, pack.manifest["size"], budget, place)
+            result = search(name, p, row, train, val, pack.manifest["size"], budget, place, taught)
         gain = result["gain"]
         progress.say(
             f"{name}: the best trial gains {gain:+.4f} of score, {p.tune.least_gain:g} is asked for; kept: "
@@ -42,6 +45,7 @@ def search(
     side: int,
     budget: params.Budget,
     place: Path,
+    taught: dict[str, np.ndarray] | None = None,
 ) -> dict:
     """Run the defaults, then the trials; all are trained alike and scored by `score` on validation.
 
@@ -64,7 +68,7 @@ def search(
             progress.say(f"{name} {label}: score {known['score']:.4f}, from an earlier run that was stopped")
             return known["score"]
         settings = params.with_value(p.train, values)
-        _, validation = training.fit(row, train, val, settings, side, budget.trial_epochs)
+        _, validation = training.fit(row, train, val, settings, side, budget.trial_epochs, lesson=taught)
         history = [{k: round(v, 6) for k, v in entry.items()} for entry in validation.history]
         score = max(entry["val_score"] for entry in history)
         trials.append({"trial": len(trials), "values": values, "score": score, "history": history})

@@ -13,6 +13,11 @@ from tests.conftest import ROOT
 # Cannot change what a stage writes; see the head of dvc.yaml.
 QUIET = {"params", "progress", "tracking", "served_model", "fingerprint", "running"}
 LOADS = {"params.load()", "params.load().for_model(name)", "params.with_seed(params.load().for_model(name))"}
+MEANT = {
+    "budget_for": {"budget", "budgets"},
+    "for_model": {"models"},
+    "for_row": {"budget", "budgets", "train"},
+}
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
@@ -72,8 +77,7 @@ def sections(path):
         if isinstance(node, ast.Attribute) and (
             ast.unparse(node.value) == "params.load()" or (isinstance(node.value, ast.Name) and node.value.id in names)
         ):
-            meant = {"budget_for": {"budget", "budgets"}, "for_model": {"models"}}
-            found |= meant.get(node.attr, {node.attr.rstrip("_")})
+            found |= MEANT.get(node.attr, {node.attr.rstrip("_")})
     return found
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from stages.lib import params
 
+NONE = r"^  none: .*"
 ROW, ROW_IS = r"^    targets: \[age, sex, ethnicity\]", "    targets: [age, sex, ethnicity]"
 
 
@@ -40,9 +41,18 @@ def test_the_committed_file_is_valid(project):
         (r"^  image_size: \S+", "  image_size: 200", r"train.image_size: 200 is above pack.size"),
         (r"^  fold: 0", "  fold: 1", r"split.fold: 1 is not below split.folds, 1"),
         (r"^  ages: \[.*?\]", "  ages: [30, 20]", r"split.ages: \[30, 20\] is not \[lowest, highest\]"),
+        (
+            r"^    lesson: none",
+            "    lesson: ensemble",
+            r"utkface-cropped.lesson: 'ensemble' is not a row of lessons: none",
+        ),
+        (NONE, "  none: {teachers: [{dataset: utkface}]}", r"lessons.none.teachers.0.network: is missing"),
+        (NONE, "  none: {held_out: true, teachers: []}", r"lessons.none.held_out: needs two teachers"),
         (ROW, ROW_IS + "\n    train: {batch_sise: 8}", r"utkface-cropped.train.batch_sise: is not a key"),
         (ROW, ROW_IS + "\n    train: {image_size: 128}", r"utkface-cropped.train.image_size: 128 is above pack.size"),
-        (ROW, ROW_IS + "\n    budget: {epochs: -1}", r"utkface-cropped.budget.epochs: -1 is not"),
+        (ROW, ROW_IS + "\n    budget: {epochs: 0}", r"utkface-cropped.budget.epochs: 0 is not a positive"),
+        (r"^    epochs: \S+", "    epochs: 0", r"budgets.sample.epochs: 0 is not a positive whole number"),
+        (r"^    train_minutes: \S+", "    train_minutes: 0", r"budgets.sample.train_minutes: 0 is not a"),
         (r"reader: wiki", "reader: wikki", r"variants.wiki-cropped.reader: 'wikki' is not a module"),
         (r"reader: wiki", "reader: table", r"variants.wiki-cropped.reader: 'table': table is the reader of"),
     ],

@@ -56,19 +56,57 @@ def row(p, **changes):
     return model.model_copy(update={"options": {"widths": [4, 8], "blocks": [1, 1]}, **changes})
 
 
+def taught(name, values, sigma=1.0, smoothing=0.0):
+    target = targets.TARGETS[name]
+    values = np.asarray(values, np.float32)
+    return np.column_stack([values, losses.wanted(target, values, sigma, smoothing)])
+
+
 def test_age_loss_by_hand():
-    loss = losses.distribution_loss(3, 1.0, 0.1)
-    wanted = np.exp(-0.5 * np.array([1.0, 0, 1])) / np.exp(-0.5 * np.array([1.0, 0, 1])).sum()
-    flat = ops.convert_to_numpy(loss(np.array([1.0]), np.zeros((1, 3), np.float32)))
-    assert flat == pytest.approx([np.log(3)])  # any labels against a flat guess whose mean is right
-    sure = ops.convert_to_numpy(loss(np.array([[1.0]]), np.array([[50.0, 0, 0]], np.float32)))
-    assert sure == pytest.approx([50 * (1 - wanted[0]) + 0.1], rel=1e-4)
+    loss = losses.of(targets.TARGETS["age"], 0.1)
+    wanted = np.exp(-0.5 * (np.arange(125) - 62.0) ** 2) / np.exp(-0.5 * (np.arange(125) - 62.0) ** 2).sum()
+    flat = ops.convert_to_numpy(loss(taught("age", [62.0]), np.zeros((1, 125), np.float32)))
+    assert flat == pytest.approx([np.log(125)], rel=1e-4)  # any labels against a flat guess whose mean is right
+    logits = np.zeros((1, 125), np.float32)
+    logits[0, 60] = 50
+    sure = ops.convert_to_numpy(loss(taught("age", [62.0]), logits))
+    assert sure == pytest.approx([50 * (1 - wanted[60]) + 0.1 * 2], rel=1e-4)
 
 
 def test_class_loss_by_hand():
-    loss = losses.class_loss(2, 0.2)
-    found = ops.convert_to_numpy(loss(np.array([1.0]), np.array([[0.0, np.log(3)]], np.float32)))
+    loss = losses.of(targets.TARGETS["sex"], 0.1)
+    found = ops.convert_to_numpy(loss(taught("sex", [1.0], smoothing=0.2), np.array([[0.0, np.log(3)]], np.float32)))
     assert found == pytest.approx([-(0.1 * np.log(0.25) + 0.9 * np.log(0.75))])
+
+
+def test_rare_labels_weigh_more():
+    values, known = np.array([0.0, 0, 0, 1, 1]), np.array([1.0, 1, 1, 1, 0])
+    sex = targets.TARGETS["sex"]
+    assert training.rarity_weights(sex, values, known, 0.0).tolist() == [1, 1, 1, 1, 0]
+    found = training.rarity_weights(sex, values, known, 1.0)
+    assert found.tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2, 0])  # both classes weigh 2 of 4
+    ages = training.rarity_weights(targets.TARGETS["age"], np.array([20.0, 24, 25]), np.ones(3), 1.0)
+    assert ages.tolist() == pytest.approx([0.75, 0.75, 1.5])  # 20 to 24 are one kind
+
+
+def test_a_lesson_is_mixed_with_the_labels(drawn, settings):
+    train, _ = parts(drawn, ("age", "sex"))
+    train.labels["sex"][1][:] = 1
+    train.labels["sex"][1][1] = 0  # unknown, and told by the lesson
+    said = {"sex": np.full((len(train), 2), np.nan, np.float32), "age": np.zeros((len(train), 125), np.float32)}
+    said["sex"][:2] = [0.25, 0.75]
+    said["age"][:, 50] = 1
+    train.labels["age"][1][:] = 1
+    settings = settings.model_copy(update={"lesson": 0.5, "label_smoothing": {}})
+    found, weights = training.supervision(train, settings, said)
+    own = np.eye(2)[int(train.labels["sex"][0][0])]
+    assert found["sex"][0, 1:] == pytest.approx(0.5 * own + [0.125, 0.375])
+    assert found["sex"][1, 1:] == pytest.approx([0.25, 0.75])
+    assert weights["sex"][:3].tolist() == [1, 1, 1]
+    third = np.eye(2)[int(train.labels["sex"][0][2])]
+    assert found["sex"][2, 1:] == pytest.approx(third)
+    assert found["age"][:, 0] == pytest.approx(0.5 * train.labels["age"][0] + 25)
+    assert found["age"][:, 1:].sum(axis=1) == pytest.approx(np.ones(len(train)))
 
 
 def test_masked_labels_do_not_teach(drawn, settings, project):
@@ -191,10 +229,8 @@ def test_a_model_that_was_trained_in_bfloat16_is_exported(drawn, settings, proje
     assert predictor.outputs(found.pixels, [EMBEDDING])[EMBEDDING].dtype == np.float32
 
 
-def test_zero_epochs_and_no_faces(drawn, settings, project):
+def test_no_faces_are_told(drawn, settings, project):
     train, val = parts(drawn)
-    _, found = training.fit(row(params.load()), train, val, settings, 36, 0)
-    assert found.history == []
     none = faces.Faces(train.pack, train.rows[:0], train.labels)
     with pytest.raises(SystemExit, match="0 training and 16 validation faces"):
         training.fit(row(params.load()), none, val, settings, 36, 1)
@@ -273,12 +309,50 @@ def test_a_search_that_was_stopped_trains_no_trial_twice(drawn, settings, projec
     assert len(calls) == 5  # two, the one that was stopped, and the two that were left
 
 
+def test_precision_follows_the_hardware(monkeypatch, tmp_path):
+    policy = keras.mixed_precision.dtype_policy()
+    cpu = tmp_path / "cpuinfo"
+    monkeypatch.setattr(training, "CPU", cpu)
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", lambda _: None)  # it is too late
+    monkeypatch.setattr(tf.config.threading, "set_inter_op_parallelism_threads", lambda _: None)
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
+    try:
+        cpu.write_text("flags : sse avx512_bf16 amx_tile\n")
+        assert training.prepare(2, 0, "auto") == "bfloat16"
+        assert keras.mixed_precision.dtype_policy().name == "mixed_bfloat16"
+        assert training.prepare(2, 0, "float32") == "float32"
+        cpu.write_text("flags : sse avx2\n")
+        assert training.prepare(2, 0, "auto") == "float32"
+        with pytest.raises(SystemExit, match="neither a CPU with AVX512-BF16 or AMX nor a GPU"):
+            training.prepare(2, 0, "bfloat16")
+        cpu.unlink()
+        assert training.prepare(2, 0, "auto") == "float32"
+    finally:
+        keras.mixed_precision.set_global_policy(policy)
+
+
+def test_two_views_are_the_mean_of_a_face_and_its_mirror_image(drawn, tmp_path):
+    train, _ = parts(drawn)
+    (images,) = faces.pixels(train, 36, 32)
+    keras.utils.set_random_seed(0)
+    model = networks.build("residual", 32, HEADS, 0.0, {"widths": [4], "blocks": [1]})
+    one = [training.probabilities(model, each, 1) for each in (images, images[:, :, ::-1])]
+    both = training.probabilities(model, images, 2)
+    assert np.allclose(both["age"], (one[0]["age"] + one[1]["age"]) / 2)
+    assert np.abs(one[0]["age"] - one[1]["age"]).max() > 1e-4
+    training.export_onnx(model, tmp_path / "model.onnx", {"faces": json.dumps({"targets": list(HEADS)})}, views=2)
+    said = Predictor(tmp_path / "model.onnx").outputs(images, [*HEADS, EMBEDDING])
+    for name in HEADS:
+        assert np.abs(said[name] - both[name]).max() < 1e-5
+    assert said[EMBEDDING].shape == (len(images), 4)
+
+
 @pytest.mark.parametrize(("scores", "kept"), [((0.5, 0.508, 0.3), False), ((0.5, 0.4, 0.511), True)])
 def test_a_trial_that_gains_next_to_nothing_is_not_kept(project, tmp_path, monkeypatch, scores, kept):
     p = params.load()
     budget = p.budgets.sample.model_copy(update={"trials": 2})
     left = iter(scores)
-    fitted = lambda *_: (None, types.SimpleNamespace(history=[{"val_score": next(left)}]))  # noqa: E731
+    fitted = lambda *_, **__: (None, types.SimpleNamespace(history=[{"val_score": next(left)}]))  # noqa: E731
     monkeypatch.setattr(training, "fit", fitted)
     found = tune.search("m", p, row(p), None, None, 36, budget, tmp_path / "place")
     assert p.tune.least_gain == 0.01

@@ -24,6 +24,11 @@ class Faces:
         """Count the faces."""
         return len(self.rows)
 
+    def where(self, chosen: np.ndarray) -> "Faces":
+        """Those of a mask (n,), or at indices, in that order."""
+        labels = {name: (values[chosen], known[chosen]) for name, (values, known) in self.labels.items()}
+        return Faces(self.pack, self.rows[chosen], labels, self.cell[chosen])
+
 
 def open_pack(row: params.Model) -> tuple[packs.Pack, pd.DataFrame]:
     """Open the pack and the split that a row of models names."""

@@ -1,6 +1,7 @@
 """What a training belongs to: a key of its code, params and data."""
 
 import hashlib
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -10,17 +11,21 @@ from stages.lib import params
 QUIET = ("params", "progress", "tracking", "fingerprint", "running")  # cannot change a result
 
 
-def of(stage: str, name: str, p: params.Params, sections: tuple[str, ...], files: list[Path]) -> str:
-    """Key (16 hexadecimal digits) of a stage's run on a model: params sections, data files and the loaded code."""
-    row = p.models[name]
+def of(
+    stage: str, name: str, rows: list[params.Model], p: params.Params, sections: tuple[str, ...], files: list[Path]
+) -> str:
+    """Key (16 hexadecimal digits) of a stage's run on rows of models: params sections, data files, the loaded code."""
+    for row in rows:
+        importlib.import_module(f"stages.lib.networks.{row.network}")  # its code counts, too
     values = p.model_dump(mode="json")
-    chosen = {key: values[key] for key in sections} | {"model": values["models"][name]}
+    chosen = {key: values[key] for key in sections} | {"models": [row.model_dump(mode="json") for row in rows]}
     code = sorted(
         Path(module.__file__)
         for key, module in sys.modules.items()
         if key.startswith("stages.") and getattr(module, "__file__", None) and Path(module.__file__).stem not in QUIET
     )
-    data = [Path("data/splits") / f"{row.dataset}.csv", Path("data/packs", row.dataset, row.variant, "pack.json")]
+    data = [Path("data/splits") / f"{row.dataset}.csv" for row in rows]
+    data += [Path("data/packs", row.dataset, row.variant, "pack.json") for row in rows]
     digest = hashlib.sha256(json.dumps([stage, name, chosen], sort_keys=True).encode())
     for path in [*code, *data, *files]:
         digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())

@@ -1,45 +1,41 @@
-"""Losses of the heads, one a kind of target; each takes float32 logits and the labels of targets.encode."""
+"""What heads are taught, and their losses, one a kind of target."""
 
 from collections.abc import Callable
 
 import keras
+import numpy as np
 from keras import ops
 
 from stages.lib.targets import Target
 
 
-def distribution_loss(units: int, sigma: float, l1: float) -> Callable:
-    """Loss of a distribution over whole years 0..units-1.
+def wanted(target: Target, values: np.ndarray, sigma: float, smoothing: float) -> np.ndarray:
+    """Distributions (n, units) float32 that a head is taught, from labels (n,) as targets.encode gives them.
 
-    Cross-entropy against a Gaussian of width sigma years around the label (label distribution learning, Geng 2016),
-    plus l1 times the absolute error of the expected age. The loss maps years (n, 1) or (n,) and logits (n, units)
-    to (n,).
+    Years: a Gaussian of width sigma years around the label (label distribution learning, Geng 2016). Classes: the
+    label, of which a share `smoothing` is spread over all classes.
+    """
+    if target.kind == "years":
+        exponent = -0.5 * ((np.arange(target.units) - values[:, None]) / sigma) ** 2
+        p = np.exp(exponent - exponent.max(axis=1, keepdims=True))
+        return (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
+    one_hot = np.eye(target.units, dtype=np.float32)[values.astype(int)]
+    return one_hot * (1 - smoothing) + smoothing / target.units
+
+
+def of(target: Target, l1: float) -> Callable:
+    """Return the loss of a target: cross-entropy against what is wanted, for years plus l1 times an error in years.
+
+    It maps (n, 1 + units), the label in years or class index and the distribution that is wanted, and logits
+    (n, units) to (n,). The error is that of the expected age.
     """
 
-    def loss(years: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
-        years = ops.reshape(ops.cast(years, "float32"), (-1, 1))
-        support = ops.arange(units, dtype="float32")
-        wanted = ops.softmax(-0.5 * ops.square((support - years) / sigma))
+    def loss(taught: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
         log_p = ops.log_softmax(logits)
-        expected = ops.sum(ops.exp(log_p) * support, axis=-1)
-        return -ops.sum(wanted * log_p, axis=-1) + l1 * ops.abs(expected - years[:, 0])
+        surprise = -ops.sum(taught[:, 1:] * log_p, axis=-1)
+        if target.kind != "years" or not l1:
+            return surprise
+        expected = ops.sum(ops.exp(log_p) * ops.arange(target.units, dtype="float32"), axis=-1)
+        return surprise + l1 * ops.abs(expected - taught[:, 0])
 
     return loss
-
-
-def class_loss(units: int, smoothing: float) -> Callable:
-    """Cross-entropy with label smoothing; maps class indices (n, 1) or (n,) and logits (n, units) to (n,)."""
-
-    def loss(index: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
-        wanted = ops.one_hot(ops.cast(ops.reshape(index, (-1,)), "int32"), units)
-        wanted = wanted * (1 - smoothing) + smoothing / units
-        return -ops.sum(wanted * ops.log_softmax(logits), axis=-1)
-
-    return loss
-
-
-def of(target: Target, age_sigma: float, age_l1: float, smoothing: float) -> Callable:
-    """Return the loss of a target."""
-    if target.kind == "years":
-        return distribution_loss(target.units, age_sigma, age_l1)
-    return class_loss(target.units, smoothing)

@@ -1,5 +1,6 @@
 """params.yaml as typed, validated classes: params.load() checks the whole file before any work starts."""
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -93,8 +94,16 @@ class Model(Section):
     network: str
     options: dict[str, Any] = {}
     targets: list[str]
+    lesson: str
     train: dict[str, Any] = {}
     budget: dict[str, Any] = {}
+
+
+class Lesson(Section):
+    """Teachers of one dataset's faces; each is a row of models without a lesson of its own."""
+
+    held_out: bool = False
+    teachers: list[dict[str, Any]]
 
 
 class ParseLabels(Section):
@@ -164,12 +173,12 @@ class Split(Section):
 class Budget(Section):
     """How much compute training and search may take."""
 
-    epochs: Whole
+    epochs: Count
     trials: Whole
     trial_epochs: Count
     train_minutes: Positive | None
     tune_minutes: Positive | None
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["auto", "float32", "bfloat16"]
 
 
 class Budgets(Section):
@@ -229,6 +238,9 @@ class Train(Section):
     monitor: str
     patience: Count
     loss_weights: dict[str, NotNegative]
+    rarity: dict[str, NotNegative]
+    lesson: Share
+    views: Literal[1, 2]
     label_smoothing: dict[str, Fraction]
     augment: Augment
 
@@ -271,6 +283,7 @@ class Params(Section):
     datasets: list[str]
     tables: dict[str, Table]
     variants: dict[str, Variant]
+    lessons: dict[str, Lesson]
     models: dict[str, Model]
     parse_labels: ParseLabels
     convert_mat: ConvertMat
@@ -293,7 +306,10 @@ class Params(Section):
 
     def for_model(self, name: str) -> "Params":
         """The same with the recipe and the budgets of one row of models, which may differ from those of all."""
-        row = self.models[name]
+        return self.for_row(self.models[name])
+
+    def for_row(self, row: Model) -> "Params":
+        """The same for a row that need not stand under models."""
         budgets = {kind: _merged(budget, row.budget) for kind, budget in self.budgets}
         return self.model_copy(
             update={"train": _merged(self.train, row.train), "budgets": Budgets.model_construct(**budgets)}
@@ -399,27 +415,52 @@ def _cross_check(p: Params) -> Any:
             yield ("variants", key, "variant"), f"{row.variant!r}: a table's pictures are faces, so cropped"
     if not p.models:
         yield ("models",), "lists no model"
-    for name, row in p.models.items():
+    for name in p.models:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
             yield ("models", name), "is not a name of lower-case letters, digits and hyphens"
-        if not _has(p, row.dataset, row.variant):
-            yield ("models", name, "variant"), f"'{row.dataset}-{row.variant}' is not a row of variants"
-        if row.network not in _modules(NETWORKS):
-            found = ", ".join(_modules(NETWORKS))
-            yield (
-                ("models", name, "network"),
-                f"{row.network!r} is not a module of stages/lib/networks: {found}",
-            )
-        if not row.targets:
-            yield ("models", name, "targets"), "lists no target"
-        for i, target in enumerate(row.targets):
-            if target not in targets.TARGETS:
-                rows = ", ".join(targets.TARGETS)
-                yield (
-                    ("models", name, "targets", str(i)),
-                    f"{target!r} is not a row of stages/lib/targets.py: {rows}",
-                )
+    for name, lesson in p.lessons.items():
+        if lesson.held_out and len(lesson.teachers) < 2:
+            yield ("lessons", name, "held_out"), "needs two teachers at least: each speaks of the faces it did not see"
+        for i, row in enumerate(lesson.teachers):
+            try:
+                _teacher(row)
+            except pydantic.ValidationError as error:
+                for where, what in map(_fault, error.errors()):
+                    yield ("lessons", name, "teachers", str(i), *where), what
+    for key, row in _rows(p):
+        yield from _check_row(p, key, row, targets)
     yield from _check_sections(p, targets)
+
+
+def _teacher(row: dict[str, Any]) -> Model:
+    return Model.model_validate({"lesson": "none"} | row)
+
+
+def _rows(p: Params) -> list[tuple[tuple[str, ...], Model]]:
+    """Where each row of a model stands, and the row: those of models, and those of teachers that can be read."""
+    found: list[tuple[tuple[str, ...], Model]] = [(("models", name), row) for name, row in p.models.items()]
+    for name, lesson in p.lessons.items():
+        for i, row in enumerate(lesson.teachers):
+            with contextlib.suppress(pydantic.ValidationError):
+                found.append((("lessons", name, "teachers", str(i)), _teacher(row)))
+    return found
+
+
+def _check_row(p: Params, key: tuple[str, ...], row: Model, targets: Any) -> Any:
+    """Check a row of models, or of teachers."""
+    if not _has(p, row.dataset, row.variant):
+        yield (*key, "variant"), f"'{row.dataset}-{row.variant}' is not a row of variants"
+    if row.network not in _modules(NETWORKS):
+        found = ", ".join(_modules(NETWORKS))
+        yield (*key, "network"), f"{row.network!r} is not a module of stages/lib/networks: {found}"
+    if row.lesson not in p.lessons:
+        yield (*key, "lesson"), f"{row.lesson!r} is not a row of lessons: {', '.join(p.lessons)}"
+    if not row.targets:
+        yield (*key, "targets"), "lists no target"
+    for i, target in enumerate(row.targets):
+        if target not in targets.TARGETS:
+            rows = ", ".join(targets.TARGETS)
+            yield (*key, "targets", str(i)), f"{target!r} is not a row of stages/lib/targets.py: {rows}"
 
 
 def _check_tables(p: Params, targets: Any) -> Any:
@@ -493,21 +534,21 @@ def _scores(targets: Any) -> list[str]:
 def _check_recipes(p: Params, targets: Any) -> Any:
     """Check `train`, and what rows of models make of it."""
     recipes: dict[tuple[str, ...], Train] = {("train",): p.train}
-    for name, row in p.models.items():
+    for place, row in _rows(p):
         for key, section in (("train", p.train), ("budget", p.budgets.real)):
             try:
                 merged = _merged(section, getattr(row, key))
             except pydantic.ValidationError as error:
-                yield from ((("models", name, key, *where), what) for where, what in map(_fault, error.errors()))
+                yield from (((*place, key, *where), what) for where, what in map(_fault, error.errors()))
                 continue
             if key == "train" and row.train:
-                recipes["models", name, "train"] = merged
+                recipes[*place, "train"] = merged
     for key, train in recipes.items():
         if train.image_size > p.pack.size:
             yield (*key, "image_size"), f"{train.image_size} is above pack.size, {p.pack.size}"
         if len(train.augment.zoom) != 2 or train.augment.zoom[0] > train.augment.zoom[1]:
             yield (*key, "augment", "zoom"), f"{train.augment.zoom} is not [smallest, largest]"
-        for section in ("loss_weights", "label_smoothing"):
+        for section in ("loss_weights", "rarity", "label_smoothing"):
             for name in getattr(train, section):
                 if name not in targets.TARGETS:
                     yield (*key, section, name), "is not a row of stages/lib/targets.py"
@@ -524,6 +565,11 @@ def _check_floors(p: Params, targets: Any) -> Any:
             for score in floors:
                 if score not in known:
                     yield ("gate", "floors", baseline, model, score), f"is not one of {', '.join(known)}"
+
+
+def teachers(lesson: Lesson) -> list[Model]:
+    """Rows of models that a lesson's teachers are."""
+    return [_teacher(row) for row in lesson.teachers]
 
 
 def _merged(section: Section, values: dict[str, Any]) -> Any:

@@ -14,16 +14,37 @@ import tensorflow as tf
 from stages.lib import augmentation, losses, metrics, networks, params, progress, running, targets
 from stages.lib.faces import BATCH, Faces, pixels
 
+CPU = Path("/proc/cpuinfo")  # of Linux
 Log = Callable[[int, dict[str, float]], None]
 
 
-def prepare(threads: int, seed: int, precision: str) -> None:
-    """Set what makes training repeatable, before anything else of TensorFlow runs."""
+def prepare(threads: int, seed: int, precision: str) -> str:
+    """Set what makes training repeatable, before anything else of TensorFlow runs; returns float32 or bfloat16.
+
+    precision: one of those, or `auto` for bfloat16 where the hardware computes in it. Raises SystemExit where bfloat16
+    is asked for and it does not.
+    """
+    if precision == "auto":
+        precision = "bfloat16" if has_bfloat16() else "float32"
+    elif precision == "bfloat16" and not has_bfloat16():
+        raise SystemExit(
+            "precision: bfloat16 is asked for, but there is neither a CPU with AVX512-BF16 or AMX nor a GPU that "
+            "computes in it: set `precision` under `budgets` to float32, or to auto"
+        )
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
     keras.mixed_precision.set_global_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    return precision
+
+
+def has_bfloat16() -> bool:
+    """Whether a GPU (compute capability 8 or more) or this CPU (AVX512-BF16 or AMX) computes in bfloat16."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        return all(tf.config.experimental.get_device_details(gpu)["compute_capability"] >= (8, 0) for gpu in gpus)
+    return CPU.exists() and bool({"avx512_bf16", "amx_bf16"} & set(CPU.read_text().split()))
 
 
 def epoch_order(faces: Faces, balance: str, seed: int, epoch: int) -> np.ndarray:
@@ -49,20 +70,63 @@ def face_weights(faces: Faces, balance: str) -> np.ndarray:
     return (weights / weights.mean()).astype(np.float32)
 
 
+def rarity_weights(target: targets.Target, values: np.ndarray, known: np.ndarray, power: float) -> np.ndarray:
+    """Weight (n,) of each label: how rare it is among the known ones, to a power; 1 in their mean, 0 where unknown.
+
+    A label's share is that of its class, or of its five years. power: 0 weighs all alike, 1 all classes alike.
+    """
+    kind = values.astype(int) // (5 if target.kind == "years" else 1)
+    counts = np.bincount(kind, known)
+    weights = known * np.maximum(counts, 1)[kind] ** -power
+    return (weights * known.sum() / max(weights.sum(), 1e-12)).astype(np.float32)
+
+
+def supervision(
+    faces: Faces, settings: params.Train, lesson: dict[str, np.ndarray] | None = None
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """What each head is taught (n, 1 + units), as losses.of takes it, and the weight (n,) of each face.
+
+    lesson: {target: (n, units)} that teachers say, NaN where nothing; a share `lesson` of what is wanted then, and all
+    of it where a label is unknown.
+    """
+    taught, weights = {}, {}
+    each = face_weights(faces, settings.balance)
+    for name, (values, known) in faces.labels.items():
+        target = targets.TARGETS[name]
+        wanted = losses.wanted(target, values, settings.age_sigma, settings.label_smoothing.get(name, 0.0))
+        weights[name] = rarity_weights(target, values, known, settings.rarity.get(name, 0.0)) * each
+        if lesson and name in lesson:
+            told = np.isfinite(lesson[name][:, 0])
+            share = np.where(told, np.where(known > 0, settings.lesson, 1.0), 0.0)[:, None].astype(np.float32)
+            said = np.nan_to_num(lesson[name])
+            wanted = (1 - share) * wanted + share * said
+            if target.kind == "years":
+                share = share[:, 0]
+                values = (1 - share) * values + share * (said @ np.arange(target.units, dtype=np.float32))
+            weights[name] = np.where((known == 0) & told, each, weights[name])
+        taught[name] = np.column_stack([values, wanted]).astype(np.float32)
+    return taught, weights
+
+
 def steps_in_epoch(faces: Faces, settings: params.Train) -> int:
     """Whole batches in an epoch; one at least."""
     return max(1, len(epoch_order(faces, settings.balance, 0, 0)) // settings.batch_size)
 
 
-def batches(faces: Faces, settings: params.Train, side: int, epochs: int, first_epoch: int = 0) -> tf.data.Dataset:
-    """Training batches of all epochs, one after the other: (image, {target: label}, {target: weight}).
+def batches(
+    faces: Faces,
+    settings: params.Train,
+    side: int,
+    epochs: int,
+    first_epoch: int = 0,
+    lesson: dict[str, np.ndarray] | None = None,
+) -> tf.data.Dataset:
+    """Training batches of all epochs, one after the other: (image, {target: what is taught}, {target: weight}).
 
     side: of the packed pictures, in pixels. Order and augmentation follow from (seed, epoch, index of the face) alone,
     and reading, decoding and augmenting overlap with the training step.
     """
-    names, weights = list(faces.labels), face_weights(faces, settings.balance)
-    labels = {name: faces.labels[name][0] for name in names}
-    masks = {name: faces.labels[name][1] * weights for name in names}
+    names, (taught, weights) = list(faces.labels), supervision(faces, settings, lesson)
     size = min(settings.batch_size, max(1, len(faces)))
 
     def generate() -> Iterator[tuple]:
@@ -74,16 +138,15 @@ def batches(faces: Faces, settings: params.Train, side: int, epochs: int, first_
                 yield (
                     np.array(faces.pack.images(faces.rows[at]), object),
                     u[at],
-                    {name: labels[name][at] for name in names},
-                    {name: masks[name][at] for name in names},
+                    {name: taught[name][at] for name in names},
+                    {name: weights[name][at] for name in names},
                 )
 
-    column = {name: tf.TensorSpec((None,), tf.float32) for name in names}
     signature = (
         tf.TensorSpec((None,), tf.string),
         tf.TensorSpec((None, augmentation.DRAWS), tf.float32),
-        column,
-        column,
+        {name: tf.TensorSpec((None, 1 + targets.TARGETS[name].units), tf.float32) for name in names},
+        {name: tf.TensorSpec((None,), tf.float32) for name in names},
     )
     settings_of = settings.augment.model_dump()
 
@@ -120,12 +183,7 @@ def compiled(model: keras.Model, settings: params.Train, steps: int) -> keras.Mo
     optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
     model.compile(
         optimizer,
-        loss={
-            name: losses.of(
-                targets.TARGETS[name], settings.age_sigma, settings.age_l1, settings.label_smoothing.get(name, 0.0)
-            )
-            for name in model.output
-        },
+        loss={name: losses.of(targets.TARGETS[name], settings.age_l1) for name in model.output},
         loss_weights={name: settings.loss_weights.get(name, 1.0) for name in model.output},
         jit_compile=False,
     )
@@ -256,10 +314,10 @@ class Validation(keras.callbacks.Callback):
 
     def score(self) -> dict[str, float]:
         """Score the model's present weights on validation."""
-        outputs = logits(self.model, self.pixels)
+        said = probabilities(self.model, self.pixels, self.settings.views)
         decoded: dict[str, np.ndarray] = {}
         for name in self.val.labels:
-            decoded.update(targets.decode(targets.TARGETS[name], softmax(outputs[name])))
+            decoded.update(targets.decode(targets.TARGETS[name], said[name]))
         return metrics.evaluate(list(self.val.labels), self.val.labels, decoded, self.floors)
 
 
@@ -267,6 +325,14 @@ def logits(model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
     """Logits {target: (n, units)} of (n, s, s, 3) uint8 pictures, BATCH at a time."""
     found = [model.predict_on_batch(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
     return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+
+
+def probabilities(model: keras.Model, images: np.ndarray, views: int) -> dict[str, np.ndarray]:
+    """Probabilities {target: (n, units)} of (n, s, s, 3) uint8 pictures; at 2 views the mean with the mirror image."""
+    said = [{name: softmax(each) for name, each in logits(model, images).items()}]
+    if views == 2:
+        said.append({name: softmax(each) for name, each in logits(model, images[:, :, ::-1]).items()})
+    return {name: np.mean([each[name] for each in said], axis=0) for name in said[0]}
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -285,9 +351,11 @@ def fit(
     log: Log | None = None,
     minutes: float | None = None,
     place: Path | None = None,
+    lesson: dict[str, np.ndarray] | None = None,
 ) -> tuple[keras.Model, Validation]:
     """Train a row of models and return it with its best averaged weights, and the callback that holds its history.
 
+    lesson: what teachers say of the training faces, as lessons.read gives it.
     place: a folder for the state after each epoch; a training that finds one there goes on from it, and ends with the
     weights that it would have had. Raises SystemExit, naming the remedy, where there is nothing to train on.
     """
@@ -301,38 +369,51 @@ def fit(
     model = networks.build(row.network, settings.image_size, heads, settings.dropout, row.options)
     steps = steps_in_epoch(train, settings)
     validation = Validation(val, train, settings, side, steps, log, minutes, place)
-    if epochs:
-        compiled(model, settings, steps * epochs)
-        first = validation.resume(model)
-        if first < epochs and not validation.done:
-            model.fit(
-                batches(train, settings, side, epochs, first),
-                initial_epoch=first,
-                epochs=epochs,
-                steps_per_epoch=steps,
-                callbacks=[validation],
-                shuffle=False,
-                verbose=0,
-            )
-        model.set_weights(validation.best)
+    compiled(model, settings, steps * epochs)
+    first = validation.resume(model)
+    if first < epochs and not validation.done:
+        model.fit(
+            batches(train, settings, side, epochs, first, lesson),
+            initial_epoch=first,
+            epochs=epochs,
+            steps_per_epoch=steps,
+            callbacks=[validation],
+            shuffle=False,
+            verbose=0,
+        )
+    model.set_weights(validation.best)
     return model, validation
 
 
-def export_onnx(model: keras.Model, path: Path, metadata: dict[str, str]) -> None:
-    """Write the model as ONNX: `image` (n, s, s, 3) uint8 in, each head's probabilities out under its name.
+def served(model: keras.Model, views: int) -> keras.Model:
+    """The model as it is served: `image` (n, s, s, 3) uint8 in, each head's probabilities out under its name.
 
-    And `embedding` (n, channels) float32, where the network has such a layer. Metadata is kept inside the file; the
-    same weights give the same bytes.
+    And `embedding` (n, channels) float32, where the network has such a layer. At 2 views each is the mean of what the
+    network says of the picture and of its mirror image.
     """
-    import onnx
-
-    keras.mixed_precision.set_global_policy("float32")
-    model = in_float32(model)
     outputs = {name: keras.layers.Softmax(name=f"p_{name}")(logits) for name, logits in model.output.items()}
     if any(layer.name == networks.EMBEDDING for layer in model.layers):
         features = model.get_layer(networks.EMBEDDING).output
         outputs[networks.EMBEDDING] = keras.layers.Activation("linear", dtype="float32", name="features")(features)
-    exported = keras.Model(model.input, outputs)
+    one = keras.Model(model.input, outputs)
+    if views == 1:
+        return one
+    image = keras.Input(model.input_shape[1:], dtype="uint8", name="image")
+    both = [one(image), one(image[:, :, ::-1])]
+    return keras.Model(
+        image, {name: keras.layers.Average(name=f"mean_{name}")([each[name] for each in both]) for name in outputs}
+    )
+
+
+def export_onnx(model: keras.Model, path: Path, metadata: dict[str, str], views: int = 1) -> None:
+    """Write the model as ONNX, as it is served.
+
+    Metadata is kept inside the file; the same weights give the same bytes.
+    """
+    import onnx
+
+    keras.mixed_precision.set_global_policy("float32")
+    exported = served(in_float32(model), views)
     exported(np.zeros((1, *model.input_shape[1:]), np.uint8))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras still asks NumPy for np.object

@@ -1,0 +1,32 @@
+"""What teachers say of training faces: files of a lesson, from which other models learn beside the labels."""
+
+from pathlib import Path
+
+import numpy as np
+
+FILE = "lesson.npz"
+
+
+def write(folder: Path, face_ids: np.ndarray, said: dict[str, np.ndarray]) -> None:
+    """Write probabilities {target: (n, units)} of faces (n,), as float16; NaN rows where nothing was said."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays = {target: p.astype(np.float16) for target, p in said.items()}
+    with (folder / FILE).open("wb") as file:
+        np.savez(file, face_ids=np.asarray(face_ids, str), **arrays)
+
+
+def read(folder: Path, face_ids: np.ndarray, targets: list[str]) -> dict[str, np.ndarray]:
+    """Probabilities {target: (n, units)} float32 of faces (n,), NaN where the lesson tells nothing.
+
+    Of those targets that the lesson knows; a lesson of no teachers knows none.
+    """
+    with np.load(folder / FILE) as found:
+        row = {face: i for i, face in enumerate(found["face_ids"].tolist())}
+        at = np.array([row.get(face, -1) for face in face_ids], int)
+        said = {}
+        for target in targets:
+            if target in found:
+                p = found[target].astype(np.float32)[at]
+                p[at < 0] = np.nan
+                said[target] = p / p.sum(axis=1, keepdims=True)
+        return said

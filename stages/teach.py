@@ -1,0 +1,100 @@
+"""Train the teachers of a lesson, and write what they say of the faces: packs, split -> data/lessons/LESSON/."""
+
+import io
+import shutil
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages.lib import faces, fingerprint, lessons, params, progress, records, running, training
+
+
+def main(name: str) -> None:
+    """Train one teacher after the other, each going on where it was stopped, and write the mean of what they say."""
+    p = params.load()
+    rows = params.teachers(p.lessons[name])
+    out = Path("data/lessons") / name
+    if not rows:
+        lessons.write(out, np.array([], str), {})
+        return
+    key = fingerprint.of("teach", name, rows, p, ("train", "budgets", "lessons"), [])
+    with running.unfinished("teach", name, key) as place:
+        told = [teach(name, number, rows, p, place) for number in range(len(rows))]
+    said, ids, history = zip(*told, strict=True)
+    lessons.write(out, ids[0], mean(said))
+    records.write(pd.concat(history).round(6), out / "history.csv")
+
+
+def teach(
+    name: str, number: int, rows: list[params.Model], p: params.Params, place: Path
+) -> tuple[dict[str, np.ndarray], np.ndarray, pd.DataFrame]:
+    """Train one teacher, or take what an earlier run kept of it.
+
+    Returns the probabilities {target: (n, units)} of training faces, NaN of those that it may not speak of, their ids
+    (n,), and a row an epoch.
+    """
+    row, kept = rows[number], place / f"teacher-{number}.npz"
+    pack, split = faces.open_pack(row)
+    own = p.for_row(row)
+    budget, settings = own.budget_for(pack.manifest["kind"]), own.train
+    train, ids = faces.of(split, pack, "train", row.targets)
+    if not kept.exists():
+        training.prepare(settings.threads, settings.seed, budget.precision)
+        val, _ = faces.of(split, pack, "val", row.targets)
+        out = left_out(ids, number, len(rows)) if p.lessons[name].held_out else np.zeros(len(ids), bool)
+        seen = train.where(~out)
+        progress.say(f"{name}, teacher {number + 1} of {len(rows)}: training on {len(seen)} faces")
+
+        def tell(epoch: int, numbers: dict[str, float]) -> None:
+            shown = ", ".join(f"{k} {v:.3f}" for k, v in numbers.items() if k != "epoch")
+            progress.say(f"{name}, teacher {number + 1}, epoch {epoch + 1} of {budget.epochs}: {shown}")
+
+        folder = place / f"teacher-{number}"
+        folder.mkdir(exist_ok=True)
+        side = pack.manifest["size"]
+        model, found = training.fit(row, seen, val, settings, side, budget.epochs, tell, budget.train_minutes, folder)
+        told = out if out.any() else np.ones(len(ids), bool)
+        batches = [
+            training.probabilities(model, images, 2)
+            for images in faces.pixels(train.where(told), side, settings.image_size)
+        ]
+        said = {}
+        for target in row.targets:
+            p_told = np.concatenate([batch[target] for batch in batches])
+            said[target] = np.full((len(ids), p_told.shape[1]), np.nan, np.float32)
+            said[target][told] = p_told
+        history = pd.DataFrame(found.history).to_csv(index=False)
+        running.replace(kept, lambda part: write(part, said, history))
+        shutil.rmtree(folder)
+    with np.load(kept) as found:
+        history = pd.read_csv(io.StringIO(str(found["history"])))
+        return {target: found[target] for target in row.targets}, ids, history.assign(teacher=number)
+
+
+def write(path: Path, said: dict[str, np.ndarray], history: str) -> None:
+    """Keep what a teacher says, until all have spoken."""
+    with path.open("wb") as file:
+        np.savez(file, history=np.array(history), **said)
+
+
+def left_out(ids: np.ndarray, number: int, count: int) -> np.ndarray:
+    """Which faces (n,) teacher `number` of `count` does not see; each face is left out by one."""
+    return np.array([zlib.crc32(str(face).encode()) % count == number for face in ids])
+
+
+def mean(said: tuple[dict[str, np.ndarray], ...]) -> dict[str, np.ndarray]:
+    """Mean probabilities {target: (n, units)} of the teachers that speak of a face, NaN where none does."""
+    found = {}
+    for target in {target: None for each in said for target in each}:
+        stacked = np.stack([each[target] for each in said if target in each])
+        told = np.isfinite(stacked[:, :, :1])
+        total = np.where(told, stacked, 0).sum(axis=0)
+        with np.errstate(invalid="ignore"):
+            found[target] = total / told.sum(axis=0)
+    return found
+
+
+if __name__ == "__main__":
+    running.stage(main)

@@ -1,0 +1,77 @@
+"""Teachers speak of the faces that they may speak of, and go on where they were stopped."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages import clean, download, pack, parse_labels, split, teach
+from stages.lib import lessons, records, training
+
+
+@pytest.fixture
+def training_faces(edit):
+    """Ids of the training faces of a small sample, packed and split."""
+    edit(r"^  faces: \d+", "  faces: 200")
+    edit(r"^  size: 104 ", "  size: 36 ")
+    edit(r"^  image_size: 96 ", "  image_size: 32 ")
+    download.main("utkface", "cropped")
+    pack.main("utkface", "cropped")
+    parse_labels.main("utkface")
+    clean.main("utkface")
+    split.main("utkface")
+    rows = records.read("data/splits/utkface.csv")
+    return rows.loc[rows["part"] == "train", "face_id"].to_numpy()
+
+
+def test_a_lesson_is_read_by_face(tmp_path):
+    said = np.array([[0.25, 0.75], [np.nan, np.nan], [1.0, 0.0]])
+    lessons.write(tmp_path, np.array(["a", "b", "c"]), {"sex": said})
+    found = lessons.read(tmp_path, np.array(["c", "x", "b", "a"]), ["sex", "age"])
+    assert set(found) == {"sex"}
+    assert found["sex"][[0, 3]].tolist() == [[1, 0], [0.25, 0.75]]
+    assert np.isnan(found["sex"][1:3]).all()
+
+
+def test_no_teachers_teach_nothing(tmp_path):
+    lessons.write(tmp_path, np.array([], str), {})
+    assert lessons.read(tmp_path, np.array(["a"]), ["sex"]) == {}
+
+
+def test_the_mean_is_of_those_that_speak():
+    nan = [np.nan, np.nan]
+    said = ({"sex": np.array([[0.2, 0.8], nan, nan])}, {"sex": np.array([[0.6, 0.4], [0.9, 0.1], nan])})
+    found = teach.mean(said)["sex"]
+    assert found[:2].tolist() == [pytest.approx([0.4, 0.6]), [0.9, 0.1]]
+    assert np.isnan(found[2]).all()
+
+
+def test_every_face_is_left_out_once():
+    ids = np.array([f"face{i}" for i in range(300)])
+    out = np.stack([teach.left_out(ids, number, 3) for number in range(3)])
+    assert (out.sum(axis=0) == 1).all()
+    assert out.sum(axis=1).min() > 70
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_teachers_speak_and_are_not_trained_twice(training_faces, edit, monkeypatch, held_out):
+    row = "{dataset: utkface, variant: cropped, network: residual, options: {widths: [4], blocks: [1]}, targets: [sex]"
+    budget = "budget: {epochs: 1}}"
+    edit(r"^  none: .*", f"  none: {{held_out: {str(held_out).lower()}, teachers: [{row}, {budget}, {row}, {budget}]}}")
+    calls, fit = [], training.fit
+
+    def counted(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return fit(*args, **kwargs)
+
+    monkeypatch.setattr(training, "fit", counted)
+    with pytest.raises(KeyboardInterrupt):
+        teach.main("none")
+    teach.main("none")
+    assert len(calls) == 3  # one, the one that was stopped, and that one again
+    said = lessons.read(Path("data/lessons/none"), training_faces, ["sex"])["sex"]
+    assert np.allclose(said.sum(axis=1), 1)
+    first, again = len(calls[0][1]), len(calls[2][1])
+    assert first + again == len(training_faces) if held_out else first == again == len(training_faces)
