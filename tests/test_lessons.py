@@ -67,6 +67,7 @@ def test_teachers_speak_and_are_not_trained_twice(training_faces, edit, monkeypa
         return fit(*args, **kwargs)
 
     monkeypatch.setattr(training, "fit", counted)
+    monkeypatch.setattr(training, "prepare", lambda *_: "float32")  # other tests have set threads by now
     with pytest.raises(KeyboardInterrupt):
         teach.main("none")
     teach.main("none")
