@@ -15,7 +15,7 @@ QUIET := import os; [os.environ.setdefault(k, v) for k, v in dict(MLFLOW_DISABLE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup check repro test test-slow lint plan refetch gate baseline seeds lineage reproduce relocate leakage folds \
-	ui lock bench clean
+	recipe ui lock bench bench-training clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -60,6 +60,9 @@ gate: check ## hold the results against the baseline; fails where they are worse
 	@dvc repro gate
 	@python -m commands.gate
 
+recipe: setup ## put what a published model needs into params.yaml (RECIPE=utkface SOURCE=official, a folder or a URL)
+	@python -m commands.recipe $(or $(RECIPE),utkface) $(if $(SOURCE),--source "$(SOURCE)")
+
 baseline: check ## accept the present results as the baseline (WHY="..." where they are worse)
 	@dvc repro gate
 	@python -m commands.baseline "$(WHY)"
@@ -89,6 +92,11 @@ ui: check ## open the MLflow UI on this project's runs (PORT=5000)
 
 bench: setup ## time the pipeline on the sample
 	@python -m benchmarks.repro
+
+bench-training: setup ## time training beside PyTorch (which it installs into .venv-pytorch) and stock Keras
+	@[ -x .venv-pytorch/bin/python ] || $(PYTHON) -m venv .venv-pytorch
+	@.venv-pytorch/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/pytorch/requirements.txt
+	@python -m benchmarks.training
 
 lock: ## compile the locks anew from requirements*.in (needs uv)
 	uv pip compile requirements.in -o requirements.txt $(UV_FLAGS)

@@ -1,0 +1,68 @@
+"""Recipes fit params.yaml, and what levers gain is told against their base."""
+
+import re
+
+import pytest
+import yaml
+
+from commands import levers, recipe
+from stages.lib import params
+from tests.conftest import ROOT
+
+RECIPES = [path.stem for path in sorted((ROOT / "recipes").glob("*.yaml")) if "." not in path.stem]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_fits_and_leaves_comments(project, monkeypatch, name):
+    monkeypatch.setattr(recipe, "FOLDER", ROOT / "recipes")
+    monkeypatch.setattr("sys.argv", ["recipe", name, "--source", "/data/faces"])
+    before = params.PATH.read_text()
+    recipe.main()
+    after = params.PATH.read_text()
+    wanted = yaml.safe_load((ROOT / f"recipes/{name}.yaml").read_text())
+    p = params.load()
+    assert p.data.source == "/data/faces"
+    assert set(p.models) == set(wanted["models"])
+    assert {"# faces", "# AdamW, matrices only"} <= set(re.findall(r"#.*", after))
+    assert "  train_minutes: null " in before
+    assert "  train_minutes: null " in after
+
+
+def test_a_strange_key_is_told():
+    with pytest.raises(SystemExit, match="'batch' of the recipe is not a key"):
+        recipe.merge({"train": {"batch_size": 1}}, {"train": {"batch": 2}})
+
+
+def test_rows_are_replaced_and_sections_merged():
+    values = {"models": {"a": {}, "b": {}}, "train": {"x": 1, "y": {"z": 2, "w": 3}}}
+    recipe.merge(values, {"models": {"c": {}}, "train": {"y": {"z": 4}}})
+    assert values == {"models": {"c": {}}, "train": {"x": 1, "y": {"z": 4, "w": 3}}}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.levers.yaml")), ids=lambda path: path.stem)
+def test_levers_change_keys_that_are_there(project, monkeypatch, path):
+    monkeypatch.setattr(recipe, "FOLDER", ROOT / "recipes")
+    monkeypatch.setattr("sys.argv", ["recipe", path.name.removesuffix(".levers.yaml")])
+    recipe.main()
+    listed, values = yaml.safe_load(path.read_text()), yaml.safe_load(params.PATH.read_text())
+    assert listed["levers"]["base"] == {}
+    assert listed["model"] in values["models"]
+    for changes in listed["levers"].values():
+        for key in changes:
+            at = values
+            for part in key.split("."):
+                assert part in at, key
+                at = at[part]
+
+
+def test_gains_by_hand(tmp_path):
+    path = tmp_path / "levers.csv"
+    base = {"lever": "base", "changed": "{}", "minutes": 20.0, "score": 0.5, "age_mae": 5.0, "sex_accuracy": 0.9}
+    levers.with_gains(levers.add(path, base)).to_csv(path, index=False)
+    found = levers.with_gains(levers.add(path, base | {"lever": "wide", "age_mae": 4.5, "sex_accuracy": 0.89}))
+    wide = found.set_index("lever").loc["wide"]
+    assert wide[["age_mae_gain", "sex_accuracy_gain", "score_gain"]].tolist() == pytest.approx([0.5, -0.01, 0.0])
+    found.to_csv(path, index=False)
+    again = levers.add(path, base | {"minutes": 0.1})
+    assert again.set_index("lever").loc["base", "minutes"] == 20
+    assert len(again) == 2
