@@ -50,7 +50,8 @@ def test_levers_change_keys_that_are_there(project, monkeypatch, path):
     for changes in listed["levers"].values():
         for key in changes:
             at = values
-            for part in key.split("."):
+            for part in key.split(".")[:-1] if key.startswith("+") else key.split("."):
+                part = part.removeprefix("+")
                 assert part in at, key
                 at = at[part]
 
