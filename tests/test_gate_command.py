@@ -117,7 +117,8 @@ def test_what_was_just_made_is_held_against_the_old_baseline_also_where_a_new_on
     table, before = old
     edit(
         r"^models:\n(  .*\n)+",
-        "models:\n  m: {dataset: utkface, variant: cropped, network: residual, options: {}, targets: [age]}\n",
+        "models:\n  m: {dataset: utkface, variant: cropped, network: residual, options: {}, targets: [age], "
+        "lesson: none}\n",
     )
     raw = project / "data/raw/utkface/cropped"
     raw.mkdir(parents=True)

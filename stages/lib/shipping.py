@@ -1,0 +1,79 @@
+"""Small files of a finished model that load without this project: stock Keras layers, weights stored as float16."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from stages.lib import networks, training
+
+
+def write_keras(model: keras.Model, views: int, path: Path) -> None:
+    """Write a model, as it is served, as a .keras file of stock layers whose matrices are stored as float16.
+
+    `keras.models.load_model` opens it without this project, and computes in float32.
+    """
+    whole = path.with_suffix(".whole.keras")
+    training.served(stock(training.in_float32(model)), views).save(whole)
+    with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in source.namelist():
+            content = source.read(name)
+            target.writestr(name, halved(content) if name.endswith(".h5") else content)
+    whole.unlink()
+
+
+def stock(model: keras.Model) -> keras.Model:
+    """The same model with Keras's own batch normalisation in the place of the fused one."""
+
+    def plain(node: object) -> None:
+        if isinstance(node, dict):
+            if node.get("registered_name") == f"faces>{networks.FusedBatchNormalization.__name__}":
+                node.update(module="keras.layers", class_name="BatchNormalization", registered_name=None)
+            for value in node.values():
+                plain(value)
+        elif isinstance(node, list):
+            for value in node:
+                plain(value)
+
+    config = model.get_config()
+    plain(config)
+    found = type(model).from_config(config)
+    found.set_weights(model.get_weights())
+    return found
+
+
+def halved(content: bytes) -> bytes:
+    """An HDF5 file with its float32 matrices as float16; vectors, such as variances, stay as they are."""
+    out = io.BytesIO()
+    with h5py.File(io.BytesIO(content), "r") as source, h5py.File(out, "w") as target:
+
+        def copy(name: str, found: h5py.Dataset | h5py.Group) -> None:
+            if isinstance(found, h5py.Dataset):
+                values = found[()]
+                small = values.dtype == np.float32 and values.ndim >= 2
+                made = target.create_dataset(name, data=values.astype(np.float16) if small else values)
+            else:
+                made = target.require_group(name)
+            for key, value in found.attrs.items():
+                made.attrs[key] = value
+
+        source.visititems(copy)
+    return out.getvalue()
+
+
+def write_onnx(source: Path, path: Path) -> None:
+    """Write an ONNX file with its float32 matrices stored as float16; it computes in float32, as before."""
+    model = onnx.load(source)
+    graph = model.graph
+    for matrix in [each for each in graph.initializer if len(each.dims) >= 2 and each.data_type == TensorProto.FLOAT]:
+        stored = numpy_helper.from_array(numpy_helper.to_array(matrix).astype(np.float16), f"{matrix.name}_stored")
+        graph.initializer.remove(matrix)
+        graph.initializer.append(stored)
+        graph.node.insert(0, helper.make_node("Cast", [stored.name], [matrix.name], to=TensorProto.FLOAT))
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
