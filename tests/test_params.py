@@ -46,6 +46,7 @@ def test_the_committed_file_is_valid(project):
             "    lesson: ensemble",
             r"utkface-cropped.lesson: 'ensemble' is not a row of lessons: none",
         ),
+        (r"^    lesson: none\n", "", r"utkface-cropped.lesson: is missing: one of none"),
         (NONE, "  none: {teachers: [{dataset: utkface}]}", r"lessons.none.teachers.0.network: is missing"),
         (NONE, "  none: {held_out: true, teachers: []}", r"lessons.none.held_out: needs two teachers"),
         (ROW, ROW_IS + "\n    train: {batch_sise: 8}", r"utkface-cropped.train.batch_sise: is not a key"),

@@ -94,7 +94,7 @@ class Model(Section):
     network: str
     options: dict[str, Any] = {}
     targets: list[str]
-    lesson: str
+    lesson: str | None = None  # None in rows of runs that are older than lessons
     train: dict[str, Any] = {}
     budget: dict[str, Any] = {}
 
@@ -453,7 +453,9 @@ def _check_row(p: Params, key: tuple[str, ...], row: Model, targets: Any) -> Any
     if row.network not in _modules(NETWORKS):
         found = ", ".join(_modules(NETWORKS))
         yield (*key, "network"), f"{row.network!r} is not a module of stages/lib/networks: {found}"
-    if row.lesson not in p.lessons:
+    if row.lesson is None:
+        yield (*key, "lesson"), f"is missing: one of {', '.join(p.lessons)}"
+    elif row.lesson not in p.lessons:
         yield (*key, "lesson"), f"{row.lesson!r} is not a row of lessons: {', '.join(p.lessons)}"
     if not row.targets:
         yield (*key, "targets"), "lists no target"
