@@ -14,7 +14,7 @@ from stages.lib import drawing, duplicates, params, records
 
 DRAWN = 400  # faces, of which the others are mixed
 NOISE = 12  # grey levels, of detail of one's own
-SECONDS, MEBIBYTES = 600, 3072  # at most, for 500,000
+SECONDS, MEBIBYTES = 120, 2048  # at most, for 500,000
 
 
 def main() -> None:
