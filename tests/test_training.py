@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras import ops
 
 from stages import pack, tune
-from stages.lib import augmentation, drawing, faces, losses, networks, packs, params, targets, training
+from stages.lib import augmentation, drawing, faces, losses, networks, packs, params, predictor, targets, training
 from stages.lib.networks import FusedBatchNormalization
 from stages.lib.predictor import EMBEDDING, Predictor
 from tests.conftest import encoded
@@ -227,6 +227,30 @@ def test_a_model_that_was_trained_in_bfloat16_is_exported(drawn, settings, proje
     assert max(np.abs(predicted[name] - wanted[name]).max() for name in HEADS) < 0.05
     assert predictor.embeds
     assert predictor.outputs(found.pixels, [EMBEDDING])[EMBEDDING].dtype == np.float32
+
+
+def test_pictures_are_told_from_the_command_line(drawn, tmp_path, capsys, monkeypatch):
+    model = networks.build("residual", 32, HEADS, 0.0, {"widths": [4], "blocks": [1]})
+    about = {"targets": list(HEADS), "pack_size": 36, "image_size": 32, "variant": "cropped"}
+    training.export_onnx(model, tmp_path / "model.onnx", {"faces": json.dumps(about)})
+    (tmp_path / "a.jpg").write_bytes(encoded(drawing.photo(drawing.people(1, 0)[0], 50, 60, (0, 0, 50))))
+    (tmp_path / "b.txt").write_text("no picture")
+
+    def told(*words):
+        monkeypatch.setattr("sys.argv", ["predictor", *map(str, words)])
+        predictor.main()
+        return capsys.readouterr().out
+
+    said = told("--model", tmp_path / "model.onnx", tmp_path / "a.jpg", tmp_path / "a.jpg").splitlines()
+    assert said[0].split()[:3] == ["picture", "age", "sex"]
+    assert said[1] == said[2]
+    for words, message in (
+        (("--model", tmp_path / "none.onnx", tmp_path / "a.jpg"), "none.onnx is not a file"),
+        (("--model", tmp_path / "model.onnx", tmp_path / "b.txt"), "b.txt: is no picture"),
+    ):
+        with pytest.raises(SystemExit):
+            told(*words)
+        assert message in capsys.readouterr().err
 
 
 def test_no_faces_are_told(drawn, settings, project):

@@ -1,5 +1,9 @@
-"""Predict from pictures with an exported model: one ONNX file, no TensorFlow, no Keras."""
+"""Predict from pictures with an exported model: one ONNX file, no TensorFlow, no Keras.
 
+python -m stages.lib.predictor PICTURE ... tells what the shipped model, or another, says of pictures of faces.
+"""
+
+import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +15,7 @@ import pandas as pd
 from stages.lib import calibration, pictures, targets
 
 BATCH = 64
+SHIPPED = Path("pretrained/utkface.onnx")
 EMBEDDING = "embedding"  # name of the output that alike faces are near in
 
 
@@ -102,3 +107,26 @@ def with_calibration(model: Path, fitted: dict[str, dict], out: Path) -> None:
     properties = {entry.key: entry.value for entry in graph.metadata_props} | {"calibration": json.dumps(fitted)}
     onnx.helper.set_model_props(graph, properties)
     out.write_bytes(graph.SerializeToString(deterministic=True))
+
+
+def main() -> None:
+    """Print a table: one row a picture."""
+    parser = argparse.ArgumentParser(description="Tell age, sex and ethnicity of pictures of one face each.")
+    parser.add_argument("pictures", nargs="+", type=Path, help="files, each a face framed as in UTKFace's chips")
+    parser.add_argument("--model", type=Path, default=SHIPPED, help=f"an ONNX file of this project; {SHIPPED}")
+    words = parser.parse_args()
+    missing = [path for path in (words.model, *words.pictures) if not path.is_file()]
+    if missing:
+        parser.error(f"{missing[0]} is not a file")
+    predictor, rows = Predictor(words.model), []
+    for path in words.pictures:
+        try:
+            rows.append(predictor.predict([path.read_bytes()]).assign(picture=path.name))
+        except pictures.PictureError as error:
+            parser.error(f"{path}: {error}")
+    table = pd.concat(rows, ignore_index=True)
+    print(table[["picture", *(name for name in table if name != "picture")]].to_string(index=False))  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
