@@ -71,17 +71,20 @@ class Batches(torch.utils.data.Dataset):
             self.labels = {name: found[f"label_{name}"] for name in work["heads"]}
             self.masks = {name: found[f"mask_{name}"] for name in work["heads"]}
         self.count = len(self.ends) - 1
-        self.steps = self.count // work["batch_size"]
+        self.steps, self.epoch = self.count // work["batch_size"], -1
 
     def __len__(self) -> int:
         return self.steps * self.work["epochs"]
 
     def __getitem__(self, number: int) -> tuple:
         epoch, step = divmod(number, self.steps)
-        size, seed = self.work["batch_size"], self.work["seed"]
-        order = np.random.default_rng((seed, epoch, 12)).permutation(self.count)
-        at = order[step * size : (step + 1) * size]
-        u = np.random.default_rng((seed, epoch, 11)).random((self.count, 16), dtype=np.float32)[at]
+        if epoch != self.epoch:
+            rng = np.random.default_rng((self.work["seed"], epoch))
+            self.epoch, self.order = epoch, rng.permutation(self.count)
+            self.drawn = rng.random((self.count, 16), dtype=np.float32)
+        size = self.work["batch_size"]
+        at = self.order[step * size : (step + 1) * size]
+        u = self.drawn[at]
         images = np.stack([np.asarray(Image.open(io.BytesIO(self.content(i)))) for i in at])
         image = augment(torch.from_numpy(images), torch.from_numpy(u), self.work["image_size"], self.work["augment"])
         return (
