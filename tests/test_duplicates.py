@@ -70,6 +70,28 @@ def test_pairs_are_those_of_the_plain_search(monkeypatch):
     assert len(set(zip(wanted, found, strict=True))) == len(set(wanted)) == len(set(found))
 
 
+@pytest.mark.parametrize("change", CHANGES)
+def test_copies_are_found_among_too_many_to_compare_all(change, monkeypatch):
+    images = drawn(200)
+    grey = small([*images, *(CHANGES[change](image) for image in images[:100])])
+    wanted = duplicates.near_pairs(grey, LEAST)
+    monkeypatch.setattr(duplicates, "ALL", 100)
+    monkeypatch.setattr(duplicates, "CELLS", 64)
+    monkeypatch.setattr(duplicates, "NEAREST", 6)
+    compared = []
+    blocks = duplicates._near_blocks
+
+    def counted(*of):
+        for some in blocks(*of):
+            compared.extend(len(rows) * len(columns) for rows, columns in some)
+            yield some
+
+    monkeypatch.setattr(duplicates, "_near_blocks", counted)
+    assert np.array_equal(duplicates.near_pairs(grey, LEAST), wanted)
+    assert len(wanted) >= 100
+    assert 0 < sum(compared) < 300 * 300 / 2
+
+
 def test_very_many_copies_are_chained(monkeypatch):
     monkeypatch.setattr(duplicates, "MANY", 50)
     rng = np.random.default_rng(0)
