@@ -36,7 +36,8 @@ def test_a_peer_has_as_many_weights_as_its_authors_counted(name, options, side, 
     ("name", "options"),
     [(name, options) for name, options, *_ in PEERS if name != "joshi"]
     + [("imagenet", {"architecture": name}) for name in ("MobileNetV3Small", "ResNet50")]
-    + [("residual", {"widths": [8, 16], "blocks": [1, 1]})],
+    + [("residual", {"widths": [8, 16], "blocks": [1, 1]})]
+    + [("residual", {"widths": [8, 16], "blocks": [1, 2], "squeeze": 4})],
 )
 def test_every_network_tells_all_targets_and_exports(name, options, tmp_path):
     model = networks.build(name, 64, ALL, 0.3, options)

@@ -143,6 +143,31 @@ def test_augmentation_switched_off_is_the_middle(drawn, settings):
     assert np.abs(found.astype(int) - images.numpy()[:, 2:34, 2:34].astype(int)).max() <= 1
 
 
+def test_mixed_labels_weigh_by_share_and_leave_out_the_unknown():
+    taught = tf.constant([[10.0, 1.0, 0.0], [30.0, 0.0, 1.0], [50.0, 0.5, 0.5]])
+    share = tf.constant([0.75, 0.5, 1.0])
+    found, weight = augmentation.mix_labels(taught, tf.constant([1.0, 1.0, 0.0]), share)
+    assert found.numpy().tolist() == [[10, 1, 0], [20, 0.5, 0.5], [0, 0, 0]]  # the first's neighbour has no label
+    assert weight.numpy().tolist() == [0.75, 1, 0]
+
+
+def test_mixed_faces_are_those_of_plain_training_mixed(drawn, settings):
+    train, _ = parts(drawn)
+    mixing = settings.model_copy(update={"augment": settings.augment.model_copy(update={"mix": 0.4})})
+    (plain, told, _), (mixed, mixed_told, weight) = (
+        next(iter(training.batches(train, s, 36, 1))) for s in (settings, mixing)
+    )
+    at = training.epoch_order(train, settings.balance, settings.seed, 0)[: len(plain)]
+    share = augmentation.shares(len(train), settings.seed, 0, 0.4)[at]
+    assert 0.5 <= share.min() < 0.9 < share.max() <= 1
+    plain, age = plain.numpy().astype(float), told["age"].numpy()
+    each = share[:, None, None, None]
+    assert np.abs(mixed.numpy() - (each * plain + (1 - each) * np.roll(plain, 1, axis=0))).max() <= 0.51
+    wanted = share[:, None] * age + (1 - share[:, None]) * np.roll(age, 1, axis=0)
+    assert np.allclose(mixed_told["age"], wanted, atol=1e-4)
+    assert np.allclose(weight["age"], 1)
+
+
 def test_training_sees_what_prediction_sees(drawn):
     train, _ = parts(drawn)
     by_tensorflow = training.decode_batch(tf.constant(train.pack.images(train.rows)), 36).numpy()

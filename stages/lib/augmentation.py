@@ -11,6 +11,29 @@ def draw(faces: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch, 11)).random((faces, DRAWS), dtype=np.float32)
 
 
+def shares(faces: int, seed: int, epoch: int, mix: float) -> np.ndarray:
+    """Share (faces,) float32, 0.5 to 1, that each face keeps of itself where two are mixed: Beta(mix, mix), folded."""
+    if not mix:
+        return np.ones(faces, np.float32)
+    drawn = np.random.default_rng((seed, epoch, 13)).beta(mix, mix, faces)
+    return np.maximum(drawn, 1 - drawn).astype(np.float32)
+
+
+def mix_images(images: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+    """Mix each picture of (n, s, s, 3) uint8, of which share (n,) stays, with the one before it in the batch."""
+    share = share[:, None, None, None]
+    x = tf.cast(images, tf.float32)
+    return tf.cast(tf.round(share * x + (1 - share) * tf.roll(x, 1, axis=0)), tf.uint8)
+
+
+def mix_labels(taught: tf.Tensor, weight: tf.Tensor, share: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """What is taught (n, k) of mixed pictures, and its weight (n,); a label of weight 0 takes no part."""
+    own, other = share * weight, (1 - share) * tf.roll(weight, 1, axis=0)
+    total = own + other
+    mixed = own[:, None] * taught + other[:, None] * tf.roll(taught, 1, axis=0)
+    return tf.math.divide_no_nan(mixed, total[:, None]), total
+
+
 def augment(images: tf.Tensor, u: tf.Tensor, size: int, settings: dict) -> tf.Tensor:
     """Change a batch of pictures.
 

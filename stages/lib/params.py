@@ -218,6 +218,7 @@ class Augment(Section):
     colour: Share
     grey: Share
     erase: Share
+    mix: NotNegative = 0.0  # older runs have none
 
 
 class Train(Section):

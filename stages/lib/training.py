@@ -133,11 +133,13 @@ def batches(
         for epoch in range(first_epoch, epochs):
             order = epoch_order(faces, settings.balance, settings.seed, epoch)
             u = augmentation.draw(len(faces), settings.seed, epoch)
+            share = augmentation.shares(len(faces), settings.seed, epoch, settings.augment.mix)
             for start in range(0, steps_in_epoch(faces, settings) * size, size):
                 at = order[start : start + size]
                 yield (
                     np.array(faces.pack.images(faces.rows[at]), object),
                     u[at],
+                    share[at],
                     {name: taught[name][at] for name in names},
                     {name: weights[name][at] for name in names},
                 )
@@ -145,14 +147,19 @@ def batches(
     signature = (
         tf.TensorSpec((None,), tf.string),
         tf.TensorSpec((None, augmentation.DRAWS), tf.float32),
+        tf.TensorSpec((None,), tf.float32),
         {name: tf.TensorSpec((None, 1 + targets.TARGETS[name].units), tf.float32) for name in names},
         {name: tf.TensorSpec((None,), tf.float32) for name in names},
     )
     settings_of = settings.augment.model_dump()
 
-    def augmented(encoded: tf.Tensor, u: tf.Tensor, label: dict, weight: dict) -> tuple:
-        images = decode_batch(encoded, side)
-        return augmentation.augment(images, u, settings.image_size, settings_of), label, weight
+    def augmented(encoded: tf.Tensor, u: tf.Tensor, share: tf.Tensor, label: dict, weight: dict) -> tuple:
+        images = augmentation.augment(decode_batch(encoded, side), u, settings.image_size, settings_of)
+        if settings.augment.mix:
+            images = augmentation.mix_images(images, share)
+            for name in names:
+                label[name], weight[name] = augmentation.mix_labels(label[name], weight[name], share)
+        return images, label, weight
 
     data = tf.data.Dataset.from_generator(generate, output_signature=signature)
     return data.map(augmented, num_parallel_calls=settings.threads, deterministic=True).prefetch(4)

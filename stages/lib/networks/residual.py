@@ -7,11 +7,18 @@ from stages.lib.networks import FusedBatchNormalization, attach_heads
 
 
 def build(
-    image_size: int, heads: dict[str, int], dropout: float, widths: tuple[int, ...], blocks: tuple[int, ...]
+    image_size: int,
+    heads: dict[str, int],
+    dropout: float,
+    widths: tuple[int, ...],
+    blocks: tuple[int, ...],
+    squeeze: int = 0,
 ) -> keras.Model:
     """Build it: a 3x3 stem of stride 2, then one group of blocks a width, each but the first halving the picture.
 
-    widths: channels of each group; blocks: basic blocks in each group. Raises ValueError where their lengths differ.
+    widths: channels of each group; blocks: basic blocks in each group. squeeze: each block weighs its channels by what
+    all of the picture says, through so many times fewer (Hu et al. 2018); 0: none does. Raises ValueError where the
+    lengths of widths and blocks differ.
     """
     if len(widths) != len(blocks):
         raise ValueError(f"widths {list(widths)} and blocks {list(blocks)} must be of the same length")
@@ -21,12 +28,12 @@ def build(
     x = layers.ReLU()(normalise(x))
     for group, (width, count) in enumerate(zip(widths, blocks, strict=True)):
         for block in range(count):
-            x = basic_block(x, width, stride=2 if group > 0 and block == 0 else 1)
+            x = basic_block(x, width, stride=2 if group > 0 and block == 0 else 1, squeeze=squeeze)
     x = layers.GlobalAveragePooling2D()(x)
     return keras.Model(image, attach_heads(x, heads, dropout), name="residual")
 
 
-def basic_block(x: keras.KerasTensor, width: int, stride: int) -> keras.KerasTensor:
+def basic_block(x: keras.KerasTensor, width: int, stride: int, squeeze: int = 0) -> keras.KerasTensor:
     """Two 3x3 convolutions beside a shortcut; the last scale starts at 0, so that the block starts as the shortcut."""
     shortcut = x
     if stride > 1:
@@ -35,6 +42,10 @@ def basic_block(x: keras.KerasTensor, width: int, stride: int) -> keras.KerasTen
         shortcut = normalise(convolution(shortcut, width, kernel=1))
     y = layers.ReLU()(normalise(convolution(x, width, stride=stride)))
     y = normalise(convolution(y, width), gamma="zeros")
+    if squeeze:
+        weight = layers.GlobalAveragePooling2D(keepdims=True)(y)
+        weight = layers.Dense(width // squeeze, activation="relu")(weight)
+        y = layers.Multiply()([y, layers.Dense(width, activation="sigmoid")(weight)])
     return layers.ReLU()(layers.Add()([shortcut, y]))
 
 
