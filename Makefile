@@ -15,7 +15,7 @@ QUIET := import os; [os.environ.setdefault(k, v) for k, v in dict(MLFLOW_DISABLE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup check repro test test-slow lint plan refetch gate baseline seeds lineage reproduce relocate leakage folds \
-	recipe ui lock bench bench-training clean
+	recipe publish published ui lock bench bench-training clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -62,6 +62,15 @@ gate: check ## hold the results against the baseline; fails where they are worse
 
 recipe: setup ## put what a published model needs into params.yaml (RECIPE=utkface SOURCE=official, a folder or a URL)
 	@python -m commands.recipe $(or $(RECIPE),utkface) $(if $(SOURCE),--source "$(SOURCE)")
+
+publish: check ## write tables, plots, shipped files and the README's results of a finished run (RECIPE=utkface)
+	@python -m commands.publish $(or $(RECIPE),utkface)
+
+published: ## make a published model again, and hold it against what is published (RECIPE=utkface SOURCE=...)
+	@$(MAKE) --no-print-directory recipe
+	@$(MAKE) --no-print-directory repro
+	@python -m commands.publish $(or $(RECIPE),utkface) --check
+	@python -m commands.gate
 
 baseline: check ## accept the present results as the baseline (WHY="..." where they are worse)
 	@dvc repro gate

@@ -10,7 +10,29 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from stages.lib import networks, training
+from stages.lib import drawing, networks, targets, training
+from stages.lib.predictor import Predictor
+
+USE = """## Use it
+Research only: see `LICENSE`. `image` is `(n, {size}, {size}, 3)` uint8 RGB, a face framed as in UTKFace's aligned and
+cropped chips; out come probabilities: {outputs}.
+
+Without this project:
+
+```python
+import keras, onnxruntime
+
+keras.models.load_model("{name}.keras").predict(image)                    # {{output: probabilities}}
+onnxruntime.InferenceSession("{name}.onnx").run(None, {{"image": image}})
+```
+
+With it, in years, classes, an interval and calibrated probabilities (the ONNX file holds what they need):
+
+```
+python -m stages.lib.predictor PICTURE ...
+```
+"""
+DRAWN = 24  # faces whose predictions are kept beside a shipped model
 
 
 def write_keras(model: keras.Model, views: int, path: Path) -> None:
@@ -77,3 +99,32 @@ def write_onnx(source: Path, path: Path) -> None:
         graph.node.insert(0, helper.make_node("Cast", [stored.name], [matrix.name], to=TensorProto.FLOAT))
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def drawn_faces(size: int) -> np.ndarray:
+    """Drawn faces (DRAWN, size, size, 3) uint8, framed as UTKFace's chips are: what a shipped model is tested on."""
+    people = drawing.people(DRAWN, seed=11)
+    images = [drawing.photo(each, size, size, (0, 0, size)).convert("RGB") for each in people]
+    return np.stack([np.asarray(image) for image in images])
+
+
+def write_expected(model: Path, path: Path) -> None:
+    """Write what a shipped ONNX file says of drawn faces: {target: (DRAWN, units)} float32."""
+    predictor = Predictor(model, threads=1)
+    said = predictor.raw(drawn_faces(predictor.about["image_size"]))
+    with path.open("wb") as file:
+        np.savez_compressed(file, **{name: p.astype(np.float32) for name, p in said.items()})
+
+
+def card(text: str, name: str, about: dict) -> str:
+    """A model's card with a section that says how to use its shipped files; text: the card, about: model.json."""
+    outputs = [f"`{target}` (n, {targets.TARGETS[target].units}), {meaning(target)}" for target in about["targets"]]
+    use = USE.format(name=name, size=about["image_size"], outputs="; ".join(outputs))
+    head, mark, rest = text.partition("\n## Scores\n")
+    return f"{head}\n{use}{mark}{rest}"
+
+
+def meaning(target: str) -> str:
+    """What the units of a target are, in words."""
+    found = targets.TARGETS[target]
+    return "of whole years from 0" if found.kind == "years" else f"of {', '.join(found.classes)}"

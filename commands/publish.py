@@ -1,0 +1,287 @@
+"""Publish the finished run of a recipe: its tables and plots, the shipped files, and the README's results.
+
+Type it where `make recipe` and `dvc repro` have ended. It writes reports/published/NAME/ (what a reader wants to know,
+and what it was made from), pretrained/ (NAME.onnx, NAME.keras, the card) and the table between two marks in README.md;
+no number is typed by hand. With --check it writes nothing, and fails where the run at hand differs from what is
+published: the proof that the published table holds.
+"""
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from commands.recipe import FOLDER as RECIPES
+from stages.lib import cards, lineage, metrics, params, predictions, provenance, records, resampling, targets
+
+FOLDER = Path("reports/published")
+PRETRAINED = Path("pretrained")
+README = Path("README.md")
+MAY_CHANGE = ("params.yaml", "dvc.lock", "reports/", "pretrained/", "README.md")  # between the commit and the run
+RESULTS = "results.csv"
+HEADLINES = (
+    ("age", "mae", "MAE of the median, years"),
+    ("age", "rmse", "RMSE of the mean, years"),
+    ("age", "bin_accuracy", "accuracy of 5 age bins"),
+    ("sex", "accuracy", "accuracy of sex"),
+    ("ethnicity", "accuracy", "accuracy of ethnicity"),
+)
+WORST = "worst group"
+YOUNG, OLD = 15, 70  # years: where models of faces are weakest, sex below and age above
+PACKAGES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "dvc", "mlflow")
+
+
+def main() -> None:
+    """Write what a finished run is worth, or hold it against what is published."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="?", default="utkface", help="a recipe, and the model of that name; utkface")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail where the published table differs")
+    words = parser.parse_args()
+    name, p = words.name, params.load()
+    if name not in p.models:
+        parser.error(f"params.yaml has no model {name}: `make recipe RECIPE={name}`, then `dvc repro`")
+    out = FOLDER / name
+    found = results(name, p.evaluate)
+    print(table(found))
+    if words.check:
+        sys.exit(differences(found, pd.read_csv(out / RESULTS)) or None)
+    finished()
+    out.mkdir(parents=True, exist_ok=True)
+    records.write(found, out / RESULTS)
+    copies(name, out)
+    about = origin(name, p)
+    (out / "about.json").write_text(json.dumps(about, indent=1) + "\n")
+    (out / "README.md").write_text(page(name, found, about, out))
+    ship(name, p)
+    README.write_text(between(README.read_text(), name, table(found[found["headline"]])))
+    print(f"{out}, {PRETRAINED} and the table in {README} are written: look at them, and commit them")
+
+
+def finished() -> None:
+    """Raise SystemExit where stages are left to run, or where code is not that of the commit."""
+    if subprocess.run(["dvc", "status", "--quiet"], check=False).returncode:
+        raise SystemExit("the pipeline has not run to its end: type `dvc repro` first")
+    changed = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    strange = [line[3:] for line in changed.splitlines() if not line[3:].startswith(MAY_CHANGE)]
+    if strange:
+        raise SystemExit(f"{strange[0]} is not as committed: a published result names the commit that makes it again")
+
+
+def results(name: str, settings: params.Evaluate) -> pd.DataFrame:
+    """Scores on test: target, score, group, n, value, low, high, title, and whether it is a headline."""
+    scores = records.read(f"reports/models/{name}/scores.csv").fillna({"group": ""})
+    test = scores[scores["part"] == "test"].drop(columns="part")
+    rows = []
+    for target, score, title in HEADLINES:
+        at = test[(test["target"] == target) & (test["score"] == score) & (test["group"] == "")]
+        rows.append(at.assign(title=title, headline=True))
+    said = predictions.read(f"reports/models/{name}/predictions.csv")
+    for target, score, group, chosen in (
+        ("sex", "accuracy", f"below {YOUNG} years", said["age"] < YOUNG),
+        ("age", "mae", f"above {OLD} years", said["age"] > OLD),
+    ):
+        one = scored(said[chosen.to_numpy()], targets.TARGETS[target], score, settings) | {"group": group}
+        rows.append(pd.DataFrame([one]).assign(title=f"{words_of(target, score)}, {group}", headline=True))
+    for group in targets.AGE_BINS:
+        at = test[(test["score"] == "mae") & (test["group"] == group)]
+        rows.append(at.assign(title=f"{words_of('age', 'mae')}, {group} years", headline=False))
+    recalls = test[(test["score"] == "recall")]
+    for target, group in recalls[["target", "group"]].itertuples(index=False):
+        at = recalls[(recalls["target"] == target) & (recalls["group"] == group)]
+        last = group == targets.TARGETS["ethnicity"].classes[-1]
+        rows.append(at.assign(title=f"recall of {target}, {group}", headline=last))
+    found = json.loads(Path(f"reports/groups/{name}/summary.json").read_text())
+    for target, row in found["worst"].items():
+        one = {"target": target, **row, "headline": True}
+        one["title"] = f"{WORST}, {words_of(target, row['score'])}: {row['group']}"
+        rows.append(pd.DataFrame([one]))
+    columns = ["target", "score", "group", "n", "value", "low", "high", "title", "headline"]
+    return pd.concat(rows, ignore_index=True)[columns].round(6)
+
+
+def words_of(target: str, score: str) -> str:
+    """A score as people call it."""
+    return "MAE in years" if score == "mae" else f"{score} of {target}"
+
+
+def scored(rows: pd.DataFrame, target: targets.Target, score: str, settings: params.Evaluate) -> dict:
+    """One score of rows of predictions.csv with its interval by bootstrap over people; NaN below min_n."""
+    each = predictions.statistics(rows, target)
+    value = metrics.scores(target, each.sum(axis=0))
+    found = {
+        "target": target.name,
+        "score": score,
+        "n": int(value["n"]),
+        "value": np.nan,
+        "low": np.nan,
+        "high": np.nan,
+    }
+    if found["n"] >= settings.min_n:
+        drawn = resampling.sums(resampling.gather(each, rows["group"].to_numpy()), settings.resamples, settings.seed)
+        low, high = metrics.intervals(target, drawn, settings.confidence)[score]
+        found |= {"value": float(value[score]), "low": low, "high": high}
+    return found
+
+
+def table(found: pd.DataFrame) -> str:
+    """Rows of results.csv as a Markdown table."""
+    shown = [
+        {
+            "score": row["title"],
+            "test faces": f"{row['n']:.0f}",
+            "value [interval]": cards.interval(row, cards.digits_of(row["score"])),
+        }
+        for row in found.to_dict("records")
+    ]
+    return cards.markdown(shown)
+
+
+def differences(found: pd.DataFrame, published: pd.DataFrame) -> str:
+    """What of the published results is not met by those found, '' where nothing: equal, or inside its interval."""
+    fixed = published[~published["title"].str.startswith(WORST)]  # which group is the worst may change
+    both = fixed.merge(found, on="title", how="left", suffixes=("", "_now"))
+    lines = []
+    for row in both.to_dict("records"):
+        if np.isnan(row["value"]) or row["value"] == row["value_now"]:
+            continue
+        if not row["low"] <= row["value_now"] <= row["high"]:
+            lines.append(f"{row['title']}: published {cards.interval(row)}, now {row['value_now']:.3f}")
+    return "\n".join(lines)
+
+
+def copies(name: str, out: Path) -> None:
+    """Copy tables by group and plots, none of which shows a face, of one model."""
+    for path in (
+        f"reports/groups/{name}/groups.csv",
+        f"reports/groups/{name}/gaps.csv",
+        f"data/models/{name}/history.csv",
+    ):
+        shutil.copy(path, out)
+    for folder in (f"reports/models/{name}/plots", f"reports/groups/{name}"):
+        for path in sorted(Path(folder).glob("*.png")):
+            shutil.copy(path, out)
+
+
+def origin(name: str, p: params.Params) -> dict:
+    """What a published result came from: commit, recipe, archives, digests, packages; no path and no clock."""
+    row = p.models[name]
+    noted = provenance.read(row.dataset, row.variant)
+    model = json.loads(Path(f"data/models/{name}/model.json").read_text())
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    installed = lineage.packages()
+    return {
+        "commit": commit,
+        "recipe": f"{RECIPES}/{name}.yaml",
+        "kind": noted["kind"],
+        "simulated": noted["simulated"],
+        "archives": noted["archives"],
+        "digests": {key: value for key, value in lineage.digests(name, row).items() if not key.startswith("archive ")},
+        "parameters": model["parameters"],
+        "trained": model["recipe"],
+        "split": p.split.model_dump(mode="json"),
+        "packages": {key: installed[key] for key in PACKAGES if key in installed},
+    }
+
+
+def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
+    """The page of a published result."""
+    trained = about["trained"]
+    lines = [
+        f"# {name}",
+        "",
+        f"Written by `make publish RECIPE={name}` from a finished run of `{about['recipe']}`; no number is typed by "
+        "hand. The recipe was chosen on validation faces alone.",
+        "",
+    ]
+    lines += [line for text in provenance.warnings(about) for line in (f"> {text}", "")]
+    lines += [
+        table(found),
+        "",
+        "Copies of one photo are never on both sides of the split. MAE is of the median of the age distribution, RMSE "
+        "of its mean. Intervals are by bootstrap over people; a group of few faces has no score. All groups: "
+        "`groups.csv`; gaps between them: `gaps.csv`.",
+        "",
+        "## Learning",
+        "",
+        "![loss and validation scores by epoch](learning_curves.png)",
+        "",
+    ]
+    for title, file, what in (
+        (
+            "What was tried",
+            "levers.csv",
+            "Each changes one thing of `base`, judged on validation; more is better in *_gain*.",
+        ),
+        ("Other networks", "peers.csv", "All trained by the same stages on the same split, at the same compute."),
+    ):
+        if (out / file).exists():
+            lines += [f"## {title}", "", what, "", cards.markdown(text_rows(pd.read_csv(out / file))), ""]
+    lines += ["## Ages and groups", ""]
+    shown = sorted(path.name for path in out.glob("*.png") if path.name != "learning_curves.png")
+    lines += [line for file in shown for line in (f"![{file.removesuffix('.png').replace('_', ' ')}]({file})", "")]
+    lines += [
+        "## What it came from",
+        "",
+        f"Commit `{about['commit']}`, {about['parameters']:,} parameters, {trained['budget']['epochs']} epochs, "
+        f"{trained['budget']['precision']}. `about.json` has every number of the recipe and the packages.",
+        "",
+        "| archive | bytes | sha256 | as published |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| {a['name']} | {a['size']:,} | `{a['sha256']}` | {'yes' if a['official'] else 'no'} |"
+            for a in about["archives"]
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def text_rows(rows: pd.DataFrame) -> list[dict]:
+    """Rows as text, numbers short, empty where there is none."""
+    return [
+        {
+            key: f"{value:.4g}" if isinstance(value, float) else str(value)
+            for key, value in row.items()
+            if value == value
+        }
+        for row in rows.to_dict("records")
+    ]
+
+
+def ship(name: str, p: params.Params) -> None:
+    """Write pretrained/: both files of the model, its card, and what it says of drawn faces."""
+    import keras
+
+    from stages.lib import networks, shipping
+
+    row = p.for_model(name).models[name]
+    about = json.loads(Path(f"data/models/{name}/model.json").read_text())
+    heads = {target: targets.TARGETS[target].units for target in row.targets}
+    model = networks.build(row.network, about["image_size"], heads, 0.0, row.options)
+    model.load_weights(f"data/models/{name}/model.weights.h5")
+    PRETRAINED.mkdir(exist_ok=True)
+    shipping.write_keras(model, about["recipe"]["train"]["views"], PRETRAINED / f"{name}.keras")
+    shipping.write_onnx(Path(f"data/calibrated/{name}/model.onnx"), PRETRAINED / f"{name}.onnx")
+    (PRETRAINED / "README.md").write_text(
+        shipping.card(Path(f"reports/cards/models/{name}.md").read_text(), name, about)
+    )
+    shipping.write_expected(PRETRAINED / f"{name}.onnx", PRETRAINED / f"{name}.expected.npz")
+    keras.utils.clear_session()
+
+
+def between(text: str, name: str, content: str) -> str:
+    """README.md with the table between its marks replaced. Raises SystemExit where the marks are missing."""
+    start, end = f"<!-- results of {name}: by make publish -->", f"<!-- end of results of {name} -->"
+    if start not in text or end not in text:
+        raise SystemExit(f"{README} has no lines {start!r} and {end!r}, between which the table goes")
+    head, rest = text.split(start, 1)
+    return f"{head}{start}\n{content}\n{rest[rest.index(end) :]}"
+
+
+if __name__ == "__main__":
+    main()

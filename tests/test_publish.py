@@ -1,0 +1,55 @@
+"""What is published follows from the files of a run, and a run that falls short of it is told apart."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from commands import publish
+from stages.lib import params, targets
+
+
+def row(title, value, low, high):
+    return {"title": title, "value": value, "low": low, "high": high}
+
+
+def test_a_run_inside_the_intervals_holds_and_one_outside_is_named():
+    published = pd.DataFrame(
+        [row("MAE", 4.4, 4.2, 4.6), row("accuracy of sex", 0.94, 0.93, 0.95), row("few faces", np.nan, np.nan, np.nan)]
+    )
+    now = pd.DataFrame([row("MAE", 4.5, 4.3, 4.7), row("accuracy of sex", 0.94, 0.93, 0.95)])
+    assert publish.differences(now, published) == ""
+    worse = now.assign(value=[4.61, 0.94])
+    assert publish.differences(worse, published) == "MAE: published 4.400 [4.200, 4.600], now 4.610"
+    assert "accuracy of sex" in publish.differences(now[:1], published)
+
+
+def test_another_worst_group_is_no_difference():
+    published = pd.DataFrame([row("worst group, MAE in years: age 75-99", 7.0, 6.0, 8.0)])
+    now = pd.DataFrame([row("worst group, MAE in years: age 75-99, male", 9.0, 8.0, 10.0)])
+    assert publish.differences(now, published) == ""
+
+
+def test_a_score_of_a_group_counts_people_once():
+    rows = pd.DataFrame(
+        {
+            "face_id": list("abcd"),
+            "group": ["x", "x", "y", "z"],
+            "sex": ["male", "female", "male", ""],
+            "sex_predicted": ["male", "male", "male", "male"],
+        }
+    )
+    settings = params.load().evaluate.model_copy(update={"min_n": 3, "resamples": 50})
+    found = publish.scored(rows, targets.TARGETS["sex"], "accuracy", settings)
+    assert (found["n"], round(found["value"], 6)) == (3, 0.666667)  # one has no label
+    assert found["low"] <= found["value"] <= found["high"]
+    few = publish.scored(rows, targets.TARGETS["sex"], "accuracy", settings.model_copy(update={"min_n": 4}))
+    assert few["n"] == 3
+    assert np.isnan([few["value"], few["low"], few["high"]]).all()
+
+
+def test_the_readme_changes_between_its_marks_alone():
+    text = "before\n<!-- results of x: by make publish -->\nold\n<!-- end of results of x -->\nafter\n"
+    new = publish.between(text, "x", "| new |")
+    assert new == text.replace("old", "| new |")
+    with pytest.raises(SystemExit, match="between which the table goes"):
+        publish.between(text, "y", "| new |")
