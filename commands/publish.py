@@ -161,10 +161,10 @@ def copies(name: str, out: Path) -> None:
         f"reports/groups/{name}/gaps.csv",
         f"data/models/{name}/history.csv",
     ):
-        shutil.copy(path, out)
+        shutil.copyfile(path, out / Path(path).name)
     for folder in (f"reports/models/{name}/plots", f"reports/groups/{name}"):
         for path in sorted(Path(folder).glob("*.png")):
-            shutil.copy(path, out)
+            shutil.copyfile(path, out / Path(path).name)
 
 
 def origin(name: str, p: params.Params) -> dict:

@@ -55,6 +55,7 @@ def compared(
     now, old: rows of predictions.csv; seeds: rows of spread.csv of this model.
     """
     none = pd.DataFrame(columns=COLUMNS), pd.DataFrame(columns=OTHERS)
+    now, old = predictions.nameless(now), predictions.nameless(old)
     strange = predictions.aligned(now, old)
     if strange:
         return STRANGERS, [(STRANGERS, strange)], *none
