@@ -1,0 +1,91 @@
+"""Time prediction with a shipped model, beside the same network in Keras: python -m benchmarks.inference."""
+
+import argparse
+import io
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stages.lib import drawing
+from stages.lib.predictor import SHIPPED, Predictor
+
+FACES, ONE_BY_ONE, STARTS = 1024, 200, 5
+RATE, MILLISECONDS, START = 300, 10, 2  # faces a second at least; p50 of one face and seconds to the first at most
+KERAS = """
+import sys, time, keras, numpy as np
+model = keras.models.load_model(sys.argv[1])
+images = np.load(sys.argv[2])
+model.predict(images[:64], verbose=0)
+model(images[:1])
+start = time.perf_counter()
+model.predict(images, batch_size=64, verbose=0)
+rate = len(images) / (time.perf_counter() - start)
+each = []
+for image in images[:50]:
+    start = time.perf_counter()
+    model.predict_on_batch(image[None])
+    each.append(1000 * (time.perf_counter() - start))
+print(rate, np.median(each))
+"""
+
+
+def main() -> None:
+    """Print what each takes, and exit 1 where a bound is missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, default=SHIPPED, help=f"its ONNX file, beside a .keras; {SHIPPED}")
+    model = parser.parse_args().model
+    contents = [encoded(person) for person in drawing.people(64, seed=3)]
+    files = [contents[i % len(contents)] for i in range(FACES)]
+    predictor = Predictor(model, threads=2)
+    size = predictor.about["image_size"]
+    images = np.random.default_rng(0).integers(0, 256, (FACES, size, size, 3), np.uint8)
+    predictor.raw(images[:64])
+    network = FACES / seconds(lambda: predictor.raw(images))
+    whole = FACES / seconds(lambda: [predictor.predict(files[at : at + 64]) for at in range(0, FACES, 64)])
+    one = [1000 * seconds(lambda content=content: predictor.predict([content])) for content in files[:ONE_BY_ONE]]
+    alone = [1000 * seconds(lambda image=image: predictor.raw(image[None])) for image in images[:ONE_BY_ONE]]
+    print(f"ONNX Runtime, 2 threads: {network:.0f} faces/s in batches of 64, {np.median(alone):.1f} ms one (p50)")
+    print(f"from JPEG files to a table: {whole:.0f} faces/s (at least {RATE}), ", end="")
+    print(f"one {np.median(one):.1f} ms (p50, at most {MILLISECONDS}), {np.percentile(one, 99):.1f} ms (p99)")
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "face.jpg"
+        picture.write_bytes(contents[0])
+        command = [sys.executable, "-m", "stages.lib.predictor", "--model", str(model), str(picture)]
+        start = float(np.median([seconds(lambda: run(command)) for _ in range(STARTS)]))
+        print(f"from the start of a process to the first answer: {start:.2f} s (at most {START})")
+        np.save(Path(folder) / "images.npy", images[:256])
+        keras = [sys.executable, "-c", KERAS, str(model.with_suffix(".keras")), str(Path(folder) / "images.npy")]
+        began = time.perf_counter()
+        rate, millis = map(float, run(keras).split()[-2:])
+        print(f"Keras: {rate:.0f} faces/s, one {millis:.1f} ms (p50), all in a process of ", end="")
+        print(f"{time.perf_counter() - began:.0f} s")
+    sys.exit(whole < RATE or np.median(one) > MILLISECONDS or start > START)
+
+
+def encoded(person: drawing.Person) -> bytes:
+    """A drawn face as the bytes of a JPEG of 200 x 200 pixels, as UTKFace's chips are."""
+    image = drawing.photo(person, 200, 200, (0, 0, 200)).convert("RGB").resize((200, 200), Image.Resampling.BICUBIC)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def seconds(work: object) -> float:
+    """How long a call takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def run(command: list[str]) -> str:
+    """Output of a command. Raises CalledProcessError where it fails."""
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+if __name__ == "__main__":
+    main()
