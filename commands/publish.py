@@ -270,7 +270,7 @@ def ship(name: str, p: params.Params) -> None:
     (PRETRAINED / "README.md").write_text(
         shipping.card(Path(f"reports/cards/models/{name}.md").read_text(), name, about)
     )
-    shipping.write_expected(PRETRAINED / f"{name}.onnx", PRETRAINED / f"{name}.expected.npz")
+    shipping.write_expected(PRETRAINED / f"{name}.onnx", PRETRAINED / f"{name}.expected.json")
     keras.utils.clear_session()
 
 

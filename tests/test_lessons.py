@@ -1,5 +1,6 @@
 """Teachers speak of the faces that they may speak of, and go on where they were stopped."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,12 @@ def test_a_lesson_is_read_by_face(tmp_path):
     assert set(found) == {"sex"}
     assert found["sex"][[0, 3]].tolist() == [[1, 0], [0.25, 0.75]]
     assert np.isnan(found["sex"][1:3]).all()
+
+
+def test_a_lesson_has_the_same_bytes_on_any_python(tmp_path):
+    lessons.write(tmp_path, np.array(["a"]), {"sex": np.array([[0.5, 0.5]])})
+    content = (tmp_path / lessons.FILE).read_bytes()
+    assert hashlib.sha256(content).hexdigest()[:16] == "06c1832189c4bc34"
 
 
 def test_no_teachers_teach_nothing(tmp_path):

@@ -168,6 +168,32 @@ def test_mixed_faces_are_those_of_plain_training_mixed(drawn, settings):
     assert np.allclose(weight["age"], 1)
 
 
+def test_smaller_pictures_come_first_and_show_the_same(drawn, settings):
+    train, _ = parts(drawn)
+    still = {"flip": False, "rotate": 0, "zoom": [1.0, 1.0], "shift": 0, "brightness": 0}
+    still |= {"contrast": 0, "colour": 0, "grey": 0, "erase": 0}
+    whole = settings.model_copy(update={"augment": params.Augment.model_validate(still)})
+    growing = whole.model_copy(update={"growing": [16, 24]})
+    plain, grown = ([b[0].numpy() for b in training.batches(train, s, 36, 3)] for s in (whole, growing))
+    assert [len(images[0]) for images in grown] == [16] * 4 + [24] * 4 + [32] * 4
+    assert all((a == b).all() for a, b in zip(plain[8:], grown[8:], strict=True))
+    for small, large in zip(grown[:4], plain[:4], strict=True):
+        halved = large.reshape(8, 16, 2, 16, 2, 3).mean(axis=(2, 4))
+        assert np.abs(small - halved).mean() < 2  # of 255
+
+
+def test_a_network_that_grew_is_of_one_size_in_the_end(drawn, settings, project):
+    train, val = parts(drawn)
+    settings = settings.model_copy(update={"growing": [16]})
+    model, found = training.fit(row(params.load()), train, val, settings, 36, 2)
+    assert model.input_shape == (None, 32, 32, 3)
+    assert training.probabilities(model, found.pixels, 1)["sex"].shape == (16, 2)
+    assert len(found.history) == 2
+    fixed = row(params.load(), network="leoiania_age", options={}, targets=["age"])
+    with pytest.raises(SystemExit, match="takes pictures of one size: leave"):
+        training.fit(fixed, train, val, settings, 36, 2)
+
+
 def test_training_sees_what_prediction_sees(drawn):
     train, _ = parts(drawn)
     by_tensorflow = training.decode_batch(tf.constant(train.pack.images(train.rows)), 36).numpy()

@@ -34,17 +34,20 @@ def mix_labels(taught: tf.Tensor, weight: tf.Tensor, share: tf.Tensor) -> tuple[
     return tf.math.divide_no_nan(mixed, total[:, None]), total
 
 
-def augment(images: tf.Tensor, u: tf.Tensor, size: int, settings: dict) -> tf.Tensor:
+def augment(
+    images: tf.Tensor, u: tf.Tensor, size: int, settings: dict, shown: int | tf.Tensor | None = None
+) -> tf.Tensor:
     """Change a batch of pictures.
 
-    images: (n, s, s, 3) uint8; u: (n, DRAWS) from draw; settings: params.Augment as a dict.
-    Returns (n, size, size, 3) uint8, cut from the middle by the same random affine map that turns and scales.
+    images: (n, s, s, 3) uint8; u: (n, DRAWS) from draw; settings: params.Augment as a dict. shown: side in pixels in
+    which the `size` pixels are shown; as many unless given.
+    Returns (n, shown, shown, 3) uint8, cut from the middle by the same random affine map that turns and scales.
     """
-    moved = _affine(tf.cast(images, tf.float32), u, size, settings)
+    moved = _affine(tf.cast(images, tf.float32), u, size, size if shown is None else shown, settings)
 
     @tf.function(jit_compile=True)  # a dozen passes over the pictures become one
     def painted(x: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-        x = _erase(_colour(x, u, settings), u, size, settings["erase"])
+        x = _erase(_colour(x, u, settings), u, settings["erase"])
         return tf.cast(tf.clip_by_value(tf.round(x), 0, 255), tf.uint8)
 
     return painted(moved, u)
@@ -54,12 +57,13 @@ def _spread(u: tf.Tensor, width: float) -> tf.Tensor:
     return (2 * u - 1) * width
 
 
-def _affine(x: tf.Tensor, u: tf.Tensor, size: int, s: dict) -> tf.Tensor:
+def _affine(x: tf.Tensor, u: tf.Tensor, size: int, shown: int | tf.Tensor, s: dict) -> tf.Tensor:
     angle = _spread(u[:, 0], s["rotate"] * np.pi / 180)
-    scale = 1 / (s["zoom"][0] + u[:, 1] * (s["zoom"][1] - s["zoom"][0]))
+    side = shown if isinstance(shown, int) else tf.cast(shown, tf.float32)
+    scale = (size / side) / (s["zoom"][0] + u[:, 1] * (s["zoom"][1] - s["zoom"][0]))
     flip = tf.where(u[:, 2] < 0.5, -1.0, 1.0) if s["flip"] else tf.ones_like(u[:, 2])
     cos, sin = tf.cos(angle) * scale, tf.sin(angle) * scale
-    centre_out, centre_in = (size - 1) / 2, (tf.cast(tf.shape(x)[1], tf.float32) - 1) / 2
+    centre_out, centre_in = (side - 1) / 2, (tf.cast(tf.shape(x)[1], tf.float32) - 1) / 2
     dx, dy = _spread(u[:, 3], s["shift"] * size), _spread(u[:, 4], s["shift"] * size)
     a, b, c, d = cos * flip, -sin, sin * flip, cos
     tx = centre_in - (a * centre_out + b * centre_out) + dx
@@ -68,7 +72,7 @@ def _affine(x: tf.Tensor, u: tf.Tensor, size: int, s: dict) -> tf.Tensor:
     return tf.raw_ops.ImageProjectiveTransformV3(
         images=x,
         transforms=tf.stack([a, b, tx, c, d, ty, zero, zero], axis=1),
-        output_shape=[size, size],
+        output_shape=[shown, shown],
         fill_value=128.0,
         interpolation="BILINEAR",
         fill_mode="NEAREST",
@@ -86,11 +90,12 @@ def _colour(x: tf.Tensor, u: tf.Tensor, s: dict) -> tf.Tensor:
     return tf.where(each(u[:, 10] < s["grey"]), tf.broadcast_to(grey, tf.shape(x)), x)
 
 
-def _erase(x: tf.Tensor, u: tf.Tensor, size: int, share: float) -> tf.Tensor:
+def _erase(x: tf.Tensor, u: tf.Tensor, share: float) -> tf.Tensor:
     """Grey out a rectangle of 15-45 % of each side (random erasing, Zhong et al. 2020)."""
+    size = float(x.shape[1]) if x.shape[1] else tf.cast(tf.shape(x)[1], tf.float32)
     high, wide = (0.15 + 0.30 * u[:, 12]) * size, (0.15 + 0.30 * u[:, 13]) * size
     top, left = u[:, 14] * (size - high), u[:, 15] * (size - wide)
-    at = tf.range(size, dtype=tf.float32)
+    at = tf.cast(tf.range(x.shape[1] or tf.shape(x)[1]), tf.float32)
     rows = (at >= top[:, None]) & (at < (top + high)[:, None])
     columns = (at >= left[:, None]) & (at < (left + wide)[:, None])
     hole = rows[:, :, None] & columns[:, None, :] & (u[:, 11] < share)[:, None, None]

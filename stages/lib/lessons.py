@@ -1,5 +1,6 @@
 """What teachers say of training faces: files of a lesson, from which other models learn beside the labels."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,11 @@ def write(folder: Path, face_ids: np.ndarray, said: dict[str, np.ndarray]) -> No
     """Write probabilities {target: (n, units)} of faces (n,), as float16; NaN rows where nothing was said."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {target: p.astype(np.float16) for target, p in said.items()}
-    with (folder / FILE).open("wb") as file:
-        np.savez(file, face_ids=np.asarray(face_ids, str), **arrays)
+    arrays["face_ids"] = np.asarray(face_ids, str)
+    with zipfile.ZipFile(folder / FILE, "w") as file:  # np.savez gives other bytes from one Python 3.11 to the next
+        for name, values in arrays.items():
+            with file.open(zipfile.ZipInfo(f"{name}.npy"), "w") as part:
+                np.lib.format.write_array(part, values, allow_pickle=False)
 
 
 def read(folder: Path, face_ids: np.ndarray, targets: list[str]) -> dict[str, np.ndarray]:

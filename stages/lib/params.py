@@ -227,6 +227,7 @@ class Train(Section):
     seed: Whole
     threads: Count
     image_size: Side
+    growing: list[Side] = []  # older runs have none
     batch_size: Count
     learning_rate: Positive
     warmup: Fraction

@@ -113,6 +113,12 @@ def steps_in_epoch(faces: Faces, settings: params.Train) -> int:
     return max(1, len(epoch_order(faces, settings.balance, 0, 0)) // settings.batch_size)
 
 
+def side_shown(settings: params.Train, epoch: int, epochs: int) -> int:
+    """Side in pixels in which pictures are shown in an epoch: `growing` first, each for an equal share, then all."""
+    sides = [*settings.growing, settings.image_size]
+    return sides[epoch * len(sides) // epochs]
+
+
 def batches(
     faces: Faces,
     settings: params.Train,
@@ -140,6 +146,7 @@ def batches(
                     np.array(faces.pack.images(faces.rows[at]), object),
                     u[at],
                     share[at],
+                    side_shown(settings, epoch, epochs),
                     {name: taught[name][at] for name in names},
                     {name: weights[name][at] for name in names},
                 )
@@ -148,13 +155,19 @@ def batches(
         tf.TensorSpec((None,), tf.string),
         tf.TensorSpec((None, augmentation.DRAWS), tf.float32),
         tf.TensorSpec((None,), tf.float32),
+        tf.TensorSpec((), tf.int32),
         {name: tf.TensorSpec((None, 1 + targets.TARGETS[name].units), tf.float32) for name in names},
         {name: tf.TensorSpec((None,), tf.float32) for name in names},
     )
     settings_of = settings.augment.model_dump()
 
-    def augmented(encoded: tf.Tensor, u: tf.Tensor, share: tf.Tensor, label: dict, weight: dict) -> tuple:
-        images = augmentation.augment(decode_batch(encoded, side), u, settings.image_size, settings_of)
+    def augmented(
+        encoded: tf.Tensor, u: tf.Tensor, share: tf.Tensor, shown: tf.Tensor, label: dict, weight: dict
+    ) -> tuple:
+        seen = settings.image_size
+        images = augmentation.augment(
+            decode_batch(encoded, side), u, seen, settings_of, shown if settings.growing else seen
+        )
         if settings.augment.mix:
             images = augmentation.mix_images(images, share)
             for name in names:
@@ -368,12 +381,7 @@ def fit(
     """
     if not len(train) or not len(val):
         raise SystemExit(f"{row.dataset} {row.variant}: {len(train)} training and {len(val)} validation faces: too few")
-    policy = keras.mixed_precision.dtype_policy()
-    keras.utils.clear_session()  # names count up from here, so that a model's file does not tell what came before it
-    keras.mixed_precision.set_global_policy(policy)
-    keras.utils.set_random_seed(settings.seed)
-    heads = {name: targets.TARGETS[name].units for name in row.targets}
-    model = networks.build(row.network, settings.image_size, heads, settings.dropout, row.options)
+    model = network(row, settings, any_size=bool(settings.growing))
     steps = steps_in_epoch(train, settings)
     validation = Validation(val, train, settings, side, steps, log, minutes, place)
     compiled(model, settings, steps * epochs)
@@ -388,8 +396,29 @@ def fit(
             shuffle=False,
             verbose=0,
         )
+    if settings.growing:
+        model = network(row, settings)
     model.set_weights(validation.best)
     return model, validation
+
+
+def network(row: params.Model, settings: params.Train, any_size: bool = False) -> keras.Model:
+    """Build the network of a row, with the weights that it starts with.
+
+    any_size: for pictures of any size. Raises SystemExit where the network is of one size by design.
+    """
+    policy = keras.mixed_precision.dtype_policy()
+    keras.utils.clear_session()  # names count up from here, so that a model's file does not tell what came before it
+    keras.mixed_precision.set_global_policy(policy)
+    keras.utils.set_random_seed(settings.seed)
+    heads = {name: targets.TARGETS[name].units for name in row.targets}
+    try:
+        size = None if any_size else settings.image_size
+        return networks.build(row.network, size, heads, settings.dropout, row.options)
+    except (TypeError, ValueError) as error:
+        if not any_size:
+            raise
+        raise SystemExit(f"{row.network} takes pictures of one size: leave `train.growing` empty for it") from error
 
 
 def served(model: keras.Model, views: int) -> keras.Model:
