@@ -19,7 +19,7 @@ def main(name: str) -> None:
     pack, split = faces.open_pack(row)
     predictor = Predictor(f"data/models/{name}/model.onnx")
     found, _ = faces.of(split, pack, "calibration", row.targets)
-    images = faces.pixels(found, predictor.about["pack_size"], predictor.about["image_size"])
+    images = faces.pixels(found, *predictor.view)
     parts = [predictor.raw(batch) for batch in progress.bar(images, f"{name} calibration", unit="batches")]
     fitted = {}
     for key, (values, known) in found.labels.items():

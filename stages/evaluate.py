@@ -27,7 +27,7 @@ def main(name: str) -> None:
         faces, ids = parts.of(split, pack, part, row.targets)
         if not len(faces):
             continue
-        images = parts.pixels(faces, about["pack_size"], about["image_size"])
+        images = parts.pixels(faces, *predictor.view)
         decoded = predictor.stream(progress.bar(images, f"{name} {part}", unit="batches"))
         if part != "train":
             predictions.append(prediction_rows(people.loc[ids], part, decoded))

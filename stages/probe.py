@@ -74,7 +74,7 @@ def look(predictor: Predictor, split: pd.DataFrame, pack: packs.Pack, chips: pac
     parts = ["test"] if what == "test" else ["train", "val", "calibration"]
     rows = split[split["part"].isin(parts)].assign(part=what)
     found, ids = faces.of(rows, pack, what, [])
-    images = faces.pixels(found, predictor.about["pack_size"], predictor.about["image_size"])
+    images = faces.pixels(found, *predictor.view)
     embeddings = []
     if predictor.embeds:
         for batch in progress.bar(images, f"{name}: looking at {what}", unit="batches"):
@@ -162,7 +162,7 @@ def transfer(predictor: Predictor, row: params.Model, dataset: str, p: params.Pa
     found, ids = faces.of(test[fresh], pack, "test", row.targets)
     if not len(found):
         return pd.DataFrame()
-    images = faces.pixels(found, predictor.about["pack_size"], predictor.about["image_size"])
+    images = faces.pixels(found, *predictor.view)
     decoded = predictor.stream(progress.bar(images, f"{predictor.about['name']} on {dataset}", unit="batches"))
     people = split.set_index("face_id").loc[ids, "group"].to_numpy()
     rows = []

@@ -58,7 +58,7 @@ def teach(
         told = out if out.any() else np.ones(len(ids), bool)
         batches = [
             training.probabilities(model, images, 2)
-            for images in faces.pixels(train.where(told), side, settings.image_size)
+            for images in faces.pixels(train.where(told), *faces.view(side, settings))
         ]
         said = {}
         for target in row.targets:

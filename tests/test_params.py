@@ -39,6 +39,8 @@ def test_the_committed_file_is_valid(project):
         (r"^  monitor: \S+", "  monitor: height ", r"train.monitor: 'height' is not one of score, age_mae"),
         (r"^    zoom: \[.*?\]", "    zoom: [1.1]", r"train.augment.zoom"),
         (r"^  image_size: \S+", "  image_size: 200", r"train.image_size: 200 is above pack.size"),
+        (r"^  crop: \S+", "  crop: 200", r"train.crop: 200 is above pack.size, 104"),
+        (r"^  crop: \S+", "  crop: 80", r"train.image_size: 96 is above crop, 80"),
         (r"^  fold: 0", "  fold: 1", r"split.fold: 1 is not below split.folds, 1"),
         (r"^  ages: \[.*?\]", "  ages: [30, 20]", r"split.ages: \[30, 20\] is not \[lowest, highest\]"),
         (

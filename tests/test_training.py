@@ -197,8 +197,23 @@ def test_a_network_that_grew_is_of_one_size_in_the_end(drawn, settings, project)
 def test_training_sees_what_prediction_sees(drawn):
     train, _ = parts(drawn)
     by_tensorflow = training.decode_batch(tf.constant(train.pack.images(train.rows)), 36).numpy()
-    (by_pillow,) = faces.pixels(train, 36, 36)
+    (by_pillow,) = faces.pixels(train, 36, 36, 36)
     assert np.abs(by_tensorflow.astype(int) - by_pillow.astype(int)).mean() < 0.5
+
+
+@pytest.mark.parametrize(("crop", "size", "less"), [(36, 18, 2), (32, 24, 1), (32, 16, 2), (36, 9, 4), (32, 32, 1)])
+def test_larger_faces_are_shown_in_fewer_pixels_alike(drawn, settings, crop, size, less):
+    train, _ = parts(drawn)
+    still = {"flip": False, "rotate": 0, "zoom": [1.0, 1.0], "shift": 0, "brightness": 0}
+    still |= {"contrast": 0, "colour": 0, "grey": 0, "erase": 0}
+    changes = {"crop": crop, "image_size": size, "augment": params.Augment.model_validate(still)}
+    settings = settings.model_copy(update=changes | {"batch_size": len(train)})
+    assert training.shrunk(36, crop, size) == less
+    (in_training,) = (b[0].numpy() for b in training.batches(train, settings, 36, 1))
+    (in_prediction,) = faces.pixels(train, *faces.view(36, settings))
+    in_prediction = in_prediction[training.epoch_order(train, settings.balance, settings.seed, 0)]
+    assert in_training.shape == in_prediction.shape == (len(train), size, size, 3)
+    assert np.abs(in_training.astype(int) - in_prediction.astype(int)).mean() < 4  # of 255
 
 
 def test_small_photos_are_centred_on_grey():
@@ -408,7 +423,7 @@ def test_precision_follows_the_hardware(monkeypatch, tmp_path):
 
 def test_two_views_are_the_mean_of_a_face_and_its_mirror_image(drawn, tmp_path):
     train, _ = parts(drawn)
-    (images,) = faces.pixels(train, 36, 32)
+    (images,) = faces.pixels(train, 36, 32, 32)
     keras.utils.set_random_seed(0)
     model = networks.build("residual", 32, HEADS, 0.0, {"widths": [4], "blocks": [1]})
     one = [training.probabilities(model, each, 1) for each in (images, images[:, :, ::-1])]

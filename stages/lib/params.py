@@ -227,6 +227,7 @@ class Train(Section):
     seed: Whole
     threads: Count
     image_size: Side
+    crop: Side | None = None  # older runs have none
     growing: list[Side] = []  # older runs have none
     batch_size: Count
     learning_rate: Positive
@@ -548,8 +549,11 @@ def _check_recipes(p: Params, targets: Any) -> Any:
             if key == "train" and row.train:
                 recipes[*place, "train"] = merged
     for key, train in recipes.items():
-        if train.image_size > p.pack.size:
-            yield (*key, "image_size"), f"{train.image_size} is above pack.size, {p.pack.size}"
+        name, whole = ("crop", train.crop) if train.crop else ("image_size", train.image_size)
+        if whole > p.pack.size:
+            yield (*key, name), f"{whole} is above pack.size, {p.pack.size}"
+        if train.image_size > whole:
+            yield (*key, "image_size"), f"{train.image_size} is above crop, {whole}"
         if len(train.augment.zoom) != 2 or train.augment.zoom[0] > train.augment.zoom[1]:
             yield (*key, "augment", "zoom"), f"{train.augment.zoom} is not [smallest, largest]"
         for section in ("loss_weights", "rarity", "label_smoothing"):

@@ -111,6 +111,12 @@ def perceptual_hash(lumas: np.ndarray) -> np.ndarray:
     return np.packbits(np.pad(bits, ((0, 0), (1, 0))), axis=1).view(">u8")[:, 0].astype(np.uint64)
 
 
-def to_input(image: Image.Image, side: int, size: int) -> np.ndarray:
-    """Turn a fitted picture into what a network takes: the middle (size, size, 3) uint8 of a square of side pixels."""
-    return square(square(np.asarray(image), side), size)
+def to_input(image: Image.Image, side: int, crop: int, size: int) -> np.ndarray:
+    """Turn a fitted picture into what a network takes: the middle of a square of side pixels, (size, size, 3) uint8.
+
+    crop: side in pixels of that middle, which is shown in `size` pixels.
+    """
+    middle = square(square(np.asarray(image), side), crop)
+    if crop == size:
+        return middle
+    return np.asarray(Image.fromarray(middle).resize((size, size), Image.Resampling.HAMMING))

@@ -38,6 +38,12 @@ class Predictor:
         self.embeds = EMBEDDING in [output.name for output in self.session.get_outputs()]
         self.targets = [targets.TARGETS[name] for name in self.about["targets"]]
 
+    @property
+    def view(self) -> tuple[int, int, int]:
+        """What of a picture the model sees, in pixels, as pictures.to_input takes it: side, crop, size."""
+        size = self.about["image_size"]
+        return self.about["pack_size"], self.about.get("crop", size), size
+
     def raw(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Probabilities {target: (n, units)} of (n, s, s, 3) uint8 pictures, as the network gives them."""
         return self.outputs(images, [target.name for target in self.targets])
@@ -81,9 +87,9 @@ class Predictor:
         probability of each class, 0 to 1.
         Raises pictures.PictureError for a picture that cannot be decoded.
         """
-        side, size, variant = self.about["pack_size"], self.about["image_size"], self.about["variant"]
+        side, variant = self.view[0], self.about["variant"]
         fitted = [pictures.fit(pictures.decode(content, near=side), variant, side) for content in contents]
-        columns = self.decode(np.stack([pictures.to_input(image, side, size) for image in fitted]))
+        columns = self.decode(np.stack([pictures.to_input(image, *self.view) for image in fitted]))
         shown: dict[str, np.ndarray] = {}
         for target in self.targets:
             predicted = columns[f"{target.name}_predicted"]

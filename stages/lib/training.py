@@ -12,7 +12,7 @@ import pandas as pd
 import tensorflow as tf
 
 from stages.lib import augmentation, losses, metrics, networks, params, progress, running, targets
-from stages.lib.faces import BATCH, Faces, pixels
+from stages.lib.faces import BATCH, Faces, pixels, view
 
 CPU = Path("/proc/cpuinfo")  # of Linux
 Log = Callable[[int, dict[str, float]], None]
@@ -133,15 +133,17 @@ def batches(
     and reading, decoding and augmenting overlap with the training step.
     """
     names, (taught, weights) = list(faces.labels), supervision(faces, settings, lesson)
-    size = min(settings.batch_size, max(1, len(faces)))
+    batch = min(settings.batch_size, max(1, len(faces)))
+    _, crop, size = view(side, settings)
+    less = shrunk(side, crop, size)
 
     def generate() -> Iterator[tuple]:
         for epoch in range(first_epoch, epochs):
             order = epoch_order(faces, settings.balance, settings.seed, epoch)
             u = augmentation.draw(len(faces), settings.seed, epoch)
             share = augmentation.shares(len(faces), settings.seed, epoch, settings.augment.mix)
-            for start in range(0, steps_in_epoch(faces, settings) * size, size):
-                at = order[start : start + size]
+            for start in range(0, steps_in_epoch(faces, settings) * batch, batch):
+                at = order[start : start + batch]
                 yield (
                     np.array(faces.pack.images(faces.rows[at]), object),
                     u[at],
@@ -164,9 +166,8 @@ def batches(
     def augmented(
         encoded: tf.Tensor, u: tf.Tensor, share: tf.Tensor, shown: tf.Tensor, label: dict, weight: dict
     ) -> tuple:
-        seen = settings.image_size
         images = augmentation.augment(
-            decode_batch(encoded, side), u, seen, settings_of, shown if settings.growing else seen
+            decode_batch(encoded, side, less), u, crop // less, settings_of, shown if settings.growing else size
         )
         if settings.augment.mix:
             images = augmentation.mix_images(images, share)
@@ -178,11 +179,20 @@ def batches(
     return data.map(augmented, num_parallel_calls=settings.threads, deterministic=True).prefetch(4)
 
 
-def decode_batch(encoded: tf.Tensor, side: int) -> tf.Tensor:
-    """Decode JPEGs (n,) to (n, side, side, 3) uint8; a smaller picture is centred on grey, as pictures.square does."""
+def shrunk(side: int, crop: int, size: int) -> int:
+    """How many times smaller pictures can be decoded where `crop` pixels are shown in `size`: 1, 2, 4 or 8."""
+    return max(less for less in (1, 2, 4, 8) if (size * less <= crop and crop % less == side % less == 0) or less == 1)
+
+
+def decode_batch(encoded: tf.Tensor, side: int, less: int = 1) -> tf.Tensor:
+    """Decode JPEGs (n,) to (n, side, side, 3) uint8; a smaller picture is centred on grey, as pictures.square does.
+
+    less: how many times smaller to decode them, which is cheaper; side is that of the whole picture.
+    """
+    side //= less
 
     def one(content: tf.Tensor) -> tf.Tensor:
-        image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE")
+        image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE", ratio=less)
         shape = tf.shape(image)
         top, left = (side - shape[0]) // 2, (side - shape[1]) // 2
         pads = [[top, side - shape[0] - top], [left, side - shape[1] - left], [0, 0]]
@@ -233,7 +243,7 @@ class Validation(keras.callbacks.Callback):
         """
         super().__init__()
         self.val, self.settings, self.log, self.minutes = val, settings, log, minutes
-        self.pixels = np.concatenate([*pixels(val, side, settings.image_size)])
+        self.pixels = np.concatenate([*pixels(val, *view(side, settings))])
         self.floors = {name: metrics.floor(targets.TARGETS[name], *train.labels[name]) for name in train.labels}
         self.keep = np.exp(-1 / (settings.ema_epochs * steps)) if settings.ema_epochs else 0.0
         self.average: list[tf.Variable] = []
