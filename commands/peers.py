@@ -1,0 +1,91 @@
+"""Put all models of a finished run beside each other, with their size and what they took: peers.csv.
+
+Type it where `make recipe RECIPE=peers` and `dvc repro` have ended. Models of one name but for `-seed-N` are trainings
+of one, and also stand in a row of their mean and standard deviation. The floors, which say the same of every face,
+come last.
+"""
+
+import argparse
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from stages import compare
+from stages.lib import metrics, params, predictions, provenance, records, targets, tracking
+
+FOLDER = Path("reports/published")
+SEED = re.compile("-seed-[0-9]+$")
+
+
+def main() -> None:
+    """Write and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="?", default="utkface", help="folder of reports/published to write into; utkface")
+    out = FOLDER / parser.parse_args().name / "peers.csv"
+    p = params.load()
+    measured = pd.read_csv("reports/comparison/models.csv", keep_default_na=False).set_index("model")
+    scores = {name: json.loads(Path(f"reports/models/{name}/metrics.json").read_text())["test"] for name in p.models}
+    rows = [about(name, row) | measured.loc[name].to_dict() for name, row in p.models.items()]
+    rows += [{"model": name, **spread(found)} for name, found in several(scores).items()]
+    rows += floors(next(iter(p.models)))
+    records.write(pd.DataFrame(rows).fillna(""), out)
+    print(pd.DataFrame(rows).fillna("").to_markdown(index=False))
+    print(f"{out}: commit it, and `make publish` shows it")
+
+
+def about(name: str, row: params.Model) -> dict:
+    """What a model is and took: network, pixels, parameters, epochs, minutes."""
+    found = json.loads(Path(f"data/models/{name}/model.json").read_text())
+    noted = provenance.read(row.dataset, row.variant)
+    client, experiment = tracking.store(provenance.store_name(row.dataset, noted))
+    run = tracking.find_or_create(client, experiment, name, found["fingerprint"])
+    return {
+        "model": name,
+        "network": row.network,
+        "pixels": found["image_size"],
+        "parameters": f"{found['parameters']:,}",
+        "epochs": len(pd.read_csv(f"data/models/{name}/history.csv")),
+        "minutes": round((run.info.end_time - run.info.start_time) / 60_000, 1),
+    }
+
+
+def several(scores: dict[str, dict[str, float]]) -> dict[str, list[dict[str, float]]]:
+    """Scores of the trainings of each model that was trained with several seeds."""
+    found: dict[str, list[dict[str, float]]] = {}
+    for name, row in scores.items():
+        found.setdefault(SEED.sub("", name), []).append(row)
+    return {f"{name}, mean (sd) of {len(rows)} seeds": rows for name, rows in found.items() if len(rows) > 1}
+
+
+def spread(found: list[dict[str, float]]) -> dict[str, str]:
+    """Mean and standard deviation of each headline, as `4.47 (0.03)`."""
+    cells = {}
+    for title, name, score in compare.headlines():
+        values = [row[f"{name}_{score}"] for row in found if f"{name}_{score}" in row]
+        if len(values) > 1:
+            digits = 2 if np.mean(values) > 1.5 else 3
+            cells[title] = f"{np.mean(values):.{digits}f} ({np.std(values, ddof=1):.{digits}f})"
+    return cells
+
+
+def floors(model: str) -> list[dict]:
+    """Scores on test of what says the median age, or the commonest class, of the training faces of every face."""
+    constant = json.loads(Path(f"data/models/{model}/model.json").read_text())["floors"]
+    rows = predictions.read(f"reports/models/{model}/predictions.csv")
+    cells = {}
+    for title, name, score in compare.headlines():
+        if name in constant:
+            target = targets.TARGETS[name]
+            values, known = targets.encode(target, rows[name].to_numpy())
+            said = np.full(len(rows), constant[name])
+            decoded = {f"{name}_predicted": said, f"{name}_mean": said, f"{name}_bin": targets.age_bin(said)}
+            found = metrics.scores(target, metrics.statistics(target, values, known, decoded).sum(axis=0))
+            cells[title] = f"{found[score]:.{2 if found[score] > 1.5 else 3}f}"
+    return [{"model": "median age, commonest class", "test faces": len(rows), "parameters": "3", **cells}]
+
+
+if __name__ == "__main__":
+    main()
