@@ -230,6 +230,7 @@ class Train(Section):
     crop: Side | None = None  # older runs have none
     growing: list[Side] = []  # older runs have none
     batch_size: Count
+    optimizer: Literal["adamw", "muon"] = "adamw"  # older runs have none
     learning_rate: Positive
     warmup: Fraction
     weight_decay: NotNegative

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from stages.lib import augmentation, losses, metrics, networks, params, progress, running, targets
+from stages.lib import augmentation, losses, metrics, networks, optimizers, params, progress, running, targets
 from stages.lib.faces import BATCH, Faces, pixels, view
 
 CPU = Path("/proc/cpuinfo")  # of Linux
@@ -202,14 +202,8 @@ def decode_batch(encoded: tf.Tensor, side: int, less: int = 1) -> tf.Tensor:
 
 
 def compiled(model: keras.Model, settings: params.Train, steps: int) -> keras.Model:
-    """Compile with the losses of its heads, and AdamW on a schedule of `steps` that warms up and falls to 0."""
-    schedule = keras.optimizers.schedules.CosineDecay(
-        settings.learning_rate / 25,
-        max(1, round(steps * (1 - settings.warmup))),
-        warmup_target=settings.learning_rate,
-        warmup_steps=round(steps * settings.warmup),
-    )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay, global_clipnorm=5.0)
+    """Compile with the losses of its heads, and an optimizer on a schedule of `steps`."""
+    optimizer = optimizers.build(settings, steps)
     optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
     model.compile(
         optimizer,
