@@ -167,7 +167,8 @@ def _gap(names, n, value, drawn, score, confidence) -> dict:  # noqa: ANN001 - a
     error = np.nanstd(apart, axis=0)
     off = np.abs(apart - (value[one] - value[other])) / np.where(error > 0, error, np.inf)
     pair = (one == min(worst, best)) & (other == max(worst, best))
-    half = np.nanquantile(np.nanmax(off, axis=1), confidence) * error[pair].item()
+    off = off[np.isfinite(off).any(axis=1)]  # a resample may hold one group alone
+    half = np.quantile(np.nanmax(off, axis=1), confidence) * error[pair].item()
     gap = value[worst] - value[best]
     return {
         "worst": names[worst], "best": names[best], "n_worst": int(n[worst]), "n_best": int(n[best]),
