@@ -149,7 +149,10 @@ def balance(faces: pd.DataFrame) -> list[dict]:
             label = label.map(dict(enumerate(targets.AGE_BINS)))
         else:
             label = faces[name].replace("", None)
+        order = targets.AGE_BINS if target.kind == "years" else target.classes
         table = pd.crosstab(label, faces["part"])
+        table = table.reindex([each for each in order if each in table.index])
+        table = table[[part for part in PARTS if part in table]]
         if table.size == 0 or min(table.shape) < 2:
             continue
         p = scipy.stats.chi2_contingency(table).pvalue

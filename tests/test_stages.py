@@ -189,6 +189,14 @@ def as_published(face):
     return f"UTKFace/UTKFace/{age}_{sex}_{race}_{time}.jpg.chip.jpg"
 
 
+def test_the_balance_counts_ages_and_parts_in_their_order():
+    faces = pd.DataFrame({"age": [30, 100, 5, 7], "sex": ["male", "female", "", "male"], "ethnicity": ""})
+    found = split.balance(faces.assign(part=["test", "train", "train", "val"]))
+    assert [row["by"] for row in found] == ["age", "sex"]
+    assert list(found[0]["counts"]) == ["0-24", "25-49", "100-124"]
+    assert list(found[0]["counts"]["0-24"].items()) == [("train", 1), ("val", 1), ("test", 0)]
+
+
 @pytest.mark.parametrize("name", ["split.json", "split.csv"])
 def test_a_published_split_is_read(drawn, name):
     def entries(ids):
