@@ -1,9 +1,19 @@
-"""Run every fold of `split` in params.yaml as a DVC experiment; print each score's mean and spread over them."""
+"""Run every fold of `split` in params.yaml as a DVC experiment, and write each score's mean and spread over them.
+
+Prints the table, and adds it to reports/published/folds.csv, under the name of the published split's file if there is
+one.
+"""
 
 import json
 import statistics
+from pathlib import Path
 
-from stages.lib import params, side_runs
+import pandas as pd
+
+from stages.lib import params, records, side_runs
+
+OUT = Path("reports/published/folds.csv")
+OURS = "folds of our own"
 
 
 def main() -> None:
@@ -14,8 +24,21 @@ def main() -> None:
         raise SystemExit("there is one fold: set split.folds, or split.from.DATASET.folds, in params.yaml")
     for fold in range(count):
         side_runs.run(name(fold, count), {"split.fold": fold})
-    found = [read(name(fold, count), list(p.models)) for fold in range(count)]
-    print("\n".join(table(found)))
+    scores = [read(name(fold, count), list(p.models)) for fold in range(count)]
+    found = table(scores, {model: protocol(row.dataset, p.split) for model, row in p.models.items()})
+    if OUT.exists():
+        old = pd.read_csv(OUT)
+        replaced = old.set_index(["model", "protocol"]).index.isin(found.set_index(["model", "protocol"]).index)
+        records.write(pd.concat([old[~replaced], found], ignore_index=True), OUT)
+    else:
+        records.write(found, OUT)
+    print(found.to_markdown(index=False))
+    print(f"{OUT}: commit it, and `make publish` shows it")
+
+
+def protocol(dataset: str, split: params.Split) -> str:
+    """Name of the file that says a dataset's folds, without its folder."""
+    return Path(split.from_[dataset].file).name if dataset in split.from_ else OURS
 
 
 def name(fold: int, count: int) -> str:
@@ -31,16 +54,15 @@ def read(experiment: str, models: list[str]) -> dict[str, dict[str, float]]:
     }
 
 
-def table(folds: list[dict[str, dict[str, float]]]) -> list[str]:
-    """Lines of a Markdown table: mean and standard deviation (n - 1) over folds of each test score."""
-    lines = ["| model | score | mean | sd over folds | folds |", "|:--|:--|--:|--:|:--|"]
+def table(folds: list[dict[str, dict[str, float]]], protocols: dict[str, str]) -> pd.DataFrame:
+    """Mean and standard deviation (n - 1) over folds of each test score: model, protocol, score, mean, sd, folds."""
+    rows = []
     for model, scores in folds[0].items():
         for score in scores:
             values = [fold[model][score] for fold in folds if score in fold[model]]
-            each = ", ".join(f"{value:.3f}" for value in values)
-            spread = f"{statistics.stdev(values):.3f}" if len(values) > 1 else ""
-            lines.append(f"| {model} | {score} | {statistics.mean(values):.3f} | {spread} | {each} |")
-    return lines
+            spread = statistics.stdev(values) if len(values) > 1 else float("nan")
+            rows.append((model, protocols[model], score, statistics.mean(values), spread, len(values)))
+    return pd.DataFrame(rows, columns=["model", "protocol", "score", "mean", "sd", "folds"]).round(4)
 
 
 if __name__ == "__main__":

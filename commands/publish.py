@@ -221,7 +221,7 @@ def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
     ):
         if (out / file).exists():
             lines += [f"## {title}", "", what, "", cards.markdown(text_rows(pd.read_csv(out / file))), ""]
-    lines += ["## Ages and groups", ""]
+    lines += ["## Five folds of the CVPR 2024 benchmark", "", *folds(name), "", "## Ages and groups", ""]
     shown = sorted(path.name for path in out.glob("*.png") if path.name != "learning_curves.png")
     lines += [line for file in shown for line in (f"![{file.removesuffix('.png').replace('_', ' ')}]({file})", "")]
     lines += [
@@ -239,6 +239,16 @@ def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def folds(name: str) -> list[str]:
+    """Mean scores over the folds of a published split, where `make folds` ran them."""
+    path = FOLDER / "folds.csv"
+    rows = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["model", "protocol"])
+    rows = rows[(rows["model"] == name) & rows["protocol"].str.endswith(".json")]
+    if not len(rows):
+        return ["Not measured: its file of faces and folds was not at hand (`split.from` in the README says how)."]
+    return [cards.markdown(text_rows(rows.drop(columns="model")))]
 
 
 def text_rows(rows: pd.DataFrame) -> list[dict]:

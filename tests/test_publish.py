@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from commands import publish
+from commands import folds, publish
 from stages.lib import params, targets
 
 
@@ -53,3 +53,15 @@ def test_the_readme_changes_between_its_marks_alone():
     assert new == text.replace("old", "| new |")
     with pytest.raises(SystemExit, match="between which the table goes"):
         publish.between(text, "y", "| new |")
+
+
+def test_folds_of_a_published_split_are_shown_and_others_are_not(project, monkeypatch):
+    assert publish.folds("m")[0].startswith("Not measured")
+    scores = [{"m": {"age_mae": 4.0}}, {"m": {"age_mae": 4.4}}]
+    found = pd.concat([folds.table(scores, {"m": "UTKFace_aligned.json"}), folds.table(scores, {"m": folds.OURS})])
+    assert found[["mean", "sd", "folds"]].to_numpy().tolist() == [[4.2, 0.2828, 2], [4.2, 0.2828, 2]]
+    publish.FOLDER.mkdir(parents=True, exist_ok=True)
+    found.to_csv(publish.FOLDER / "folds.csv", index=False)
+    (shown,) = publish.folds("m")
+    assert shown.count("age_mae") == 1
+    assert "UTKFace_aligned.json" in shown
