@@ -9,11 +9,11 @@ import io
 from pathlib import Path
 
 import dvc.api
-import numpy as np
 import pandas as pd
 
+from commands import scoring
 from stages import gate
-from stages.lib import metrics, params, predictions, records, resampling, side_runs, targets
+from stages.lib import metrics, params, predictions, records, side_runs, targets
 
 NAME = "leakage"
 FOLDER = Path("reports/published")
@@ -69,17 +69,7 @@ def scored(rows: pd.DataFrame, settings: params.Evaluate) -> pd.DataFrame:
     for name, target in targets.TARGETS.items():
         if f"{name}_predicted" not in rows or name not in rows or not len(rows):
             continue
-        score = metrics.HEADLINE[target.kind]
-        each = predictions.statistics(rows, target)
-        value = metrics.scores(target, each.sum(axis=0))
-        n = int(value["n"])
-        low = high = shown = np.nan
-        if n >= settings.min_n:
-            drawn = resampling.sums(
-                resampling.gather(each, rows["group"].to_numpy()), settings.resamples, settings.seed
-            )
-            shown, (low, high) = float(value[score]), metrics.intervals(target, drawn, settings.confidence)[score]
-        found.append((name, score, n, shown, low, high))
+        found.append(scoring.scored(rows, target, metrics.HEADLINE[target.kind], settings))
     return pd.DataFrame(found, columns=["target", "score", "n", "value", "low", "high"])
 
 

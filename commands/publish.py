@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from commands import scoring
 from commands.recipe import FOLDER as RECIPES
-from stages.lib import cards, lineage, metrics, params, predictions, provenance, records, resampling, targets
+from stages.lib import cards, lineage, params, predictions, provenance, records, targets, tracking
 
 FOLDER = Path("reports/published")
 PRETRAINED = Path("pretrained")
@@ -32,7 +33,6 @@ HEADLINES = (
     ("ethnicity", "accuracy", "accuracy of ethnicity"),
 )
 WORST = "worst group"
-YOUNG, OLD = 15, 70  # years: where models of faces are weakest, sex below and age above
 PACKAGES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "dvc", "mlflow")
 
 
@@ -49,6 +49,8 @@ def main() -> None:
     found = results(name, p.evaluate)
     print(table(found))
     if words.check:
+        if not (out / RESULTS).exists():
+            sys.exit(f"nothing is published of {name} yet: `make publish RECIPE={name}` writes {out}")
         sys.exit(differences(found, pd.read_csv(out / RESULTS)) or None)
     finished()
     out.mkdir(parents=True, exist_ok=True)
@@ -82,10 +84,10 @@ def results(name: str, settings: params.Evaluate) -> pd.DataFrame:
         rows.append(at.assign(title=title, headline=True))
     said = predictions.read(f"reports/models/{name}/predictions.csv")
     for target, score, group, chosen in (
-        ("sex", "accuracy", f"below {YOUNG} years", said["age"] < YOUNG),
-        ("age", "mae", f"above {OLD} years", said["age"] > OLD),
+        ("sex", "accuracy", f"below {scoring.YOUNG} years", said["age"] < scoring.YOUNG),
+        ("age", "mae", f"above {scoring.OLD} years", said["age"] > scoring.OLD),
     ):
-        one = scored(said[chosen.to_numpy()], targets.TARGETS[target], score, settings) | {"group": group}
+        one = scoring.scored(said[chosen.to_numpy()], targets.TARGETS[target], score, settings) | {"group": group}
         rows.append(pd.DataFrame([one]).assign(title=f"{words_of(target, score)}, {group}", headline=True))
     for group in targets.AGE_BINS:
         at = test[(test["score"] == "mae") & (test["group"] == group)]
@@ -93,7 +95,7 @@ def results(name: str, settings: params.Evaluate) -> pd.DataFrame:
     recalls = test[(test["score"] == "recall")]
     for target, group in recalls[["target", "group"]].itertuples(index=False):
         at = recalls[(recalls["target"] == target) & (recalls["group"] == group)]
-        last = group == targets.TARGETS["ethnicity"].classes[-1]
+        last = group == scoring.LAST
         rows.append(at.assign(title=f"recall of {target}, {group}", headline=last))
     found = json.loads(Path(f"reports/groups/{name}/summary.json").read_text())
     for target, row in found["worst"].items():
@@ -107,25 +109,6 @@ def results(name: str, settings: params.Evaluate) -> pd.DataFrame:
 def words_of(target: str, score: str) -> str:
     """A score as people call it."""
     return "MAE in years" if score == "mae" else f"{score} of {target}"
-
-
-def scored(rows: pd.DataFrame, target: targets.Target, score: str, settings: params.Evaluate) -> dict:
-    """One score of rows of predictions.csv with its interval by bootstrap over people; NaN below min_n."""
-    each = predictions.statistics(rows, target)
-    value = metrics.scores(target, each.sum(axis=0))
-    found = {
-        "target": target.name,
-        "score": score,
-        "n": int(value["n"]),
-        "value": np.nan,
-        "low": np.nan,
-        "high": np.nan,
-    }
-    if found["n"] >= settings.min_n:
-        drawn = resampling.sums(resampling.gather(each, rows["group"].to_numpy()), settings.resamples, settings.seed)
-        low, high = metrics.intervals(target, drawn, settings.confidence)[score]
-        found |= {"value": float(value[score]), "low": low, "high": high}
-    return found
 
 
 def table(found: pd.DataFrame) -> str:
@@ -172,10 +155,9 @@ def origin(name: str, p: params.Params) -> dict:
     row = p.models[name]
     noted = provenance.read(row.dataset, row.variant)
     model = json.loads(Path(f"data/models/{name}/model.json").read_text())
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     installed = lineage.packages()
     return {
-        "commit": commit,
+        "commit": tracking.lineage()["git_commit"],
         "recipe": f"{RECIPES}/{name}.yaml",
         "kind": noted["kind"],
         "simulated": noted["simulated"],
@@ -265,14 +247,10 @@ def text_rows(rows: pd.DataFrame) -> list[dict]:
 
 def ship(name: str, p: params.Params) -> None:
     """Write pretrained/: both files of the model, its card, and what it says of drawn faces."""
-    import keras
+    from stages.lib import shipping, training
 
-    from stages.lib import networks, shipping
-
-    row = p.for_model(name).models[name]
     about = json.loads(Path(f"data/models/{name}/model.json").read_text())
-    heads = {target: targets.TARGETS[target].units for target in row.targets}
-    model = networks.build(row.network, about["image_size"], heads, 0.0, row.options)
+    model = training.network(p.models[name], params.Train(**about["recipe"]["train"]))
     model.load_weights(f"data/models/{name}/model.weights.h5")
     PRETRAINED.mkdir(exist_ok=True)
     shipping.write_keras(model, about["recipe"]["train"]["views"], PRETRAINED / f"{name}.keras")
@@ -280,8 +258,10 @@ def ship(name: str, p: params.Params) -> None:
     (PRETRAINED / "README.md").write_text(
         shipping.card(Path(f"reports/cards/models/{name}.md").read_text(), name, about)
     )
+    for path in (PRETRAINED / f"{name}.keras", PRETRAINED / f"{name}.onnx"):
+        if path.stat().st_size > 1e6 * shipping.MEGABYTES:
+            raise SystemExit(f"{path} has {path.stat().st_size / 1e6:.1f} MB: at most {shipping.MEGABYTES} are shipped")
     shipping.write_expected(PRETRAINED / f"{name}.onnx", PRETRAINED / f"{name}.expected.json")
-    keras.utils.clear_session()
 
 
 def between(text: str, name: str, content: str) -> str:

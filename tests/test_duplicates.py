@@ -12,8 +12,7 @@ LEAST = 0.82
 
 
 def drawn(n, seed=5, side=104):
-    people = drawing.people(n, seed)
-    return [drawing.photo(p, side, side, (0, 0, side)).convert("RGB") for p in people]
+    return drawing.squares(n, seed, side)
 
 
 def compressed(image):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from commands import folds, publish
+from commands import folds, publish, scoring
 from stages.lib import params, targets
 
 
@@ -39,10 +39,10 @@ def test_a_score_of_a_group_counts_people_once():
         }
     )
     settings = params.load().evaluate.model_copy(update={"min_n": 3, "resamples": 50})
-    found = publish.scored(rows, targets.TARGETS["sex"], "accuracy", settings)
+    found = scoring.scored(rows, targets.TARGETS["sex"], "accuracy", settings)
     assert (found["n"], round(found["value"], 6)) == (3, 0.666667)  # one has no label
     assert found["low"] <= found["value"] <= found["high"]
-    few = publish.scored(rows, targets.TARGETS["sex"], "accuracy", settings.model_copy(update={"min_n": 4}))
+    few = scoring.scored(rows, targets.TARGETS["sex"], "accuracy", settings.model_copy(update={"min_n": 4}))
     assert few["n"] == 3
     assert np.isnan([few["value"], few["low"], few["high"]]).all()
 

@@ -52,8 +52,8 @@ def mine(project, tmp_path_factory):
 def photos(folder, count=3, under="photos"):
     people = drawing.people(count, 9)
     (folder / under).mkdir(parents=True, exist_ok=True)
-    for i, person in enumerate(people):
-        (folder / under / f"{i}.jpg").write_bytes(encoded(drawing.photo(person, 60, 60, (0, 0, 60))))
+    for i, image in enumerate(drawing.squares(count, 9, 60)):
+        (folder / under / f"{i}.jpg").write_bytes(encoded(image))
     return [{"file": f"{i}.jpg", "years": p.age, "gender": p.sex[0], "person": f"p{i}"} for i, p in enumerate(people)]
 
 
@@ -191,7 +191,7 @@ def test_a_split_column_is_kept_and_what_it_lacks_is_taken_from_training(mine):
 
 def test_odd_pictures_are_used_or_rejected_with_their_reason(mine):
     photos(mine.folder, 1)
-    whole = encoded(drawing.photo(drawing.people(1, 8)[0], 60, 60, (0, 0, 60)))
+    whole = encoded(drawing.squares(1, 8, 60)[0])
     image = Image.open(io.BytesIO(whole))
     pictures = {
         "png.jpg": encoded(image, "PNG"),

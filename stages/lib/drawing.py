@@ -110,6 +110,11 @@ def photo(person: Person, width: int, height: int, box: tuple[int, int, int], gr
     return image.convert("L").convert("RGB") if grey else image
 
 
+def squares(count: int, seed: int, side: int) -> list[Image.Image]:
+    """Draw that many people's photos of side x side pixels, which the face fills as it does UTKFace's chips."""
+    return [photo(person, side, side, (0, 0, side)).convert("RGB") for person in people(count, seed)]
+
+
 def _colour(rng: np.random.Generator, rgb: np.ndarray, spread: float) -> tuple[int, int, int]:
     return tuple(int(v) for v in np.clip(np.asarray(rgb) + rng.normal(0, spread or 1e-9, 3), 0, 255))
 
