@@ -6,11 +6,10 @@ with the gain of each over `base`.
 """
 
 import argparse
-import io
 import json
 import re
+import resource
 import tempfile
-import time
 from pathlib import Path
 
 import dvc.api
@@ -18,7 +17,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from stages.lib import metrics, params, progress, records, side_runs, targets
+from commands import scoring
+from stages.lib import faces, metrics, packs, params, progress, records, side_runs, targets
 
 FOLDER = Path("recipes")
 
@@ -43,15 +43,21 @@ def main() -> None:
     for number, name in enumerate(wanted):
         changed = levers.get(name, readings.get(name))
         progress.say(f"lever {number + 1} of {len(wanted)}: {name}, {changed or 'nothing changed'}")
-        started = time.monotonic()
+        before = core_minutes()
         if name in readings:
-            found = reread(side_runs.commit(experiment_of("base")), model, **changed)
+            found = read(side_runs.commit(experiment_of("base")), model, **changed)
         else:
             side_runs.run(experiment_of(name), changed, [f"train@{model}"])
             found = read(side_runs.commit(experiment_of(name)), model)
-        found |= {"lever": name, "changed": json.dumps(changed), "minutes": (time.monotonic() - started) / 60}
+        found |= {"lever": name, "changed": json.dumps(changed), "core_minutes": core_minutes() - before}
         records.write(with_gains(add(out, found)).round(4), out)
     print(pd.read_csv(out).to_markdown(index=False))
+
+
+def core_minutes() -> float:
+    """Processor time of this process and those it started and waited for: wall time tells less on a busy machine."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used) / 60
 
 
 def experiment_of(lever: str) -> str:
@@ -59,44 +65,60 @@ def experiment_of(lever: str) -> str:
     return "lever-" + re.sub(r"[^a-z0-9]+", "-", lever.lower()).strip("-")
 
 
-def reread(commit: str, model: str, views: int = 2, decode: str = "median") -> dict[str, float]:
-    """Validation scores of a DVC experiment's model, read in another way: views 1 or 2; the age's median or mean."""
-    from stages.lib import faces, training
+def read(commit: str, model: str, views: int | None = None, decode: str = "median") -> dict[str, float]:
+    """Validation scores of a DVC experiment's model, and of the groups where models of faces are weakest.
 
-    p = params.load().for_model(model)
-    pack, split = faces.open_pack(p.models[model])
-    val, _ = faces.of(split, pack, "val", p.models[model].targets)
-    about = json.loads(dvc.api.read(f"data/models/{model}/model.json", rev=commit))
-    network = training.network(p.models[model], p.train)
+    views: 1 or 2 at prediction, the lever's own unless given; decode: the age's median or mean.
+    """
+    from stages.lib import training
+
+    files = dvc.api.DVCFileSystem(rev=commit)
+    about = json.loads(files.read_text(f"data/models/{model}/model.json"))
+    row, settings = params.Model(**about["recipe"]["model"]), params.Train(**about["recipe"]["train"])
+    network = training.network(row, settings)
     with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / "model.weights.h5"
-        weights.write_bytes(dvc.api.read(f"data/models/{model}/model.weights.h5", rev=commit, mode="rb"))
+        weights, pack, split = (Path(folder) / name for name in ("model.weights.h5", "pack", "split.csv"))
+        files.get(f"data/models/{model}/{weights.name}", str(weights))
+        files.get(f"data/packs/{row.dataset}/{row.variant}", str(pack), recursive=True)
+        files.get(f"data/splits/{row.dataset}.csv", str(split))
         network.load_weights(weights)
-    images = np.concatenate([*faces.pixels(val, *faces.view(pack.manifest["size"], p.train))])
-    said, decoded = training.probabilities(network, images, views), {}
+        val, _ = faces.of(records.read(split), packs.Pack(pack), "val", row.targets)
+        images = np.concatenate([*faces.pixels(val, *faces.view(about["pack_size"], settings))])
+    said = training.probabilities(network, images, settings.views if views is None else views)
+    decoded: dict[str, np.ndarray] = {}
     for name, probabilities in said.items():
         decoded |= targets.decode(targets.TARGETS[name], probabilities)
         if decode == "mean" and targets.TARGETS[name].kind == "years":
             decoded[f"{name}_predicted"] = decoded[f"{name}_mean"]
-    scores = metrics.evaluate(list(val.labels), val.labels, decoded, about["floors"])
-    return scores | {"epochs": 0, "parameters": about["parameters"]}
+    with files.open(f"data/models/{model}/history.csv") as history:
+        epochs = len(pd.read_csv(history))
+    found = {"epochs": epochs, "parameters": about["parameters"]}
+    return found | metrics.evaluate(list(val.labels), val.labels, decoded, about["floors"]) | weakest(val, decoded)
 
 
-def read(commit: str, model: str) -> dict[str, float]:
-    """Validation scores of the best epoch of a DVC experiment's model, and how many epochs it trained."""
-    history = pd.read_csv(io.StringIO(dvc.api.read(f"data/models/{model}/history.csv", rev=commit)))
-    about = json.loads(dvc.api.read(f"data/models/{model}/model.json", rev=commit))
-    best = history.loc[about["best_epoch"]]
-    scores = {name.removeprefix("val_"): float(best[name]) for name in history if name.startswith("val_")}
-    return scores | {"epochs": len(history), "parameters": about["parameters"]}
+def weakest(val: faces.Faces, decoded: dict[str, np.ndarray]) -> dict[str, float]:
+    """Scores of the groups that a published result names, where their target and age are known."""
+    found = {}
+    ages, known = val.labels.get("age", (np.zeros(len(val)), np.zeros(len(val))))
+    for name, score, title, chosen in (
+        ("sex", "accuracy", f"below_{scoring.YOUNG}", (ages < scoring.YOUNG) & (known > 0)),
+        ("age", "mae", f"above_{scoring.OLD}", (ages > scoring.OLD) & (known > 0)),
+        ("ethnicity", f"recall_{scoring.LAST}", "", np.ones(len(val), bool)),
+    ):
+        if name in val.labels:
+            target = targets.TARGETS[name]
+            each = metrics.statistics(target, *val.labels[name], decoded)[chosen]
+            value = metrics.scores(target, each.sum(axis=0))[score]
+            found["_".join(part for part in (name, score, title) if part)] = float(value)
+    return found
 
 
 def add(path: Path, found: dict) -> pd.DataFrame:
-    """Rows of levers.csv with one more, in the place of one of its name; its minutes stay where it cost nothing now."""
+    """Rows of levers.csv with one more, in the place of one of its name; with its cost, if nothing was run now."""
     rows = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["lever"])
     old = rows[rows["lever"] == found["lever"]]
-    if len(old) and found["minutes"] < 1:
-        found["minutes"] = float(old["minutes"].iloc[0])
+    if len(old) and found["core_minutes"] < 1:
+        found["core_minutes"] = float(old["core_minutes"].iloc[0])
     return pd.concat([rows[rows["lever"] != found["lever"]], pd.DataFrame([found])], ignore_index=True)
 
 
@@ -108,7 +130,7 @@ def with_gains(rows: pd.DataFrame) -> pd.DataFrame:
         if len(base) and name in rows:
             sign = -1 if name == "age_mae" else 1
             rows[f"{name}_gain"] = sign * (rows[name].astype(float) - float(base[name].iloc[0]))
-    first = [name for name in ("lever", "changed", "minutes", "epochs", "parameters") if name in rows]
+    first = [name for name in ("lever", "changed", "core_minutes", "epochs", "parameters") if name in rows]
     return rows[first + [name for name in rows if name not in first]]
 
 

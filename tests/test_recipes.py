@@ -58,12 +58,12 @@ def test_levers_change_keys_that_are_there(project, monkeypatch, path):
 
 def test_gains_by_hand(tmp_path):
     path = tmp_path / "levers.csv"
-    base = {"lever": "base", "changed": "{}", "minutes": 20.0, "score": 0.5, "age_mae": 5.0, "sex_accuracy": 0.9}
+    base = {"lever": "base", "changed": "{}", "core_minutes": 20.0, "score": 0.5, "age_mae": 5.0, "sex_accuracy": 0.9}
     levers.with_gains(levers.add(path, base)).to_csv(path, index=False)
     found = levers.with_gains(levers.add(path, base | {"lever": "wide", "age_mae": 4.5, "sex_accuracy": 0.89}))
     wide = found.set_index("lever").loc["wide"]
     assert wide[["age_mae_gain", "sex_accuracy_gain", "score_gain"]].tolist() == pytest.approx([0.5, -0.01, 0.0])
     found.to_csv(path, index=False)
-    again = levers.add(path, base | {"minutes": 0.1})
-    assert again.set_index("lever").loc["base", "minutes"] == 20
+    again = levers.add(path, base | {"core_minutes": 0.1})
+    assert again.set_index("lever").loc["base", "core_minutes"] == 20
     assert len(again) == 2
