@@ -19,7 +19,8 @@ import numpy as np
 from stages.lib import faces, params, targets
 
 LEAST = 0.80  # of PyTorch's rate
-PROGRAMS = ("ours", "pytorch", "stock Keras")
+PROGRAMS = ("ours", "pytorch", "stock Keras")  # all with AdamW
+MUON = "ours with Muon"
 LOOP = Path(__file__).parent / "pytorch/loop.py"
 
 
@@ -29,7 +30,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="utkface-cropped")
     parser.add_argument("--pytorch", default=".venv-pytorch/bin/python", help="its Python")
     parser.add_argument("--precision", nargs="+", default=["bfloat16", "float32"])
-    parser.add_argument("--programs", nargs="+", default=PROGRAMS, choices=PROGRAMS)
+    parser.add_argument("--programs", nargs="+", default=PROGRAMS, choices=(*PROGRAMS, MUON))
     parser.add_argument("--faces", type=int, default=2048, help="faces in an epoch")
     parser.add_argument("--rounds", type=int, default=3, help="times that each program runs")
     parser.add_argument(
@@ -76,7 +77,7 @@ def prepare(words: argparse.Namespace, folder: Path) -> dict:
     if words.options:
         row = row.model_copy(update={"options": json.loads(words.options)})
     changed = {key: yaml.safe_load(value) for key, value in (each.split("=", 1) for each in words.set)}
-    settings = params.with_value(p.train, changed)
+    settings = params.Train.model_validate(p.train.model_dump() | {"optimizer": "adamw"} | changed)
     pack, split = faces.open_pack(row)
     train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
     count = len(train) if words.until else min(words.faces, len(train))
@@ -132,6 +133,8 @@ def one(program: str, path: str) -> None:
 
     work = json.loads(Path(path).read_text())
     row, settings = params.Model(**work["row"]), params.Train(**work["settings"])
+    if program == MUON:
+        settings = settings.model_copy(update={"optimizer": "muon"})
     if program == "stock Keras":
         networks.find(row.network).FusedBatchNormalization = keras.layers.BatchNormalization
     training.prepare(settings.threads, settings.seed, work["precision"])

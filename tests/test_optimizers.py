@@ -34,7 +34,7 @@ def test_a_convolution_moves_along_orthogonal_directions(settings):
     assert np.sqrt((change**2).mean()) == pytest.approx(0.2 * RATE, rel=0.25)
 
 
-@pytest.mark.parametrize("shape", [(16, 24), (24,)])
+@pytest.mark.parametrize("shape", [(16, 24), (24,), (3, 3, 24, 1)])
 def test_all_else_moves_as_with_adamw(settings, shape):
     muon = step(settings.model_copy(update={"optimizer": "muon"}), shape)
     assert np.allclose(muon, step(settings, shape), rtol=1e-3, atol=1e-6)

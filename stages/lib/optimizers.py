@@ -25,13 +25,13 @@ def build(settings: params.Train, steps: int) -> keras.optimizers.Optimizer:
 class ConvolutionMuon(keras.optimizers.Muon):
     """Muon (Jordan et al. 2024) on the kernels of convolutions, and AdamW on all else.
 
-    Keras's own leaves kernels of more than two axes to AdamW. Here they are matrices (height * width * in, out) whose
-    update is orthogonalised, in bfloat16 where the network computes in it; it is as large as one of AdamW (Liu et al.
-    2025), so that the learning rate means the same.
+    Keras's own leaves kernels of more than two axes to AdamW. Here they, but for depthwise ones, are matrices
+    (height * width * in, out) whose update is orthogonalised, in bfloat16 where the network computes in it; it is as
+    large as one of AdamW (Liu et al. 2025), so that the learning rate means the same.
     """
 
     def _should_use_adamw(self, variable: keras.Variable) -> bool:
-        return len(variable.shape) != 4
+        return len(variable.shape) != 4 or variable.shape[-1] == 1  # the latter where each channel is by itself
 
     def _muon_update_step(
         self, gradient: keras.KerasTensor, variable: keras.Variable, lr: float, m: keras.Variable
