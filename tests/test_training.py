@@ -14,12 +14,13 @@ import tensorflow as tf
 from keras import ops
 
 from stages import pack, tune
-from stages.lib import augmentation, drawing, faces, losses, networks, packs, params, predictor, targets, training
+from stages.lib import augmentation, drawing, faces, losses, networks, packs, params, targets, training
 from stages.lib.networks import FusedBatchNormalization
 from stages.lib.predictor import EMBEDDING, Predictor
 from tests.conftest import encoded
 
 HEADS = {name: targets.TARGETS[name].units for name in ("age", "sex", "ethnicity")}
+ABOUT = {"targets": list(HEADS), "pack_size": 36, "image_size": 32, "variant": "cropped"}
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +269,7 @@ def test_two_trainings_end_in_the_same_weights_and_the_export_agrees(drawn, sett
         train, val = parts(drawn)
         model, found = training.fit(row(p), train, val, settings, 36, 2)
         path = project / f"{number}.onnx"
-        training.export_onnx(model, path, {"faces": json.dumps({"targets": list(HEADS)})})
+        training.export_onnx(model, path, {"faces": json.dumps(ABOUT)})
         ends.append((found.history, model.get_weights()))
     assert ends[0][0] == ends[1][0]
     assert all((a == b).all() for a, b in zip(ends[0][1], ends[1][1], strict=True))
@@ -285,7 +286,7 @@ def test_a_model_that_was_trained_in_bfloat16_is_exported(drawn, settings, proje
     try:
         model, found = training.fit(row(params.load()), train, val, settings, 36, 1)
         wanted = {k: training.softmax(v) for k, v in training.logits(model, found.pixels).items()}
-        training.export_onnx(model, project / "m.onnx", {"faces": json.dumps({"targets": list(HEADS)})})
+        training.export_onnx(model, project / "m.onnx", {"faces": json.dumps(ABOUT)})
     finally:
         keras.mixed_precision.set_global_policy("float32")
     predictor = Predictor(project / "m.onnx")
@@ -293,30 +294,6 @@ def test_a_model_that_was_trained_in_bfloat16_is_exported(drawn, settings, proje
     assert max(np.abs(predicted[name] - wanted[name]).max() for name in HEADS) < 0.05
     assert predictor.embeds
     assert predictor.outputs(found.pixels, [EMBEDDING])[EMBEDDING].dtype == np.float32
-
-
-def test_pictures_are_told_from_the_command_line(drawn, tmp_path, capsys, monkeypatch):
-    model = networks.build("residual", 32, HEADS, 0.0, {"widths": [4], "blocks": [1]})
-    about = {"targets": list(HEADS), "pack_size": 36, "image_size": 32, "variant": "cropped"}
-    training.export_onnx(model, tmp_path / "model.onnx", {"faces": json.dumps(about)})
-    (tmp_path / "a.jpg").write_bytes(encoded(drawing.photo(drawing.people(1, 0)[0], 50, 60, (0, 0, 50))))
-    (tmp_path / "b.txt").write_text("no picture")
-
-    def told(*words):
-        monkeypatch.setattr("sys.argv", ["predictor", *map(str, words)])
-        predictor.main()
-        return capsys.readouterr().out
-
-    said = told("--model", tmp_path / "model.onnx", tmp_path / "a.jpg", tmp_path / "a.jpg").splitlines()
-    assert said[0].split()[:3] == ["picture", "age", "sex"]
-    assert said[1] == said[2]
-    for words, message in (
-        (("--model", tmp_path / "none.onnx", tmp_path / "a.jpg"), "none.onnx is not a file"),
-        (("--model", tmp_path / "model.onnx", tmp_path / "b.txt"), "b.txt: is no picture"),
-    ):
-        with pytest.raises(SystemExit):
-            told(*words)
-        assert message in capsys.readouterr().err
 
 
 def test_no_faces_are_told(drawn, settings, project):
@@ -430,7 +407,7 @@ def test_two_views_are_the_mean_of_a_face_and_its_mirror_image(drawn, tmp_path):
     both = training.probabilities(model, images, 2)
     assert np.allclose(both["age"], (one[0]["age"] + one[1]["age"]) / 2)
     assert np.abs(one[0]["age"] - one[1]["age"]).max() > 1e-4
-    training.export_onnx(model, tmp_path / "model.onnx", {"faces": json.dumps({"targets": list(HEADS)})}, views=2)
+    training.export_onnx(model, tmp_path / "model.onnx", {"faces": json.dumps(ABOUT)}, views=2)
     said = Predictor(tmp_path / "model.onnx").outputs(images, [*HEADS, EMBEDDING])
     for name in HEADS:
         assert np.abs(said[name] - both[name]).max() < 1e-5

@@ -17,6 +17,11 @@ from stages.lib import calibration, pictures, targets
 BATCH = 64
 SHIPPED = Path("pretrained/utkface.onnx")
 EMBEDDING = "embedding"  # name of the output that alike faces are near in
+TOLD = ("targets", "pack_size", "image_size", "variant")  # what a model's file says of itself, and prediction needs
+
+
+class ModelError(ValueError):
+    """A file that cannot be used as a model, with the reason."""
 
 
 class Predictor:
@@ -25,15 +30,22 @@ class Predictor:
     def __init__(self, path: Path | str, threads: int = 0) -> None:
         """Open model.onnx; threads: 0 for all cores.
 
-        Raises ValueError where the file is not a model of this project.
+        Raises ModelError where the file is broken, not a model of this project, or of a version that differs too much.
         """
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.session = opened(path, threads)
         properties = self.session.get_modelmeta().custom_metadata_map
-        if "faces" not in properties:
-            raise ValueError(f"{path}: is an ONNX model, but not one that this project exported")
-        self.about = json.loads(properties["faces"])
+        self.about = json.loads(properties.get("faces", "{}"))
+        missing = [key for key in TOLD if key not in self.about]
+        if missing:
+            raise ModelError(f"{path}: is an ONNX model, but not one that this project exported: no {missing[0]}")
+        units = {output.name: output.shape[-1] for output in self.session.get_outputs()}
+        for name in self.about["targets"]:
+            wanted = targets.TARGETS[name].units if name in targets.TARGETS else "no"
+            if units.get(name) != wanted:
+                raise ModelError(
+                    f"{path}: tells {name} in {units.get(name)} units, {wanted} are known here: another version of "
+                    "this project made it, with other rows in stages/lib/targets.py"
+                )
         self.fitted = json.loads(properties.get("calibration", "{}"))
         self.embeds = EMBEDDING in [output.name for output in self.session.get_outputs()]
         self.targets = [targets.TARGETS[name] for name in self.about["targets"]]
@@ -105,6 +117,20 @@ class Predictor:
         return pd.DataFrame(shown)
 
 
+def opened(path: Path | str, threads: int) -> onnxruntime.InferenceSession:
+    """Open an ONNX file on the CPU. Raises ModelError where ONNX Runtime cannot."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # those of ONNX Runtime have no class of their own
+        why = str(error).rpartition("failed:")[2].strip()
+        raise ModelError(
+            f"{path}: ONNX Runtime {onnxruntime.__version__} cannot open it: it is broken, no ONNX file, or made by "
+            f"newer libraries ({why})"
+        ) from error
+
+
 def with_calibration(model: Path, fitted: dict[str, dict], out: Path) -> None:
     """Write a model's ONNX file with what was fitted to it inside."""
     import onnx
@@ -124,7 +150,10 @@ def main() -> None:
     missing = [path for path in (words.model, *words.pictures) if not path.is_file()]
     if missing:
         parser.error(f"{missing[0]} is not a file")
-    predictor, rows = Predictor(words.model), []
+    try:
+        predictor, rows = Predictor(words.model), []
+    except ModelError as error:
+        parser.error(str(error))
     for path in words.pictures:
         try:
             rows.append(predictor.predict([path.read_bytes()]).assign(picture=path.name))
