@@ -1,8 +1,8 @@
 """Train one model with one thing changed at a time, and write what each change gives on validation.
 
-recipes/NAME.levers.yaml lists the changes; each is a DVC experiment that stops at `train`, so that test is not looked
-at. Its `readings` read the model of `base` in other ways, and train nothing. Writes reports/published/NAME/levers.csv,
-with the gain of each over `base`.
+recipes/NAME.levers.yaml lists the changes, and what all have in common so that they are short; each is a DVC
+experiment that stops at `train`, so that test is not looked at. Its `readings` read the model of `base` in other ways,
+and train nothing. Writes reports/published/NAME/levers.csv, with the gain of each over `base`.
 """
 
 import argparse
@@ -31,6 +31,7 @@ def main() -> None:
     words = parser.parse_args()
     listed = yaml.safe_load((FOLDER / f"{words.recipe}.levers.yaml").read_text())
     model, levers, readings = listed["model"], listed["levers"], listed.get("readings", {})
+    short = listed.get("short", {})
     known = [*levers, *readings]
     if model not in params.load().models:
         parser.error(f"params.yaml has no model {model}: `make recipe RECIPE={words.recipe}` puts it there")
@@ -47,7 +48,7 @@ def main() -> None:
         if name in readings:
             found = read(side_runs.commit(experiment_of("base")), model, **changed)
         else:
-            side_runs.run(experiment_of(name), changed, [f"train@{model}"])
+            side_runs.run(experiment_of(name), short | changed, [f"train@{model}"])
             found = read(side_runs.commit(experiment_of(name)), model)
         found |= {"lever": name, "changed": json.dumps(changed), "core_minutes": core_minutes() - before}
         records.write(with_gains(add(out, found)).round(4), out)

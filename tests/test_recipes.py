@@ -47,7 +47,7 @@ def test_levers_change_keys_that_are_there(project, monkeypatch, path):
     listed, values = yaml.safe_load(path.read_text()), yaml.safe_load(params.PATH.read_text())
     assert listed["levers"]["base"] == {}
     assert listed["model"] in values["models"]
-    for changes in listed["levers"].values():
+    for changes in (listed["short"], *listed["levers"].values()):
         for key in changes:
             at = values
             for part in key.split(".")[:-1] if key.startswith("+") else key.split("."):
