@@ -61,12 +61,14 @@ gate: check ## hold the results against the baseline; fails where they are worse
 	@python -m commands.gate
 
 recipe: setup ## put what a published model needs into params.yaml (RECIPE=utkface SOURCE=official, a folder or a URL)
-	@python -m commands.recipe $(or $(RECIPE),utkface) $(if $(SOURCE),--source "$(SOURCE)")
+	@python -m commands.recipe $(or $(RECIPE),utkface) --source "$(or $(SOURCE),official)"
 
 publish: check ## write tables, plots, shipped files and the README's results of a finished run (RECIPE=utkface)
 	@python -m commands.publish $(or $(RECIPE),utkface)
 
 published: ## make a published model again, and hold it against what is published (RECIPE=utkface SOURCE=...)
+	@test -f reports/published/$(or $(RECIPE),utkface)/results.csv || { \
+		echo "nothing is published of $(or $(RECIPE),utkface): \`make publish\` publishes a finished run"; exit 1; }
 	@$(MAKE) --no-print-directory recipe
 	@$(MAKE) --no-print-directory repro
 	@python -m commands.publish $(or $(RECIPE),utkface) --check

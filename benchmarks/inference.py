@@ -17,7 +17,8 @@ from stages.lib.predictor import SHIPPED, Predictor
 FACES, ONE_BY_ONE, STARTS = 1024, 200, 5
 RATE, MILLISECONDS, START = 300, 10, 2  # faces a second at least; p50 of one face and seconds to the first at most
 KERAS = """
-import sys, time, keras, numpy as np
+import sys, time, keras, numpy as np, tensorflow as tf
+tf.config.threading.set_intra_op_parallelism_threads(2)
 model = keras.models.load_model(sys.argv[1])
 images = np.load(sys.argv[2])
 model.predict(images[:64], verbose=0)
@@ -39,6 +40,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, default=SHIPPED, help=f"its ONNX file, beside a .keras; {SHIPPED}")
     model = parser.parse_args().model
+    for path in (model, model.with_suffix(".keras")):
+        if not path.is_file():
+            parser.error(f"{path} is not there: `make publish` writes both files of a model")
     contents = [encoded(image) for image in drawing.squares(64, seed=3, side=200)]
     files = [contents[i % len(contents)] for i in range(FACES)]
     predictor = Predictor(model, threads=2)

@@ -21,13 +21,14 @@ from stages.lib import faces, params, targets
 LEAST = 0.80  # of PyTorch's rate
 PROGRAMS = ("ours", "pytorch", "stock Keras")  # all with AdamW
 MUON = "ours with Muon"
+ALIKE = {"optimizer": "adamw", "growing": [], "crop": None, "rarity": {}, "balance": "none"}  # what all programs do
 LOOP = Path(__file__).parent / "pytorch/loop.py"
 
 
 def main() -> None:
     """Run each program some times in turns, and print what they did, how fast, and the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", nargs="?", default="utkface-cropped")
+    parser.add_argument("model", nargs="?", help="a row of models whose network is `residual`; the first unless given")
     parser.add_argument("--pytorch", default=".venv-pytorch/bin/python", help="its Python")
     parser.add_argument("--precision", nargs="+", default=["bfloat16", "float32"])
     parser.add_argument("--programs", nargs="+", default=PROGRAMS, choices=(*PROGRAMS, MUON))
@@ -56,7 +57,10 @@ def main() -> None:
                     seconds = list(run(program, words.pytorch, path))
                     if words.until:
                         done = f"{seconds[-1]['seconds'] / 60:.1f} minutes, {len(seconds)} epochs"
-                        print(f"{program} in {precision}: MAE {seconds[-1]['age_mae']:.2f} after {done}", flush=True)
+                        met = "" if seconds[-1]["age_mae"] <= words.until else f", {words.until} was never reached"
+                        print(
+                            f"{program} in {precision}: MAE {seconds[-1]['age_mae']:.2f} after {done}{met}", flush=True
+                        )
                         continue
                     between = np.diff([each["seconds"] for each in seconds])
                     rate = work["steps"] * work["batch_size"] / float(np.median(between))
@@ -72,12 +76,16 @@ def prepare(words: argparse.Namespace, folder: Path) -> dict:
     """Write faces and settings for all programs; returns the settings."""
     import yaml
 
-    p = params.load().for_model(words.model)
+    p = params.load()
+    words.model = words.model or next(iter(p.models))
+    if words.model not in p.models or p.models[words.model].network != "residual":
+        raise SystemExit(f"{words.model} is no row of models in params.yaml whose network is residual")
+    p = p.for_model(words.model)
     row = p.models[words.model]
     if words.options:
         row = row.model_copy(update={"options": json.loads(words.options)})
     changed = {key: yaml.safe_load(value) for key, value in (each.split("=", 1) for each in words.set)}
-    settings = params.Train.model_validate(p.train.model_dump() | {"optimizer": "adamw"} | changed)
+    settings = params.Train.model_validate(p.train.model_dump() | ALIKE | changed)
     pack, split = faces.open_pack(row)
     train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
     count = len(train) if words.until else min(words.faces, len(train))

@@ -16,11 +16,11 @@ from stages import gate
 from stages.lib import metrics, params, predictions, records, side_runs, targets
 
 NAME = "leakage"
-FOLDER = Path("reports/published")
+FOLDER = Path("reports/published/leakage")
 
 
 def main() -> None:
-    """Run it as the DVC experiment `leakage`; print the table and write reports/published/leakage-NAME.csv."""
+    """Run it as the DVC experiment `leakage`; print the table and write reports/published/leakage/NAME.csv."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="*", help="models to train so; all cropped ones unless given")
     p = params.load()
@@ -35,9 +35,9 @@ def main() -> None:
             tables.setdefault(name, []).append(table(model, p.models[model].dataset, p.evaluate))
     for name, found in tables.items():
         rows = pd.concat(found, ignore_index=True)
-        records.write(rows.round(6), FOLDER / f"leakage-{name}.csv")
+        records.write(rows.round(6), FOLDER / f"{name}.csv")
         print(rows.round(3).to_markdown(index=False))
-        print(f"{FOLDER / f'leakage-{name}.csv'}: commit it, and the report shows it")
+        print(f"{FOLDER / f'{name}.csv'}: commit it, and the report shows it")
 
 
 def table(model: str, dataset: str, settings: params.Evaluate) -> pd.DataFrame:

@@ -6,6 +6,7 @@ and train nothing. Writes reports/published/NAME/levers.csv, with the gain of ea
 """
 
 import argparse
+import hashlib
 import json
 import re
 import resource
@@ -51,8 +52,23 @@ def main() -> None:
             side_runs.run(experiment_of(name), short | changed, [f"train@{model}"])
             found = read(side_runs.commit(experiment_of(name)), model)
         found |= {"lever": name, "changed": json.dumps(changed), "core_minutes": core_minutes() - before}
+        found["basis"] = basis(short)
         records.write(with_gains(add(out, found)).round(4), out)
     print(pd.read_csv(out).to_markdown(index=False))
+
+
+def basis(short: dict) -> str:
+    """Digest of all that the levers have in common: rows of others are not to be compared with these."""
+    values = yaml.safe_load(params.PATH.read_text())
+    for key, value in short.items():
+        *path, last = key.split(".")
+        at = values
+        for part in path:
+            at = at[part]
+        at[last] = value
+    values["budgets"] = values["budgets"]["real"]
+    shown = {key: values[key] for key in ("models", "budgets", "train", "split", "clean", "pack")}
+    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def core_minutes() -> float:
@@ -115,8 +131,12 @@ def weakest(val: faces.Faces, decoded: dict[str, np.ndarray]) -> dict[str, float
 
 
 def add(path: Path, found: dict) -> pd.DataFrame:
-    """Rows of levers.csv with one more, in the place of one of its name; with its cost, if nothing was run now."""
-    rows = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["lever"])
+    """Rows of levers.csv with one more, in the place of one of its name, with its cost, if nothing was run now.
+
+    Rows that were measured on another basis go.
+    """
+    rows = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["lever", "basis"])
+    rows = rows[rows["basis"] == found["basis"]]
     old = rows[rows["lever"] == found["lever"]]
     if len(old) and found["core_minutes"] < 1:
         found["core_minutes"] = float(old["core_minutes"].iloc[0])
@@ -132,7 +152,7 @@ def with_gains(rows: pd.DataFrame) -> pd.DataFrame:
             sign = -1 if name == "age_mae" else 1
             rows[f"{name}_gain"] = sign * (rows[name].astype(float) - float(base[name].iloc[0]))
     first = [name for name in ("lever", "changed", "core_minutes", "epochs", "parameters") if name in rows]
-    return rows[first + [name for name in rows if name not in first]]
+    return rows[first + [name for name in rows if name not in (*first, "basis")] + ["basis"]]
 
 
 if __name__ == "__main__":

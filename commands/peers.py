@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from commands import publish
 from stages import compare
 from stages.lib import metrics, params, predictions, provenance, records, targets, tracking
 
 FOLDER = Path("reports/published")
+LEAST = 0.5  # seconds that an epoch takes
 SEED = re.compile("-seed-[0-9]+$")
 
 
@@ -25,7 +27,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="?", default="utkface", help="folder of reports/published to write into; utkface")
     out = FOLDER / parser.parse_args().name / "peers.csv"
+    publish.finished("peers")
     p = params.load()
+    if provenance.read(*one_kind(p))["kind"] == "sample":
+        raise SystemExit("these faces are drawn: `make recipe RECIPE=peers SOURCE=...`, then `dvc repro`")
     measured = pd.read_csv("reports/comparison/models.csv", keep_default_na=False).set_index("model")
     scores = {name: json.loads(Path(f"reports/models/{name}/metrics.json").read_text())["test"] for name in p.models}
     rows = [about(name, row) | measured.loc[name].to_dict() for name, row in p.models.items()]
@@ -36,20 +41,38 @@ def main() -> None:
     print(f"{out}: commit it, and `make publish` shows it")
 
 
+def one_kind(p: params.Params) -> tuple[str, str]:
+    """Dataset and variant that all models learn from. Raises SystemExit where they differ."""
+    kinds = {(row.dataset, row.variant) for row in p.models.values()}
+    if len(kinds) > 1:
+        raise SystemExit(f"models of {len(kinds)} kinds of faces cannot stand in one table")
+    return kinds.pop()
+
+
 def about(name: str, row: params.Model) -> dict:
     """What a model is and took: network, pixels, parameters, epochs, minutes."""
     found = json.loads(Path(f"data/models/{name}/model.json").read_text())
+    epochs = len(pd.read_csv(f"data/models/{name}/history.csv"))
     noted = provenance.read(row.dataset, row.variant)
     client, experiment = tracking.store(provenance.store_name(row.dataset, noted))
-    run = tracking.find_or_create(client, experiment, name, found["fingerprint"])
     return {
         "model": name,
-        "network": row.network,
+        "network": row.options.get("architecture", row.network),
         "pixels": found["image_size"],
         "parameters": f"{found['parameters']:,}",
-        "epochs": len(pd.read_csv(f"data/models/{name}/history.csv")),
-        "minutes": round((run.info.end_time - run.info.start_time) / 60_000, 1),
+        "epochs": epochs,
+        "minutes": minutes(tracking.epoch_ends(client, experiment, found["fingerprint"]), epochs),
     }
+
+
+def minutes(ends: list[float], epochs: int) -> float | str:
+    """What so many epochs took, from when they were logged, in seconds; '' where that does not tell.
+
+    By the median epoch: a training that was stopped for a while, and went on, took no longer for it. Epochs that were
+    all logged at once were trained elsewhere, or are from DVC's cache.
+    """
+    each = float(np.median(np.diff(ends))) if len(ends) > 1 else 0.0
+    return round(each * epochs / 60, 1) if each >= LEAST else ""
 
 
 def several(scores: dict[str, dict[str, float]]) -> dict[str, list[dict[str, float]]]:

@@ -15,14 +15,17 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
-from commands import scoring
+from commands import recipe, scoring
 from commands.recipe import FOLDER as RECIPES
+from stages import describe
 from stages.lib import cards, lineage, params, predictions, provenance, records, targets, tracking
 
 FOLDER = Path("reports/published")
 PRETRAINED = Path("pretrained")
 README = Path("README.md")
+ABOUT = "about.json"
 MAY_CHANGE = ("params.yaml", "dvc.lock", "reports/", "pretrained/", "README.md")  # between the commit and the run
 RESULTS = "results.csv"
 HEADLINES = (
@@ -46,26 +49,35 @@ def main() -> None:
     if name not in p.models:
         parser.error(f"params.yaml has no model {name}: `make recipe RECIPE={name}`, then `dvc repro`")
     out = FOLDER / name
-    found = results(name, p.evaluate)
-    print(table(found))
+    finished(name)
+    found, about = results(name, p.models[name], p.evaluate), origin(name, p)
     if words.check:
         if not (out / RESULTS).exists():
             sys.exit(f"nothing is published of {name} yet: `make publish RECIPE={name}` writes {out}")
-        sys.exit(differences(found, pd.read_csv(out / RESULTS)) or None)
-    finished()
+        print(table(found))
+        told = json.loads((out / ABOUT).read_text())
+        sys.exit(differences(found, pd.read_csv(out / RESULTS)) + other_faces(about, told) or None)
+    if about["kind"] == "sample":
+        sys.exit("these faces are drawn: `make recipe` with SOURCE, and `dvc repro`, make a run of real ones")
+    readme = between(README.read_text(), name, shown_in_readme(found, about))
+    print(table(found))
+    ship(name, p)
     out.mkdir(parents=True, exist_ok=True)
     records.write(found, out / RESULTS)
     copies(name, out)
-    about = origin(name, p)
-    (out / "about.json").write_text(json.dumps(about, indent=1) + "\n")
+    (out / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
     (out / "README.md").write_text(page(name, found, about, out))
-    ship(name, p)
-    README.write_text(between(README.read_text(), name, table(found[found["headline"]])))
+    README.write_text(readme)
     print(f"{out}, {PRETRAINED} and the table in {README} are written: look at them, and commit them")
 
 
-def finished() -> None:
-    """Raise SystemExit where stages are left to run, or where code is not that of the commit."""
+def finished(recipe_of: str) -> None:
+    """Raise SystemExit where stages are left to run, params are not a recipe's, or code is not that of the commit."""
+    if not recipe.same(yaml.safe_load(params.PATH.read_text()), recipe.expected(recipe_of)):
+        raise SystemExit(
+            f"{params.PATH} is not what the commit and {RECIPES}/{recipe_of}.yaml give: type `make recipe "
+            f"RECIPE={recipe_of}`, then `dvc repro`"
+        )
     if subprocess.run(["dvc", "status", "--quiet"], check=False).returncode:
         raise SystemExit("the pipeline has not run to its end: type `dvc repro` first")
     changed = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
@@ -74,12 +86,12 @@ def finished() -> None:
         raise SystemExit(f"{strange[0]} is not as committed: a published result names the commit that makes it again")
 
 
-def results(name: str, settings: params.Evaluate) -> pd.DataFrame:
+def results(name: str, row: params.Model, settings: params.Evaluate) -> pd.DataFrame:
     """Scores on test: target, score, group, n, value, low, high, title, and whether it is a headline."""
     scores = records.read(f"reports/models/{name}/scores.csv").fillna({"group": ""})
     test = scores[scores["part"] == "test"].drop(columns="part")
     rows = []
-    for target, score, title in HEADLINES:
+    for target, score, title in [each for each in HEADLINES if each[0] in row.targets]:
         at = test[(test["target"] == target) & (test["score"] == score) & (test["group"] == "")]
         rows.append(at.assign(title=title, headline=True))
     said = predictions.read(f"reports/models/{name}/predictions.csv")
@@ -87,6 +99,8 @@ def results(name: str, settings: params.Evaluate) -> pd.DataFrame:
         ("sex", "accuracy", f"below {scoring.YOUNG} years", said["age"] < scoring.YOUNG),
         ("age", "mae", f"above {scoring.OLD} years", said["age"] > scoring.OLD),
     ):
+        if not {target, "age"} <= set(row.targets):
+            continue
         one = scoring.scored(said[chosen.to_numpy()], targets.TARGETS[target], score, settings) | {"group": group}
         rows.append(pd.DataFrame([one]).assign(title=f"{words_of(target, score)}, {group}", headline=True))
     for group in targets.AGE_BINS:
@@ -98,9 +112,9 @@ def results(name: str, settings: params.Evaluate) -> pd.DataFrame:
         last = group == scoring.LAST
         rows.append(at.assign(title=f"recall of {target}, {group}", headline=last))
     found = json.loads(Path(f"reports/groups/{name}/summary.json").read_text())
-    for target, row in found["worst"].items():
-        one = {"target": target, **row, "headline": True}
-        one["title"] = f"{WORST}, {words_of(target, row['score'])}: {row['group']}"
+    for target, worst in found["worst"].items():
+        one = {"target": target, **worst, "headline": True}
+        one["title"] = f"{WORST}, {words_of(target, worst['score'])}: {worst['group']}"
         rows.append(pd.DataFrame([one]))
     columns = ["target", "score", "group", "n", "value", "low", "high", "title", "headline"]
     return pd.concat(rows, ignore_index=True)[columns].round(6)
@@ -130,11 +144,28 @@ def differences(found: pd.DataFrame, published: pd.DataFrame) -> str:
     both = fixed.merge(found, on="title", how="left", suffixes=("", "_now"))
     lines = []
     for row in both.to_dict("records"):
-        if np.isnan(row["value"]) or row["value"] == row["value_now"]:
+        if np.isnan(row["value"]):
+            continue
+        if row["n"] != row["n_now"]:
+            lines.append(f"{row['title']}: published of {row['n']:.0f} faces, now of {row['n_now']:.0f}")
+        if row["value"] == row["value_now"]:
             continue
         if not row["low"] <= row["value_now"] <= row["high"]:
             lines.append(f"{row['title']}: published {cards.interval(row)}, now {row['value_now']:.3f}")
     return "\n".join(lines)
+
+
+def other_faces(about: dict, published: dict) -> str:
+    """What of the faces, or of how they are split, is not as published; '' where they are the same."""
+    then, now = (each["digests"] | {a["name"]: a["sha256"] for a in each["archives"]} for each in (published, about))
+    names = ["split", *(a["name"] for a in published["archives"])]
+    lines = [f"{name}: not that of the published result" for name in names if then.get(name) != now.get(name)]
+    return "\n".join(["", *lines]) if lines else ""
+
+
+def shown_in_readme(found: pd.DataFrame, about: dict) -> str:
+    """The headlines, after what a reader must be warned of."""
+    return "\n\n".join([*(f"> {text}" for text in provenance.warnings(about)), table(found[found["headline"]])])
 
 
 def copies(name: str, out: Path) -> None:
@@ -165,7 +196,7 @@ def origin(name: str, p: params.Params) -> dict:
         "digests": {key: value for key, value in lineage.digests(name, row).items() if not key.startswith("archive ")},
         "parameters": model["parameters"],
         "trained": model["recipe"],
-        "split": p.split.model_dump(mode="json"),
+        "params": p.model_dump(mode="json", by_alias=True, exclude={"data"}),
         "packages": {key: installed[key] for key in PACKAGES if key in installed},
     }
 
@@ -199,25 +230,28 @@ def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
             "levers.csv",
             "Each changes one thing of `base`, judged on validation; more is better in *_gain*.",
         ),
-        ("Other networks", "peers.csv", "All trained by the same stages on the same split, at the same compute."),
+        (
+            "Other networks",
+            "peers.csv",
+            "All trained from random weights by the same stages on the same split, with the learning rate, changes of "
+            "pictures and widths of labels that were chosen for ours, none searched for each; *minutes* are what it "
+            "took.",
+        ),
     ):
         if (out / file).exists():
             lines += [f"## {title}", "", what, "", cards.markdown(text_rows(pd.read_csv(out / file))), ""]
-    lines += ["## Five folds of the CVPR 2024 benchmark", "", *folds(name), "", "## Ages and groups", ""]
+    lines += [*folds(name), "", "## Ages and groups", ""]
     shown = sorted(path.name for path in out.glob("*.png") if path.name != "learning_curves.png")
     lines += [line for file in shown for line in (f"![{file.removesuffix('.png').replace('_', ' ')}]({file})", "")]
     lines += [
         "## What it came from",
         "",
         f"Commit `{about['commit']}`, {about['parameters']:,} parameters, {trained['budget']['epochs']} epochs, "
-        f"{trained['budget']['precision']}. `about.json` has every number of the recipe and the packages.",
+        f"{trained['budget']['precision']}. `about.json` has all of `params.yaml`, and the packages.",
         "",
         "| archive | bytes | sha256 | as published |",
         "| --- | --- | --- | --- |",
-        *(
-            f"| {a['name']} | {a['size']:,} | `{a['sha256']}` | {'yes' if a['official'] else 'no'} |"
-            for a in about["archives"]
-        ),
+        *(f"| {a['name']} | {a['size']:,} | `{a['sha256']}` | {describe.published(a)} |" for a in about["archives"]),
         "",
     ]
     return "\n".join(lines)
@@ -229,8 +263,12 @@ def folds(name: str) -> list[str]:
     rows = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["model", "protocol"])
     rows = rows[(rows["model"] == name) & rows["protocol"].str.endswith(".json")]
     if not len(rows):
-        return ["Not measured: its file of faces and folds was not at hand (`split.from` in the README says how)."]
-    return [cards.markdown(text_rows(rows.drop(columns="model")))]
+        return [
+            "## Five folds of the CVPR 2024 benchmark",
+            "",
+            "Not measured: its file of faces and folds was not at hand (`split.from` in the README says how).",
+        ]
+    return ["## Folds that others published", "", cards.markdown(text_rows(rows.drop(columns="model")))]
 
 
 def text_rows(rows: pd.DataFrame) -> list[dict]:
@@ -253,15 +291,15 @@ def ship(name: str, p: params.Params) -> None:
     model = training.network(p.models[name], params.Train(**about["recipe"]["train"]))
     model.load_weights(f"data/models/{name}/model.weights.h5")
     PRETRAINED.mkdir(exist_ok=True)
-    shipping.write_keras(model, about["recipe"]["train"]["views"], PRETRAINED / f"{name}.keras")
-    shipping.write_onnx(Path(f"data/calibrated/{name}/model.onnx"), PRETRAINED / f"{name}.onnx")
-    (PRETRAINED / "README.md").write_text(
-        shipping.card(Path(f"reports/cards/models/{name}.md").read_text(), name, about)
-    )
-    for path in (PRETRAINED / f"{name}.keras", PRETRAINED / f"{name}.onnx"):
+    keras_file, onnx_file = PRETRAINED / f"{name}.keras", PRETRAINED / f"{name}.onnx"
+    shipping.write_keras(model, about["recipe"]["train"]["views"], keras_file)
+    shipping.write_onnx(Path(f"data/calibrated/{name}/model.onnx"), onnx_file)
+    for path in (keras_file, onnx_file):
         if path.stat().st_size > 1e6 * shipping.MEGABYTES:
             raise SystemExit(f"{path} has {path.stat().st_size / 1e6:.1f} MB: at most {shipping.MEGABYTES} are shipped")
-    shipping.write_expected(PRETRAINED / f"{name}.onnx", PRETRAINED / f"{name}.expected.json")
+    card = Path(f"reports/cards/models/{name}.md").read_text()
+    (PRETRAINED / f"{name}.md").write_text(shipping.card(card, name, about))
+    shipping.write_expected(onnx_file, PRETRAINED / f"{name}.expected.json")
 
 
 def between(text: str, name: str, content: str) -> str:

@@ -1,12 +1,14 @@
 """Put a recipe into params.yaml: what differs for one published model, from recipes/NAME.yaml.
 
-Comments stay, but for those of rows that are replaced. `git checkout params.yaml dvc.lock reports` brings back what
-was there.
+It is put into params.yaml as it was committed, so that no recipe leaves traces in another. Comments stay, but for those
+of rows that are replaced. `git checkout params.yaml dvc.lock reports` brings back what was there.
 """
 
 import argparse
+import subprocess
 from pathlib import Path
 
+import yaml as pure
 from ruamel.yaml import YAML
 
 from stages.lib import params
@@ -18,21 +20,52 @@ WHOLE = ("models", "variants", "lessons", "tables")  # their rows are replaced t
 def main() -> None:
     """Write params.yaml, check it, and say what to type next."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
-    parser.add_argument("recipe", choices=known)
-    parser.add_argument("--source", help="where the archives come from, as data.source: official, a folder or a URL")
+    parser.add_argument("recipe", choices=known())
+    parser.add_argument(
+        "--source", default="official", help="where the archives come from, as data.source: official, a folder or a URL"
+    )
     words = parser.parse_args()
+    kept = committed()
+    now = pure.safe_load(params.PATH.read_text())
+    if not any(same(now, each) for each in (kept, *(expected(name) for name in known()))):
+        raise SystemExit(
+            f"{params.PATH} has changes of its own, which a recipe would lose: commit them, or type "
+            f"`git checkout {params.PATH}` first"
+        )
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 4096
     yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
-    values = yaml.load(params.PATH)
+    values = yaml.load(kept)
     merge(values, yaml.load(FOLDER / f"{words.recipe}.yaml"))
-    if words.source:
-        values["data"]["source"] = words.source
+    values["data"] |= now["data"] | {"source": words.source}
     yaml.dump(values, params.PATH)
     params.load()
-    print(f"{params.PATH} is that of {words.recipe} now, with faces from {values['data']['source']}: type `dvc repro`")
+    print(f"{params.PATH} is that of {words.recipe} now, with faces from {words.source}: type `dvc repro`")
+
+
+def known() -> list[str]:
+    """Names of the recipes."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml") if "." not in path.stem)
+
+
+def committed() -> str:
+    """Text of params.yaml as the commit has it, into which recipes are put; as it is now where git does not know it."""
+    found = subprocess.run(["git", "show", f"HEAD:./{params.PATH}"], capture_output=True, text=True, check=False)
+    return found.stdout if found.returncode == 0 else params.PATH.read_text()
+
+
+def expected(name: str) -> dict:
+    """Values of params.yaml that the commit and a recipe give."""
+    values = pure.safe_load(committed())
+    merge(values, pure.safe_load((FOLDER / f"{name}.yaml").read_text()))
+    return values
+
+
+def same(values: dict, other: dict | str) -> bool:
+    """Whether two params.yaml, as values or text, say the same of all but where the archives are."""
+    other = pure.safe_load(other) if isinstance(other, str) else other
+    return {**values, "data": None} == {**other, "data": None}
 
 
 def merge(values: dict, changes: dict, top: bool = True) -> None:

@@ -25,7 +25,7 @@ def main() -> None:
         lines += data(dataset)
     for name in p.models:
         lines += model(name, out, p.evaluate.min_n)
-    lines += published(out / "published")
+    lines += leakage(out / "published/leakage")
     (out / "index.md").write_text("\n".join(lines).rstrip() + "\n")
 
 
@@ -163,16 +163,16 @@ def leaks(name: str, out: Path) -> list[str]:
     return lines + (["On other datasets:", "", table(moved.round(3)), ""] if len(moved) else [])
 
 
-def published(folder: Path) -> list[str]:
+def leakage(folder: Path) -> list[str]:
     """What leakage is worth, where `make leakage` measured it."""
     lines = []
-    for path in sorted(folder.glob("leakage-*.csv")):
+    for path in sorted(folder.glob("*.csv")):
         rows = [
             {"model": row["model"], "test faces": row["faces"], "score": f"{row['target']} {row['score']}",
              "n": int(row["n"]), "value [interval]": cards.interval(row, cards.digits_of(row["score"]))}
             for row in pd.read_csv(path).to_dict("records")
         ]  # fmt: skip
-        lines += [f"### {path.stem.removeprefix('leakage-')}", "", cards.markdown(rows), ""]
+        lines += [f"### {path.stem}", "", cards.markdown(rows), ""]
     if not lines:
         return []
     return ["## What leakage is worth", "", "The same models, trained and tested as the peers do: every picture by "

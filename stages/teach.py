@@ -19,7 +19,7 @@ def main(name: str) -> None:
     if not rows:
         lessons.write(out, np.array([], str), {})
         return
-    key = fingerprint.of("teach", name, rows, p, ("train", "budgets", "lessons"), [])
+    key = fingerprint.of("teach", name, rows, p, ("train", "budget", "budgets", "lessons"), [])
     with running.unfinished("teach", name, key) as place:
         told = [teach(name, number, rows, p, place) for number in range(len(rows))]
     said, ids, history = zip(*told, strict=True)

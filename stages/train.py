@@ -26,7 +26,7 @@ def main(name: str) -> None:
     (train, ids), (val, _) = (faces.of(split, pack, part, row.targets) for part in ("train", "val"))
     lesson = Path("data/lessons") / row.lesson
     taught = lessons.read(lesson, ids, row.targets)
-    key = fingerprint.of("train", name, [row], p, ("train", "budgets"), [tuned, lesson / lessons.FILE])
+    key = fingerprint.of("train", name, [row], p, ("train", "budget", "budgets"), [tuned, lesson / lessons.FILE])
     recipe = {"model": row.model_dump(), "budget": budget.model_dump(), "train": settings.model_dump()}
     with (
         running.unfinished("train", name, key) as place,

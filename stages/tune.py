@@ -25,7 +25,7 @@ def main(name: str) -> None:
         (train, ids), (val, _) = (faces.of(split, pack, part, row.targets) for part in ("train", "val"))
         lesson = Path("data/lessons") / row.lesson
         taught = lessons.read(lesson, ids, row.targets)
-        key = fingerprint.of("tune", name, [row], p, ("train", "tune", "budgets"), [lesson / lessons.FILE])
+        key = fingerprint.of("tune", name, [row], p, ("train", "tune", "budget", "budgets"), [lesson / lessons.FILE])
         with running.unfinished("tune", name, key) as place:
             result = search(name, p, row, train, val, pack.manifest["size"], budget, place, taught)
         gain = result["gain"]

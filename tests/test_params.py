@@ -51,6 +51,16 @@ def test_the_committed_file_is_valid(project):
         (r"^    lesson: none\n", "", r"utkface-cropped.lesson: is missing: one of none"),
         (NONE, "  none: {teachers: [{dataset: utkface}]}", r"lessons.none.teachers.0.network: is missing"),
         (NONE, "  none: {held_out: true, teachers: []}", r"lessons.none.held_out: needs two teachers"),
+        (
+            NONE,
+            "  none: {teachers: [{dataset: utkface, variant: cropped}, {dataset: wiki, variant: cropped}]}",
+            r"lessons.none.teachers.1.dataset: 'wiki': that of the first teacher differs",
+        ),
+        (
+            NONE,
+            "  none: {teachers: [{dataset: utkface}, {dataset: utkface, train: {threads: 9}}]}",
+            r"lessons.none.teachers.1: threads differs from that of the first teacher",
+        ),
         (ROW, ROW_IS + "\n    train: {batch_sise: 8}", r"utkface-cropped.train.batch_sise: is not a key"),
         (ROW, ROW_IS + "\n    train: {image_size: 128}", r"utkface-cropped.train.image_size: 128 is above pack.size"),
         (ROW, ROW_IS + "\n    budget: {epochs: 0}", r"utkface-cropped.budget.epochs: 0 is not a positive"),

@@ -8,8 +8,8 @@ from commands import folds, publish, scoring
 from stages.lib import params, targets
 
 
-def row(title, value, low, high):
-    return {"title": title, "value": value, "low": low, "high": high}
+def row(title, value, low, high, n=100):
+    return {"title": title, "n": n, "value": value, "low": low, "high": high}
 
 
 def test_a_run_inside_the_intervals_holds_and_one_outside_is_named():
@@ -21,6 +21,15 @@ def test_a_run_inside_the_intervals_holds_and_one_outside_is_named():
     worse = now.assign(value=[4.61, 0.94])
     assert publish.differences(worse, published) == "MAE: published 4.400 [4.200, 4.600], now 4.610"
     assert "accuracy of sex" in publish.differences(now[:1], published)
+
+
+def test_a_run_on_other_faces_does_not_hold():
+    published = pd.DataFrame([row("MAE", 4.4, 4.2, 4.6)])
+    assert publish.differences(published.assign(n=99), published) == "MAE: published of 100 faces, now of 99"
+    about = {"digests": {"split": "a"}, "archives": [{"name": "x.tar", "sha256": "1"}]}
+    assert publish.other_faces(about, about) == ""
+    assert "split: not that" in publish.other_faces(about | {"digests": {"split": "b"}}, about)
+    assert "x.tar: not that" in publish.other_faces(about | {"archives": []}, about)
 
 
 def test_another_worst_group_is_no_difference():
@@ -56,12 +65,12 @@ def test_the_readme_changes_between_its_marks_alone():
 
 
 def test_folds_of_a_published_split_are_shown_and_others_are_not(project, monkeypatch):
-    assert publish.folds("m")[0].startswith("Not measured")
+    assert publish.folds("m")[-1].startswith("Not measured")
     scores = [{"m": {"age_mae": 4.0}}, {"m": {"age_mae": 4.4}}]
     found = pd.concat([folds.table(scores, {"m": "UTKFace_aligned.json"}), folds.table(scores, {"m": folds.OURS})])
     assert found[["mean", "sd", "folds"]].to_numpy().tolist() == [[4.2, 0.2828, 2], [4.2, 0.2828, 2]]
     publish.FOLDER.mkdir(parents=True, exist_ok=True)
     found.to_csv(publish.FOLDER / "folds.csv", index=False)
-    (shown,) = publish.folds("m")
+    shown = publish.folds("m")[-1]
     assert shown.count("age_mae") == 1
     assert "UTKFace_aligned.json" in shown

@@ -58,7 +58,15 @@ def test_levers_change_keys_that_are_there(project, monkeypatch, path):
 
 def test_gains_by_hand(tmp_path):
     path = tmp_path / "levers.csv"
-    base = {"lever": "base", "changed": "{}", "core_minutes": 20.0, "score": 0.5, "age_mae": 5.0, "sex_accuracy": 0.9}
+    base = {
+        "lever": "base",
+        "basis": "x",
+        "changed": "{}",
+        "core_minutes": 20.0,
+        "score": 0.5,
+        "age_mae": 5.0,
+        "sex_accuracy": 0.9,
+    }
     levers.with_gains(levers.add(path, base)).to_csv(path, index=False)
     found = levers.with_gains(levers.add(path, base | {"lever": "wide", "age_mae": 4.5, "sex_accuracy": 0.89}))
     wide = found.set_index("lever").loc["wide"]
@@ -67,3 +75,24 @@ def test_gains_by_hand(tmp_path):
     again = levers.add(path, base | {"core_minutes": 0.1})
     assert again.set_index("lever").loc["base", "core_minutes"] == 20
     assert len(again) == 2
+    assert levers.add(path, base | {"basis": "y"})["lever"].tolist() == ["base"]  # of another recipe
+
+
+def test_a_recipe_leaves_no_trace_of_another_and_loses_no_change(project, monkeypatch):
+    monkeypatch.setattr(recipe, "FOLDER", ROOT / "recipes")
+    plain = params.PATH.read_text()
+    monkeypatch.setattr(recipe, "committed", lambda: plain)
+
+    def put(name):
+        monkeypatch.setattr("sys.argv", ["recipe", name, "--source", "/data/faces"])
+        recipe.main()
+        return params.PATH.read_text()
+
+    first = put("peers")
+    assert recipe.same(yaml.safe_load(first), recipe.expected("peers"))
+    assert not recipe.same(yaml.safe_load(first), recipe.expected("utkface"))
+    put("utkface")
+    assert put("peers") == first
+    params.PATH.write_text(first.replace("batch_size: 128", "batch_size: 64"))
+    with pytest.raises(SystemExit, match="changes of its own"):
+        put("utkface")

@@ -178,6 +178,7 @@ def test_smaller_pictures_come_first_and_show_the_same(drawn, settings):
     plain, grown = ([b[0].numpy() for b in training.batches(train, s, 36, 3)] for s in (whole, growing))
     assert [len(images[0]) for images in grown] == [16] * 4 + [24] * 4 + [32] * 4
     assert all((a == b).all() for a, b in zip(plain[8:], grown[8:], strict=True))
+    assert [training.side_shown(growing, epoch, 2) for epoch in range(2)] == [24, 32]  # the last size in any case
     for small, large in zip(grown[:4], plain[:4], strict=True):
         halved = large.reshape(8, 16, 2, 16, 2, 3).mean(axis=(2, 4))
         assert np.abs(small - halved).mean() < 2  # of 255

@@ -431,9 +431,23 @@ def _cross_check(p: Params) -> Any:
             except pydantic.ValidationError as error:
                 for where, what in map(_fault, error.errors()):
                     yield ("lessons", name, "teachers", str(i), *where), what
+        yield from _check_teachers(p, name, lesson)
     for key, row in _rows(p):
         yield from _check_row(p, key, row, targets)
     yield from _check_sections(p, targets)
+
+
+def _check_teachers(p: Params, name: str, lesson: Lesson) -> Any:
+    """Check that one process can train a lesson's teachers, and that what they say is of the same faces."""
+    first = next(iter(lesson.teachers), {})
+    for i, row in enumerate(lesson.teachers):
+        for key in ("dataset", "variant"):
+            if row.get(key) != first.get(key):
+                yield ("lessons", name, "teachers", str(i), key), f"{row.get(key)!r}: that of the first teacher differs"
+        for section, key in (("train", "threads"), ("budget", "precision")):
+            own, other = ((each.get(section) or {}).get(key) for each in (row, first))
+            if own != other:
+                yield ("lessons", name, "teachers", str(i)), f"{key} differs from that of the first teacher"
 
 
 def _teacher(row: dict[str, Any]) -> Model:

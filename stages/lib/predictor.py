@@ -34,7 +34,10 @@ class Predictor:
         """
         self.session = opened(path, threads)
         properties = self.session.get_modelmeta().custom_metadata_map
-        self.about = json.loads(properties.get("faces", "{}"))
+        try:
+            self.about = dict(json.loads(properties.get("faces", "{}")))
+        except (ValueError, TypeError):
+            self.about = {}
         missing = [key for key in TOLD if key not in self.about]
         if missing:
             raise ModelError(f"{path}: is an ONNX model, but not one that this project exported: no {missing[0]}")

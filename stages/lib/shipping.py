@@ -15,8 +15,8 @@ from stages.lib import drawing, networks, targets, training
 from stages.lib.predictor import Predictor
 
 USE = """## Use it
-Research only: see `LICENSE`. `image` is `(n, {size}, {size}, 3)` uint8 RGB, a face framed as in UTKFace's aligned and
-cropped chips; out come probabilities: {outputs}.
+Research only: see `LICENSE`. `image` is `(n, {size}, {size}, 3)` uint8 RGB: {view}. Out come probabilities: {outputs};
+and `embedding`, which alike faces are near in.
 
 Without this project:
 
@@ -27,10 +27,11 @@ keras.models.load_model("{name}.keras").predict(image)                    # {{ou
 onnxruntime.InferenceSession("{name}.onnx").run(None, {{"image": image}})
 ```
 
-With it, in years, classes, an interval and calibrated probabilities (the ONNX file holds what they need):
+With it, in years, classes, an interval and calibrated probabilities (the ONNX file holds what they need), of whole
+chips of any size:
 
 ```
-python -m stages.lib.predictor PICTURE ...
+python -m stages.lib.predictor --model pretrained/{name}.onnx PICTURE ...
 ```
 """
 DRAWN = 24  # faces whose predictions are kept beside a shipped model
@@ -59,6 +60,10 @@ def stock(model: keras.Model) -> keras.Model:
         if isinstance(node, dict):
             if node.get("registered_name") == f"faces>{networks.FusedBatchNormalization.__name__}":
                 node.update(module="keras.layers", class_name="BatchNormalization", registered_name=None)
+            if str(node.get("registered_name")).startswith("faces>"):
+                raise SystemExit(
+                    f"{node['class_name']} is a layer of this project: a file of stock layers cannot hold it"
+                )
             for value in node.values():
                 plain(value)
         elif isinstance(node, list):
@@ -120,7 +125,11 @@ def write_expected(model: Path, path: Path) -> None:
 def card(text: str, name: str, about: dict) -> str:
     """A model's card with a section that says how to use its shipped files; text: the card, about: model.json."""
     outputs = [f"`{target}` (n, {targets.TARGETS[target].units}), {meaning(target)}" for target in about["targets"]]
-    use = USE.format(name=name, size=about["image_size"], outputs="; ".join(outputs))
+    side, crop, size = about["pack_size"], about.get("crop", about["image_size"]), about["image_size"]
+    view = f"the middle {crop} x {crop} pixels of a face that is framed as in UTKFace's aligned and cropped chips, in "
+    view += f"{side} x {side} pixels"
+    view += "" if crop == size else f", shown in {size} x {size}"
+    use = USE.format(name=name, size=size, view=view, outputs="; ".join(outputs))
     head, mark, rest = text.partition("\n## Scores\n")
     return f"{head}\n{use}{mark}{rest}"
 

@@ -218,6 +218,14 @@ def add_curve(client: MlflowClient, run_id: str, prefix: str, history: list[dict
         client.log_batch(run_id, metrics=fresh[start : start + 500])
 
 
+def epoch_ends(client: MlflowClient, experiment_id: str, key: str) -> list[float]:
+    """When the epochs of the training of a fingerprint were logged, in seconds, in order; empty where there is none."""
+    wanted = f"tags.fingerprint = '{key}' and tags.stage = 'train'"
+    found = client.search_runs([experiment_id], wanted, max_results=1)
+    history = client.get_metric_history(found[0].info.run_id, "curve/loss") if found else []
+    return [each.timestamp / 1000 for each in sorted(history, key=lambda each: each.step)]
+
+
 def add_trials(client: MlflowClient, parent: Run, name: str, trials: list[dict]) -> None:
     """Make each trial of a search a nested run, once."""
     for trial in trials:

@@ -116,7 +116,7 @@ def steps_in_epoch(faces: Faces, settings: params.Train) -> int:
 def side_shown(settings: params.Train, epoch: int, epochs: int) -> int:
     """Side in pixels in which pictures are shown in an epoch: `growing` first, each for an equal share, then all."""
     sides = [*settings.growing, settings.image_size]
-    return sides[epoch * len(sides) // epochs]
+    return sides[-(-(epoch + 1) * len(sides) // epochs) - 1]  # rounded up: the last epoch shows the last
 
 
 def batches(

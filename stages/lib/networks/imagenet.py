@@ -34,4 +34,8 @@ def build(
             f"the ImageNet weights of {architecture} cannot be downloaded ({error}): put the file that it names into "
             "~/.keras/models, or train from scratch with `weights: null`"
         ) from None
+    if weights is None:
+        for layer in body.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = 0.9  # as in `residual`; Keras's own, up to 0.999, wants more steps than faces give
     return keras.Model(image, attach_heads(body(x), heads, dropout), name=architecture.lower())
