@@ -36,8 +36,9 @@ def main() -> None:
     rows = [about(name, row) | measured.loc[name].to_dict() for name, row in p.models.items()]
     rows += [{"model": name, **spread(found)} for name, found in several(scores).items()]
     rows += floors(next(iter(p.models)))
-    records.write(pd.DataFrame(rows).fillna(""), out)
-    print(pd.DataFrame(rows).fillna("").to_markdown(index=False))
+    table = pd.DataFrame(rows).astype(object).fillna("")
+    records.write(table, out)
+    print(table.to_markdown(index=False))
     print(f"{out}: commit it, and `make publish` shows it")
 
 
