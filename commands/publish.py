@@ -95,9 +95,10 @@ def results(name: str, row: params.Model, settings: params.Evaluate) -> pd.DataF
         at = test[(test["target"] == target) & (test["score"] == score) & (test["group"] == "")]
         rows.append(at.assign(title=title, headline=True))
     said = predictions.read(f"reports/models/{name}/predictions.csv")
+    ages = said.get("age", pd.Series(np.nan, said.index))
     for target, score, group, chosen in (
-        ("sex", "accuracy", f"below {scoring.YOUNG} years", said["age"] < scoring.YOUNG),
-        ("age", "mae", f"above {scoring.OLD} years", said["age"] > scoring.OLD),
+        ("sex", "accuracy", f"below {scoring.YOUNG} years", ages < scoring.YOUNG),
+        ("age", "mae", f"above {scoring.OLD} years", ages > scoring.OLD),
     ):
         if not {target, "age"} <= set(row.targets):
             continue
