@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from stages.lib import params
 
 FOLDER = Path("recipes")
-WHOLE = ("models", "variants", "lessons", "tables")  # their rows are replaced together
+WHOLE = ("models", "variants", "lessons", "tables", "space")  # their rows are replaced together
 
 
 def main() -> None:
@@ -68,13 +68,13 @@ def same(values: dict, other: dict | str) -> bool:
     return {**values, "data": None} == {**other, "data": None}
 
 
-def merge(values: dict, changes: dict, top: bool = True) -> None:
+def merge(values: dict, changes: dict) -> None:
     """Change a mapping in place, key by key and deep, but for the rows of WHOLE. Raises SystemExit at a strange key."""
     for key, value in changes.items():
         if key not in values:
             raise SystemExit(f"{key!r} of the recipe is not a key of params.yaml")
-        if isinstance(value, dict) and not (top and key in WHOLE) and values[key]:
-            merge(values[key], value, top=False)
+        if isinstance(value, dict) and key not in WHOLE and values[key]:
+            merge(values[key], value)
         else:
             values[key] = value
 

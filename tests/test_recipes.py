@@ -34,9 +34,9 @@ def test_a_strange_key_is_told():
 
 
 def test_rows_are_replaced_and_sections_merged():
-    values = {"models": {"a": {}, "b": {}}, "train": {"x": 1, "y": {"z": 2, "w": 3}}}
-    recipe.merge(values, {"models": {"c": {}}, "train": {"y": {"z": 4}}})
-    assert values == {"models": {"c": {}}, "train": {"x": 1, "y": {"z": 4, "w": 3}}}
+    values = {"models": {"a": {}, "b": {}}, "train": {"x": 1, "y": {"z": 2, "w": 3}}, "tune": {"space": {"a": 1}}}
+    recipe.merge(values, {"models": {"c": {}}, "train": {"y": {"z": 4}}, "tune": {"space": {"b": 2}}})
+    assert values == {"models": {"c": {}}, "train": {"x": 1, "y": {"z": 4, "w": 3}}, "tune": {"space": {"b": 2}}}
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.levers.yaml")), ids=lambda path: path.stem)

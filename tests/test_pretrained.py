@@ -1,0 +1,81 @@
+"""Shipped files say of drawn faces what they said when they were made, on these versions of all libraries."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from stages.lib import drawing, predictor, shipping
+from stages.lib.predictor import Predictor
+from tests.conftest import ROOT
+
+FOLDER = ROOT / "pretrained"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.onnx"))
+ALONE = """
+import sys, keras, numpy as np
+said = keras.models.load_model(sys.argv[1]).predict(np.load(sys.argv[2]), verbose=0)
+np.savez(sys.argv[3], **said)
+assert not any(name.startswith("stages") for name in sys.modules)
+"""
+
+pytestmark = pytest.mark.skipif(not NAMES, reason="no model is shipped yet")
+
+
+def expected(name):
+    """Tolerance and probabilities that are kept beside a shipped model."""
+    kept = json.loads((FOLDER / f"{name}.expected.json").read_text())
+    return kept["tolerance"], {target: np.array(p) for target, p in kept["probabilities"].items()}
+
+
+def held(said, name):
+    """Assert that probabilities are those that are kept."""
+    tolerance, wanted = expected(name)
+    assert set(wanted) <= set(said)
+    for target, p in wanted.items():
+        assert p.shape[0] == shipping.DRAWN
+        assert p.std(axis=0).max() > 2 * tolerance  # faces are told apart, so that other weights would be seen
+        assert np.abs(said[target] - p).max() <= tolerance, target
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_onnx_file_says_what_it_said(name):
+    model = Predictor(FOLDER / f"{name}.onnx", threads=1)
+    assert model.about["kind"] != "sample"
+    assert "age" not in model.about["targets"] or "scale" in model.fitted["age"]
+    held(model.raw(shipping.drawn_faces(model.about["image_size"])), name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_keras_file_says_what_it_said_without_this_project(name, tmp_path):
+    size = Predictor(FOLDER / f"{name}.onnx").about["image_size"]
+    np.save(tmp_path / "images.npy", shipping.drawn_faces(size))
+    words = [FOLDER / f"{name}.keras", tmp_path / "images.npy", tmp_path / "said.npz"]
+    command = [sys.executable, "-c", ALONE, *map(str, words)]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr[-2000:]
+    with np.load(tmp_path / "said.npz") as said:
+        held(said, name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_files_are_small_and_have_a_card(name):
+    for kind in ("onnx", "keras"):
+        assert (FOLDER / f"{name}.{kind}").stat().st_size <= 1e6 * shipping.MEGABYTES
+    card = (FOLDER / f"{name}.md").read_text()
+    for part in ("## Use it", "## Scores", "Research only"):
+        assert part in card
+    assert "research" in (FOLDER / "LICENSE").read_text().lower()
+
+
+def test_a_person_with_no_data_gets_a_prediction(tmp_path):
+    drawing.squares(1, 3, 200)[0].save(tmp_path / "face.jpg")
+    command = [sys.executable, "-m", "stages.lib.predictor", str(tmp_path / "face.jpg")]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    head, row = found.stdout.splitlines()
+    assert {"picture", "age", "age_low", "age_high", "sex", "ethnicity"} <= set(head.split())
+    assert re.match(r"\s*face.jpg\s+\d+\.\d", row)
+    assert (ROOT / predictor.SHIPPED).is_file()
