@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 from stages.lib import params
 
 FOLDER = Path("recipes")
-WHOLE = ("models", "variants", "lessons", "tables", "space")  # their rows are replaced together
+WHOLE = ("models", "variants", "lessons", "tables", "space")  # replaced whole, rows and all
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from stages.lib import drawing, predictor, shipping
+from stages.lib import drawing, shipping
 from stages.lib.predictor import Predictor
 from tests.conftest import ROOT
 
@@ -78,4 +78,3 @@ def test_a_person_with_no_data_gets_a_prediction(tmp_path):
     head, row = found.stdout.splitlines()
     assert {"picture", "age", "age_low", "age_high", "sex", "ethnicity"} <= set(head.split())
     assert re.match(r"\s*face.jpg\s+\d+\.\d", row)
-    assert (ROOT / predictor.SHIPPED).is_file()
