@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from commands import publish
+from commands import costs, publish
 from stages import compare
-from stages.lib import metrics, params, predictions, provenance, records, targets, tracking
+from stages.lib import metrics, params, predictions, provenance, records, targets
 
 FOLDER = Path("reports/published")
-LEAST = 0.5  # seconds that an epoch takes
 SEED = re.compile("-seed-[0-9]+$")
 
 
@@ -52,28 +51,15 @@ def one_kind(p: params.Params) -> tuple[str, str]:
 
 def about(name: str, row: params.Model) -> dict:
     """What a model is and took: network, pixels, parameters, epochs, minutes."""
-    found = json.loads(Path(f"data/models/{name}/model.json").read_text())
-    epochs = len(pd.read_csv(f"data/models/{name}/history.csv"))
-    noted = provenance.read(row.dataset, row.variant)
-    client, experiment = tracking.store(provenance.store_name(row.dataset, noted))
+    found, cost = json.loads(Path(f"data/models/{name}/model.json").read_text()), costs.of(name, row)
     return {
         "model": name,
         "network": row.options.get("architecture", row.network),
         "pixels": found["image_size"],
         "parameters": f"{found['parameters']:,}",
-        "epochs": epochs,
-        "minutes": minutes(tracking.epoch_ends(client, experiment, found["fingerprint"]), epochs),
+        "epochs": cost["epochs"],
+        "minutes": cost["minutes"],
     }
-
-
-def minutes(ends: list[float], epochs: int) -> float | str:
-    """What so many epochs took, from when they were logged, in seconds; '' where that does not tell.
-
-    By the median epoch: a training that was stopped for a while, and went on, took no longer for it. Epochs that were
-    all logged at once were trained elsewhere, or are from DVC's cache.
-    """
-    each = float(np.median(np.diff(ends))) if len(ends) > 1 else 0.0
-    return round(each * epochs / 60, 1) if each >= LEAST else ""
 
 
 def several(scores: dict[str, dict[str, float]]) -> dict[str, list[dict[str, float]]]:

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from commands import recipe, scoring
+from commands import costs, recipe, scoring
 from commands.recipe import FOLDER as RECIPES
 from stages import describe
 from stages.lib import cards, lineage, params, predictions, provenance, records, targets, tracking
@@ -59,15 +59,15 @@ def main() -> None:
         sys.exit(differences(found, pd.read_csv(out / RESULTS)) + other_faces(about, told) or None)
     if about["kind"] == "sample":
         sys.exit("these faces are drawn: `make recipe` with SOURCE, and `dvc repro`, make a run of real ones")
-    readme = between(README.read_text(), name, shown_in_readme(found, about))
+    between(README.read_text(), name, "")  # raises before anything is written
     print(table(found))
-    ship(name, p)
+    about["cost"] = costs.of(name, p.models[name]) | {"files": ship(name, p)}
     out.mkdir(parents=True, exist_ok=True)
     records.write(found, out / RESULTS)
     copies(name, out)
     (out / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
     (out / "README.md").write_text(page(name, found, about, out))
-    README.write_text(readme)
+    README.write_text(between(README.read_text(), name, shown_in_readme(found, about)))
     print(f"{out}, {PRETRAINED} and the table in {README} are written: look at them, and commit them")
 
 
@@ -165,8 +165,22 @@ def other_faces(about: dict, published: dict) -> str:
 
 
 def shown_in_readme(found: pd.DataFrame, about: dict) -> str:
-    """The headlines, after what a reader must be warned of."""
-    return "\n\n".join([*(f"> {text}" for text in provenance.warnings(about)), table(found[found["headline"]])])
+    """The headlines, after what a reader must be warned of, and what the model is and took."""
+    return "\n\n".join(
+        [*(f"> {text}" for text in provenance.warnings(about)), table(found[found["headline"]]), size_and_cost(about)]
+    )
+
+
+def size_and_cost(about: dict) -> str:
+    """One sentence: parameters, files, epochs, and minutes where they are known."""
+    cost, budget = about["cost"], about["trained"]["budget"]
+    files = " and ".join(f"`{file}` {size / 1e6:.1f} MB" for file, size in cost["files"].items())
+    took = f", in {cost['minutes']:.0f} minutes ({cost['machine']})" if cost["minutes"] else ""
+    threads = about["trained"]["train"]["threads"]
+    return (
+        f"{about['parameters']:,} parameters, {files}; trained for {cost['epochs']} epochs on {threads} threads, in "
+        f"{budget['precision']}{took}."
+    )
 
 
 def copies(name: str, out: Path) -> None:
@@ -204,7 +218,6 @@ def origin(name: str, p: params.Params) -> dict:
 
 def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
     """The page of a published result."""
-    trained = about["trained"]
     lines = [
         f"# {name}",
         "",
@@ -247,8 +260,7 @@ def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
     lines += [
         "## What it came from",
         "",
-        f"Commit `{about['commit']}`, {about['parameters']:,} parameters, {trained['budget']['epochs']} epochs, "
-        f"{trained['budget']['precision']}. `about.json` has all of `params.yaml`, and the packages.",
+        f"{size_and_cost(about)} Commit `{about['commit']}`; `about.json` has all of `params.yaml`, and the packages.",
         "",
         "| archive | bytes | sha256 | as published |",
         "| --- | --- | --- | --- |",
@@ -284,8 +296,8 @@ def text_rows(rows: pd.DataFrame) -> list[dict]:
     ]
 
 
-def ship(name: str, p: params.Params) -> None:
-    """Write pretrained/: both files of the model, its card, and what it says of drawn faces."""
+def ship(name: str, p: params.Params) -> dict[str, int]:
+    """Write pretrained/: both files of the model, its card, and what it says of drawn faces; bytes of either file."""
     from stages.lib import shipping, training
 
     about = json.loads(Path(f"data/models/{name}/model.json").read_text())
@@ -301,6 +313,7 @@ def ship(name: str, p: params.Params) -> None:
     card = Path(f"reports/cards/models/{name}.md").read_text()
     (PRETRAINED / f"{name}.md").write_text(shipping.card(card, name, about))
     shipping.write_expected(onnx_file, PRETRAINED / f"{name}.expected.json")
+    return {path.name: path.stat().st_size for path in (onnx_file, keras_file)}
 
 
 def between(text: str, name: str, content: str) -> str:

@@ -38,9 +38,3 @@ def test_seeds_of_one_model_stand_together():
     assert cells["age MAE"] == "5.10 (0.14)"
     assert cells["sex accuracy"] == "0.900 (0.000)"
     assert "ethnicity accuracy" not in cells
-
-
-def test_minutes_are_of_the_median_epoch():
-    assert peers.minutes([0.0, 60.0, 120.0, 4000.0, 4060.0], 5) == 5.0  # stopped for an hour
-    assert peers.minutes([7.0, 7.0, 7.01], 3) == ""  # logged at once
-    assert peers.minutes([7.0], 1) == ""

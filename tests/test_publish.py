@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from commands import folds, publish, scoring
+from commands import costs, folds, publish, scoring
 from stages.lib import params, targets
 
 
@@ -74,3 +74,22 @@ def test_folds_of_a_published_split_are_shown_and_others_are_not(project, monkey
     shown = publish.folds("m")[-1]
     assert shown.count("age_mae") == 1
     assert "UTKFace_aligned.json" in shown
+
+
+def test_minutes_are_of_the_median_epoch_of_each_size():
+    assert costs.minutes([0.0, 60.0, 120.0, 4000.0, 4060.0], [96] * 5) == 5.0  # stopped for an hour
+    assert costs.minutes([60.0, 120.0, 360.0, 600.0], [48, 48, 96, 96]) == 10.0  # larger pictures take longer
+    assert costs.minutes([60.0, 300.0, 540.0], [48, 96, 96]) == 12.0  # the one epoch of its size: as the dearest
+    assert costs.minutes([7.0, 7.0, 7.01], [96] * 3) == ""  # logged at once
+    assert costs.minutes([7.0], [96]) == ""
+
+
+def test_size_and_cost_are_told_where_they_are_known():
+    about = {
+        "parameters": 3406292,
+        "trained": {"budget": {"precision": "float32"}, "train": {"threads": 2}},
+        "cost": {"epochs": 26, "minutes": 101.4, "machine": "Linux", "files": {"x.onnx": 6800000}},
+    }
+    told = "3,406,292 parameters, `x.onnx` 6.8 MB; trained for 26 epochs on 2 threads, in float32"
+    assert publish.size_and_cost(about) == f"{told}, in 101 minutes (Linux)."
+    assert publish.size_and_cost(about | {"cost": about["cost"] | {"minutes": ""}}) == f"{told}."

@@ -218,12 +218,16 @@ def add_curve(client: MlflowClient, run_id: str, prefix: str, history: list[dict
         client.log_batch(run_id, metrics=fresh[start : start + 500])
 
 
-def epoch_ends(client: MlflowClient, experiment_id: str, key: str) -> list[float]:
-    """When the epochs of the training of a fingerprint were logged, in seconds, in order; empty where there is none."""
+def epoch_ends(client: MlflowClient, experiment_id: str, key: str) -> tuple[str, list[float]]:
+    """The machine that the training of a fingerprint ran on, and when its epochs were logged, in seconds, in order.
+
+    '' and none where there is no such run.
+    """
     wanted = f"tags.fingerprint = '{key}' and tags.stage = 'train'"
     found = client.search_runs([experiment_id], wanted, max_results=1)
     history = client.get_metric_history(found[0].info.run_id, "curve/loss") if found else []
-    return [each.timestamp / 1000 for each in sorted(history, key=lambda each: each.step)]
+    ends = [each.timestamp / 1000 for each in sorted(history, key=lambda each: each.step)]
+    return found[0].data.tags.get("machine", "") if found else "", ends
 
 
 def add_trials(client: MlflowClient, parent: Run, name: str, trials: list[dict]) -> None:
