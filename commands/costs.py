@@ -20,7 +20,7 @@ def of(name: str, row: params.Model) -> dict:
     settings, planned = params.Train(**found["recipe"]["train"]), found["recipe"]["budget"]["epochs"]
     noted = provenance.read(row.dataset, row.variant)
     client, experiment = tracking.store(provenance.store_name(row.dataset, noted))
-    machine, ends = tracking.epoch_ends(client, experiment, found["fingerprint"])
+    machine, ends = tracking.timings(client, experiment, found["fingerprint"])
     took = minutes(ends, [training.side_shown(settings, epoch, planned) for epoch in range(len(ends))])
     return {"epochs": epochs, "minutes": took, "machine": machine if took else ""}
 

@@ -218,7 +218,7 @@ def add_curve(client: MlflowClient, run_id: str, prefix: str, history: list[dict
         client.log_batch(run_id, metrics=fresh[start : start + 500])
 
 
-def epoch_ends(client: MlflowClient, experiment_id: str, key: str) -> tuple[str, list[float]]:
+def timings(client: MlflowClient, experiment_id: str, key: str) -> tuple[str, list[float]]:
     """The machine that the training of a fingerprint ran on, and when its epochs were logged, in seconds, in order.
 
     '' and none where there is no such run.
