@@ -52,13 +52,16 @@ def main() -> None:
             side_runs.run(experiment_of(name), short | changed, [f"train@{model}"])
             found = read(side_runs.commit(experiment_of(name)), model)
         found |= {"lever": name, "changed": json.dumps(changed), "core_minutes": core_minutes() - before}
-        found["basis"] = basis(short)
+        found["basis"] = basis(short, found["precision"])
         records.write(with_gains(add(out, found)).round(4), out)
     print(pd.read_csv(out).to_markdown(index=False))
 
 
-def basis(short: dict) -> str:
-    """Digest of all that the levers have in common: rows of others are not to be compared with these."""
+def basis(short: dict, precision: str) -> str:
+    """Digest of all that the levers have in common: rows of others are not to be compared with these.
+
+    precision: what the levers were trained in; `auto` is something else on another machine.
+    """
     values = yaml.safe_load(params.PATH.read_text())
     for key, value in short.items():
         *path, last = key.split(".")
@@ -67,6 +70,7 @@ def basis(short: dict) -> str:
             at = at[part]
         at[last] = value
     values["budgets"] = values["budgets"]["real"]
+    values["budgets"]["precision"] = precision
     shown = {key: values[key] for key in ("models", "budgets", "train", "split", "clean", "pack")}
     return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:8]
 
@@ -109,7 +113,7 @@ def read(commit: str, model: str, views: int | None = None, decode: str = "media
             decoded[f"{name}_predicted"] = decoded[f"{name}_mean"]
     with files.open(f"data/models/{model}/history.csv") as history:
         epochs = len(pd.read_csv(history))
-    found = {"epochs": epochs, "parameters": about["parameters"]}
+    found = {"epochs": epochs, "parameters": about["parameters"], "precision": about["recipe"]["budget"]["precision"]}
     return found | metrics.evaluate(list(val.labels), val.labels, decoded, about["floors"]) | weakest(val, decoded)
 
 
@@ -151,7 +155,7 @@ def with_gains(rows: pd.DataFrame) -> pd.DataFrame:
         if len(base) and name in rows:
             sign = -1 if name == "age_mae" else 1
             rows[f"{name}_gain"] = sign * (rows[name].astype(float) - float(base[name].iloc[0]))
-    first = [name for name in ("lever", "changed", "core_minutes", "epochs", "parameters") if name in rows]
+    first = [name for name in ("lever", "changed", "core_minutes", "precision", "epochs", "parameters") if name in rows]
     return rows[first + [name for name in rows if name not in (*first, "basis")] + ["basis"]]
 
 

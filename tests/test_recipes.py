@@ -78,6 +78,11 @@ def test_gains_by_hand(tmp_path):
     assert levers.add(path, base | {"basis": "y"})["lever"].tolist() == ["base"]  # of another recipe
 
 
+def test_levers_of_another_precision_are_not_compared(project):
+    assert levers.basis({}, "float32") != levers.basis({}, "bfloat16")
+    assert levers.basis({}, "float32") != levers.basis({"train.dropout": 0.9}, "float32")
+
+
 def test_a_recipe_leaves_no_trace_of_another_and_loses_no_change(project, monkeypatch):
     monkeypatch.setattr(recipe, "FOLDER", ROOT / "recipes")
     plain = params.PATH.read_text()
