@@ -28,6 +28,7 @@ README = Path("README.md")
 ABOUT = "about.json"
 MAY_CHANGE = ("params.yaml", "dvc.lock", "reports/", "pretrained/", "README.md")  # between the commit and the run
 RESULTS = "results.csv"
+TRIALS = "trials.csv"
 HEADLINES = (
     ("age", "mae", "MAE of the median, years"),
     ("age", "rmse", "RMSE of the mean, years"),
@@ -64,6 +65,9 @@ def main() -> None:
     about["cost"] = costs.of(name, p.models[name]) | {"files": ship(name, p)}
     out.mkdir(parents=True, exist_ok=True)
     records.write(found, out / RESULTS)
+    (out / TRIALS).unlink(missing_ok=True)
+    if len(tried := trials(tuned_of(name))):
+        records.write(tried, out / TRIALS)
     copies(name, out)
     (out / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
     (out / "README.md").write_text(page(name, found, about, out))
@@ -183,6 +187,24 @@ def size_and_cost(about: dict) -> str:
     )
 
 
+def tuned_of(name: str) -> dict:
+    """What `tune` wrote."""
+    return json.loads(Path(f"data/tuned/{name}.json").read_text())
+
+
+def trials(tuned: dict) -> pd.DataFrame:
+    """A row for each training of the search: what was changed, and the validation scores of its best epoch."""
+    rows = []
+    for trial in tuned["trials"]:
+        best = max(trial["history"], key=lambda epoch: epoch["val_score"])
+        scores = {key.removeprefix("val_"): value for key, value in best.items() if key.startswith("val_")}
+        changed = ", ".join(f"{key} {value:.3g}" for key, value in trial["values"].items())
+        rows.append(
+            {"trial": trial["trial"], "changed": changed or "nothing", "epochs": len(trial["history"]), **scores}
+        )
+    return pd.DataFrame(rows)
+
+
 def copies(name: str, out: Path) -> None:
     """Copy tables by group and plots, none of which shows a face, of one model."""
     for path in (
@@ -201,6 +223,7 @@ def origin(name: str, p: params.Params) -> dict:
     row = p.models[name]
     noted = provenance.read(row.dataset, row.variant)
     model = json.loads(Path(f"data/models/{name}/model.json").read_text())
+    tuned = tuned_of(name)
     installed = lineage.packages()
     return {
         "commit": tracking.lineage()["git_commit"],
@@ -211,6 +234,7 @@ def origin(name: str, p: params.Params) -> dict:
         "digests": {key: value for key, value in lineage.digests(name, row).items() if not key.startswith("archive ")},
         "parameters": model["parameters"],
         "trained": model["recipe"],
+        "search": {key: value for key, value in tuned.items() if key != "trials"},
         "params": p.model_dump(mode="json", by_alias=True, exclude={"data"}),
         "packages": {key: installed[key] for key in PACKAGES if key in installed},
     }
@@ -239,6 +263,12 @@ def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
         "",
     ]
     for title, file, what in (
+        (
+            "Search",
+            TRIALS,
+            "Short trainings with other numbers, by `tune`, judged on validation: "
+            + chosen(about["params"]["tune"]["least_gain"], about["search"]),
+        ),
         (
             "What was tried",
             "levers.csv",
@@ -282,6 +312,16 @@ def folds(name: str) -> list[str]:
             "Not measured: its file of faces and folds was not at hand (`split.from` in the README says how).",
         ]
     return ["## Folds that others published", "", cards.markdown(text_rows(rows.drop(columns="model")))]
+
+
+def chosen(least: float, search: dict) -> str:
+    """What came of a search, in words; '' where there was none."""
+    if search["gain"] is None:
+        return ""
+    told = f"the best is {search['gain']:.4f} of score above the defaults"
+    if search["values"]:
+        return f"{told}, and its numbers were taken."
+    return f"{told}, less than the {least:g} that is asked for, so these were kept."
 
 
 def text_rows(rows: pd.DataFrame) -> list[dict]:

@@ -84,6 +84,20 @@ def test_minutes_are_of_the_median_epoch_of_each_size():
     assert costs.minutes([7.0], [96]) == ""
 
 
+def test_a_search_is_told_by_the_best_epoch_of_each_trial():
+    history = [{"epoch": 0, "loss": 6.0, "val_score": 0.6}, {"epoch": 1, "loss": 5.0, "val_score": 0.7}]
+    history.append({"epoch": 2, "loss": 4.0, "val_score": 0.5})
+    other = {"trial": 1, "values": {"learning_rate": 0.00602, "batch_size": 64.0}, "history": history[:1]}
+    found = publish.trials({"trials": [{"trial": 0, "values": {}, "history": history}, other]})
+    assert found.to_dict("records") == [
+        {"trial": 0, "changed": "nothing", "epochs": 3, "score": 0.7},
+        {"trial": 1, "changed": "learning_rate 0.00602, batch_size 64", "epochs": 1, "score": 0.6},
+    ]
+    assert publish.chosen(0.01, {"gain": 0.0073, "values": {}}).endswith("asked for, so these were kept.")
+    assert publish.chosen(0.01, {"gain": 0.02, "values": {"dropout": 0.1}}).endswith("its numbers were taken.")
+    assert publish.chosen(0.01, {"gain": None, "values": {}}) == ""
+
+
 def test_size_and_cost_are_told_where_they_are_known():
     about = {
         "parameters": 3406292,
