@@ -1,7 +1,7 @@
 """Publish the finished run of a recipe: its tables and plots, the shipped files, and the README's results.
 
 Type it where `make recipe` and `dvc repro` have ended. It writes reports/published/NAME/ (what a reader wants to know,
-and what it was made from), pretrained/ (NAME.onnx, NAME.keras, the card) and the table between two marks in README.md;
+and what it was made from), pretrained/ (the model's files and its card) and the table between two marks in README.md;
 no number is typed by hand. With --check it writes nothing, and fails where the run at hand differs from what is
 published: the proof that the published table holds.
 """
@@ -17,18 +17,18 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from commands import costs, recipe, scoring
+from commands import costs, recipe, scoring, shipped
 from commands.recipe import FOLDER as RECIPES
 from stages import describe
 from stages.lib import cards, lineage, params, predictions, provenance, records, targets, tracking
 
 FOLDER = Path("reports/published")
-PRETRAINED = Path("pretrained")
 README = Path("README.md")
 ABOUT = "about.json"
 MAY_CHANGE = ("params.yaml", "dvc.lock", "reports/", "pretrained/", "README.md")  # between the commit and the run
 RESULTS = "results.csv"
 TRIALS = "trials.csv"
+FILES = "files.csv"
 HEADLINES = (
     ("age", "mae", "MAE of the median, years"),
     ("age", "rmse", "RMSE of the mean, years"),
@@ -62,8 +62,10 @@ def main() -> None:
         sys.exit("these faces are drawn: `make recipe` with SOURCE, and `dvc repro`, make a run of real ones")
     between(README.read_text(), name, "")  # raises before anything is written
     print(table(found))
-    about["cost"] = costs.of(name, p.models[name]) | {"files": ship(name, p)}
+    files = shipped.write(name, p.models[name])
+    about["cost"] = costs.of(name, p.models[name]) | {"files": {path.name: path.stat().st_size for path in files}}
     out.mkdir(parents=True, exist_ok=True)
+    records.write(shipped.scores(files, p.models[name], HEADLINES).round(6), out / FILES)
     records.write(found, out / RESULTS)
     (out / TRIALS).unlink(missing_ok=True)
     if len(tried := trials(tuned_of(name))):
@@ -72,7 +74,7 @@ def main() -> None:
     (out / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
     (out / "README.md").write_text(page(name, found, about, out))
     README.write_text(between(README.read_text(), name, shown_in_readme(found, about)))
-    print(f"{out}, {PRETRAINED} and the table in {README} are written: look at them, and commit them")
+    print(f"{out}, {shipped.FOLDER} and the table in {README} are written: look at them, and commit them")
 
 
 def finished(recipe_of: str) -> None:
@@ -264,6 +266,11 @@ def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
     ]
     for title, file, what in (
         (
+            "Files",
+            FILES,
+            "What is shipped in `pretrained/`, each file scored on the same test faces.",
+        ),
+        (
             "Search",
             TRIALS,
             "Short trainings with other numbers, by `tune`, judged on validation: "
@@ -334,26 +341,6 @@ def text_rows(rows: pd.DataFrame) -> list[dict]:
         }
         for row in rows.to_dict("records")
     ]
-
-
-def ship(name: str, p: params.Params) -> dict[str, int]:
-    """Write pretrained/: both files of the model, its card, and what it says of drawn faces; bytes of either file."""
-    from stages.lib import shipping, training
-
-    about = json.loads(Path(f"data/models/{name}/model.json").read_text())
-    model = training.network(p.models[name], params.Train(**about["recipe"]["train"]))
-    model.load_weights(f"data/models/{name}/model.weights.h5")
-    PRETRAINED.mkdir(exist_ok=True)
-    keras_file, onnx_file = PRETRAINED / f"{name}.keras", PRETRAINED / f"{name}.onnx"
-    shipping.write_keras(model, about["recipe"]["train"]["views"], keras_file)
-    shipping.write_onnx(Path(f"data/calibrated/{name}/model.onnx"), onnx_file)
-    for path in (keras_file, onnx_file):
-        if path.stat().st_size > 1e6 * shipping.MEGABYTES:
-            raise SystemExit(f"{path} has {path.stat().st_size / 1e6:.1f} MB: at most {shipping.MEGABYTES} are shipped")
-    card = Path(f"reports/cards/models/{name}.md").read_text()
-    (PRETRAINED / f"{name}.md").write_text(shipping.card(card, name, about))
-    shipping.write_expected(onnx_file, PRETRAINED / f"{name}.expected.json")
-    return {path.name: path.stat().st_size for path in (onnx_file, keras_file)}
 
 
 def between(text: str, name: str, content: str) -> str:

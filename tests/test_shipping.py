@@ -5,6 +5,7 @@ import sys
 
 import keras
 import numpy as np
+import onnx
 import onnxruntime
 
 from stages.lib import networks, shipping, training
@@ -55,3 +56,17 @@ def test_the_onnx_file_is_half_as_large_and_says_the_same(tmp_path):
     for name, found in zip(HEADS, session.run(list(HEADS), {"image": images}), strict=True):
         assert np.abs(found - wanted[name]).max() < 2e-3
     assert session.get_modelmeta().custom_metadata_map["faces"] == "{}"
+
+
+def test_the_8_bit_file_computes_in_8_bits_and_says_almost_the_same(tmp_path):
+    model, images = trained()
+    training.export_onnx(model, tmp_path / "whole.onnx", {"faces": "{}", "calibration": "[]"}, 2)
+    shipping.write_int8(tmp_path / "whole.onnx", images, tmp_path / "int8.onnx")
+    graph = onnx.load(tmp_path / "int8.onnx").graph
+    weights = {each.name: each.data_type for each in graph.initializer if len(each.dims) == 4}
+    assert set(weights.values()) == {onnx.TensorProto.INT8}
+    session = onnxruntime.InferenceSession(str(tmp_path / "int8.onnx"), providers=["CPUExecutionProvider"])
+    wanted = training.probabilities(model, images, 2)
+    for name, found in zip(HEADS, session.run(list(HEADS), {"image": images}), strict=True):
+        assert 0 < np.abs(found - wanted[name]).max() < 0.02, name
+    assert session.get_modelmeta().custom_metadata_map == {"faces": "{}", "calibration": "[]"}

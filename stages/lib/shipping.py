@@ -1,7 +1,8 @@
-"""Small files of a finished model that load without this project: stock Keras layers, weights stored as float16."""
+"""Small files of a finished model that load without this project: stock Keras layers, float16 weights, 8-bit ONNX."""
 
 import io
 import json
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -27,6 +28,9 @@ keras.models.load_model("{name}.keras").predict(image)                    # {{ou
 onnxruntime.InferenceSession("{name}.onnx").run(None, {{"image": image}})
 ```
 
+`{name}.int8.onnx` is the same for ONNX Runtime with convolutions in 8 bits: several times as fast, on a processor that
+has instructions for them, at scores that differ in the third digit.
+
 With it, in years, classes, an interval and calibrated probabilities (the ONNX file holds what they need), of whole
 chips of any size:
 
@@ -37,6 +41,8 @@ python -m stages.lib.predictor --model pretrained/{name}.onnx PICTURE ...
 DRAWN = 24  # faces whose predictions are kept beside a shipped model
 TOLERANCE = 0.005  # by which a probability may stray from those, in either file and on other versions of libraries
 MEGABYTES = 10.0  # the largest file that is shipped
+SEEN = 256  # faces whose activations set the scales of the 8-bit file
+PERCENTILE = 99.99  # of what an activation was seen to be; rarer values are clipped
 
 
 def write_keras(model: keras.Model, views: int, path: Path) -> None:
@@ -106,6 +112,37 @@ def write_onnx(source: Path, path: Path) -> None:
         graph.initializer.append(stored)
         graph.node.insert(0, helper.make_node("Cast", [stored.name], [matrix.name], to=TensorProto.FLOAT))
     onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def write_int8(source: Path, images: np.ndarray, path: Path) -> None:
+    """Write an ONNX file whose convolutions compute in 8 bits, weights by channel, activations scaled by what is seen.
+
+    images: (n, s, s, 3) uint8 of training faces. Weights take 7 of the 8 bits, without which processors that have no
+    VNNI instructions overflow. What is not a convolution stays float32.
+    """
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(quantization.CalibrationDataReader):
+        def __init__(self) -> None:
+            self.batches = iter([{"image": images[at : at + 32]} for at in range(0, len(images), 32)])
+
+        def get_next(self) -> dict | None:
+            return next(self.batches, None)
+
+    told = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
+    with tempfile.TemporaryDirectory() as folder:
+        folded, small = Path(folder) / "folded.onnx", Path(folder) / "int8.onnx"
+        quant_pre_process(str(source), str(folded), skip_symbolic_shape=True)
+        quantization.quantize_static(
+            folded, small, Reader(), op_types_to_quantize=["Conv"], per_channel=True, reduce_range=True,
+            activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
+            calibrate_method=quantization.CalibrationMethod.Percentile,
+            extra_options={"CalibPercentile": PERCENTILE},
+        )  # fmt: skip
+        model = onnx.load(small)
+    onnx.helper.set_model_props(model, told)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
