@@ -33,8 +33,8 @@ def write(name: str, row: params.Model) -> list[Path]:
             raise SystemExit(f"{path} has {path.stat().st_size / 1e6:.1f} MB: at most {shipping.MEGABYTES} are shipped")
     card = Path(f"reports/cards/models/{name}.md").read_text()
     (FOLDER / f"{name}.md").write_text(shipping.card(card, name, about))
-    for path in files[:2]:
-        shipping.write_expected(path, path.with_suffix(".expected.json"))
+    for path, tolerance in ((files[0], shipping.TOLERANCE), (files[1], shipping.TOLERANCE_INT8)):
+        shipping.write_expected(path, path.with_suffix(".expected.json"), tolerance)
     return files
 
 
