@@ -333,14 +333,14 @@ def chosen(least: float, search: dict) -> str:
 
 def text_rows(rows: pd.DataFrame) -> list[dict]:
     """Rows as text, numbers short, empty where there is none."""
-    return [
-        {
-            key: f"{value:.4g}" if isinstance(value, float) else str(value)
-            for key, value in row.items()
-            if value == value
-        }
-        for row in rows.to_dict("records")
-    ]
+    return [{key: short(value) for key, value in row.items() if value == value} for row in rows.to_dict("records")]
+
+
+def short(value: object) -> str:
+    """Text of a cell: whole numbers whole, others of four digits."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value + 0.0:,.0f}" if value.is_integer() else f"{value:.4g}"
 
 
 def between(text: str, name: str, content: str) -> str:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -44,6 +45,15 @@ def test_the_keras_file_is_half_as_large_and_loads_alone(tmp_path):
     command = [sys.executable, "-c", ALONE, str(path), str(tmp_path / "known.npz")]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr[-2000:]
+
+
+def test_the_same_model_gives_the_same_keras_file(tmp_path):
+    for name in ("first.keras", "second.keras"):
+        keras.utils.clear_session()  # as in a process of its own
+        shipping.write_keras(trained()[0], 2, tmp_path / name)
+    assert (tmp_path / "first.keras").read_bytes() == (tmp_path / "second.keras").read_bytes()
+    with zipfile.ZipFile(tmp_path / "first.keras") as file:
+        assert b"date" not in file.read("metadata.json")
 
 
 def test_the_onnx_file_is_half_as_large_and_says_the_same(tmp_path):

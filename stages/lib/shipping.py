@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -24,7 +25,7 @@ Without this project:
 ```python
 import keras, onnxruntime
 
-keras.models.load_model("{name}.keras").predict(image)                    # {{output: probabilities}}
+keras.models.load_model("{name}.keras").predict(image)  # {{output: probabilities}}
 onnxruntime.InferenceSession("{name}.onnx").run(None, {{"image": image}})
 ```
 
@@ -49,15 +50,26 @@ PERCENTILE = 99.99  # of what an activation was seen to be; rarer values are cli
 def write_keras(model: keras.Model, views: int, path: Path) -> None:
     """Write a model, as it is served, as a .keras file of stock layers whose matrices are stored as float16.
 
-    `keras.models.load_model` opens it without this project, and computes in float32.
+    `keras.models.load_model` opens it without this project, and computes in float32. The same model gives the same
+    bytes.
     """
     whole = path.with_suffix(".whole.keras")
     training.served(stock(training.in_float32(model)), views).save(whole)
     with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
         for name in source.namelist():
             content = source.read(name)
-            target.writestr(name, halved(content) if name.endswith(".h5") else content)
+            content = halved(content) if name.endswith(".h5") else repeatable(content)
+            target.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     whole.unlink()
+
+
+def repeatable(content: bytes) -> bytes:
+    """JSON of a .keras file without what differs each time that it is written: the date, and addresses in memory."""
+    numbers: dict[bytes, int] = {}
+    content = re.sub(rb', "date_saved": "[^"]*"', b"", content)
+    return re.sub(
+        rb'(?<="shared_object_id": )\d+', lambda found: b"%d" % numbers.setdefault(found[0], len(numbers)), content
+    )
 
 
 def stock(model: keras.Model) -> keras.Model:
