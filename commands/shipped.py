@@ -1,6 +1,7 @@
 """Files of a finished model that go into pretrained/, and what each is worth, for `make publish`."""
 
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,10 @@ def write(name: str, row: params.Model) -> list[Path]:
     FOLDER.mkdir(exist_ok=True)
     files = [FOLDER / f"{name}.{kind}" for kind in ("onnx", "int8.onnx", "keras")]
     shipping.write_onnx(whole, files[0])
-    shipping.write_int8(whole, pictures(row, "train", whole, shipping.SEEN)[0], files[1])
+    with tempfile.TemporaryDirectory() as folder:
+        once = Path(folder) / "once.onnx"
+        training.export_onnx(model, once, metadata(whole), views=1)
+        shipping.write_int8(once, pictures(row, "train", whole, shipping.SEEN)[0], files[1])
     shipping.write_keras(model, about["recipe"]["train"]["views"], files[2])
     for path in files:
         if path.stat().st_size > 1e6 * shipping.MEGABYTES:
@@ -36,6 +40,13 @@ def write(name: str, row: params.Model) -> list[Path]:
     for path, tolerance in ((files[0], shipping.TOLERANCE), (files[1], shipping.TOLERANCE_INT8)):
         shipping.write_expected(path, path.with_suffix(".expected.json"), tolerance)
     return files
+
+
+def metadata(model: Path) -> dict[str, str]:
+    """What an ONNX file says of itself."""
+    import onnx
+
+    return {entry.key: entry.value for entry in onnx.load(model).metadata_props}
 
 
 def pictures(row: params.Model, part: str, model: Path, at_most: int = 0) -> tuple[np.ndarray, faces.Faces]:

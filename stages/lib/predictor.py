@@ -6,6 +6,7 @@ python -m stages.lib.predictor PICTURE ... tells what the shipped model, or anot
 import argparse
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ class Predictor:
 
         Raises ModelError where the file is broken, not a model of this project, or of a version that differs too much.
         """
-        self.session = opened(path, threads)
+        self.session, self.threads = opened(path, threads), threads
         properties = self.session.get_modelmeta().custom_metadata_map
         try:
             self.about = dict(json.loads(properties.get("faces", "{}")))
@@ -95,6 +96,12 @@ class Predictor:
         found = [self.decode(batch) for batch in batches]
         return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
+    def seen(self, content: bytes) -> np.ndarray:
+        """What the network sees (s, s, 3) uint8 of a picture's file. Raises pictures.PictureError."""
+        side = self.view[0]
+        image = pictures.fit(pictures.decode(content, near=side), self.about["variant"], side)
+        return pictures.to_input(image, *self.view)
+
     def predict(self, contents: list[bytes]) -> pd.DataFrame:
         """One row a picture, given as the bytes of its file, of a face framed as in the model's training pictures.
 
@@ -102,9 +109,8 @@ class Predictor:
         probability of each class, 0 to 1.
         Raises pictures.PictureError for a picture that cannot be decoded.
         """
-        side, variant = self.view[0], self.about["variant"]
-        fitted = [pictures.fit(pictures.decode(content, near=side), variant, side) for content in contents]
-        columns = self.decode(np.stack([pictures.to_input(image, *self.view) for image in fitted]))
+        with ThreadPoolExecutor(max_workers=self.threads or None) as pool:
+            columns = self.decode(np.stack([*pool.map(self.seen, contents)]))
         shown: dict[str, np.ndarray] = {}
         for target in self.targets:
             predicted = columns[f"{target.name}_predicted"]

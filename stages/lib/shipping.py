@@ -29,8 +29,9 @@ keras.models.load_model("{name}.keras").predict(image)  # {{output: probabilitie
 onnxruntime.InferenceSession("{name}.onnx").run(None, {{"image": image}})
 ```
 
-`{name}.int8.onnx` is the same for ONNX Runtime with convolutions in 8 bits: several times as fast, on a processor that
-has instructions for them, at scores that differ in the third digit.
+`{name}.int8.onnx` is for where speed counts: its convolutions are in 8 bits, for which ONNX Runtime uses what
+instructions the processor has, and it looks at a face once, never at its mirror image. `reports/published/{name}/` says
+what each file scores.
 
 With it, in years, classes, an interval and calibrated probabilities (the ONNX file holds what they need), of whole
 chips of any size:
