@@ -63,6 +63,7 @@ def main() -> None:
     between(README.read_text(), name, "")  # raises before anything is written
     print(table(found))
     files = shipped.write(name, p.models[name])
+    about["earlier"] = earlier(out, about)
     about["cost"] = costs.of(name, p.models[name]) | {"files": {path.name: path.stat().st_size for path in files}}
     out.mkdir(parents=True, exist_ok=True)
     records.write(shipped.scores(files, p.models[name], HEADLINES).round(6), out / FILES)
@@ -172,8 +173,14 @@ def other_faces(about: dict, published: dict) -> str:
 
 def shown_in_readme(found: pd.DataFrame, about: dict) -> str:
     """The headlines, after what a reader must be warned of, and what the model is and took."""
+    again = f"Not the first look at these test faces: models published before this one: {len(about['earlier'])}."
     return "\n\n".join(
-        [*(f"> {text}" for text in provenance.warnings(about)), table(found[found["headline"]]), size_and_cost(about)]
+        [
+            *(f"> {text}" for text in provenance.warnings(about)),
+            table(found[found["headline"]]),
+            size_and_cost(about),
+            *([again] if about["earlier"] else []),
+        ]
     )
 
 
@@ -242,6 +249,25 @@ def origin(name: str, p: params.Params) -> dict:
     }
 
 
+def earlier(out: Path, about: dict) -> list[dict]:
+    """Other models that were published with scores on the same test faces, oldest first: commit and headlines.
+
+    out: the folder as it was last published. None where that was another split.
+    """
+    if not (out / ABOUT).exists():
+        return []
+    told = json.loads((out / ABOUT).read_text())
+    then, now = told["digests"], about["digests"]
+    if then["split"] != now["split"]:
+        return []
+    before = told.get("earlier", [])
+    if then["weights"] == now["weights"]:
+        return before
+    titles = [title for _, _, title in HEADLINES]
+    found = pd.read_csv(out / RESULTS).set_index("title")["value"].reindex(titles).dropna()
+    return [*before, {"commit": told["commit"], **found.to_dict()}]
+
+
 def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
     """The page of a published result."""
     lines = [
@@ -259,6 +285,7 @@ def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
         "of its mean. Intervals are by bootstrap over people; a group of few faces has no score. All groups: "
         "`groups.csv`; gaps between them: `gaps.csv`.",
         "",
+        *looks(about["earlier"]),
         "## Learning",
         "",
         "![loss and validation scores by epoch](learning_curves.png)",
@@ -305,6 +332,22 @@ def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def looks(before: list[dict]) -> list[str]:
+    """What a reader must know where the test faces were looked at before."""
+    if not before:
+        return []
+    rows = [{**row, "commit": f"`{row['commit'][:8]}`"} for row in before]
+    return [
+        "## Earlier looks at the test faces",
+        "",
+        "These were published before it, with scores on the same test faces, so the scores above are no first look at "
+        "them. Each was trained and chosen without them.",
+        "",
+        cards.markdown(text_rows(pd.DataFrame(rows))),
+        "",
+    ]
 
 
 def folds(name: str) -> list[str]:

@@ -1,5 +1,7 @@
 """What is published follows from the files of a run, and a run that falls short of it is told apart."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -82,6 +84,28 @@ def test_minutes_are_of_the_median_epoch_of_each_size():
     assert costs.minutes([60.0, 300.0, 540.0], [48, 96, 96]) == 12.0  # the one epoch of its size: as the dearest
     assert costs.minutes([7.0, 7.0, 7.01], [96] * 3) == ""  # logged at once
     assert costs.minutes([7.0], [96]) == ""
+
+
+def test_earlier_looks_at_the_same_test_faces_are_told(tmp_path):
+    def about(commit, weights, split="s"):
+        return {"commit": commit, "digests": {"split": split, "weights": weights}}
+
+    def published(found, mae):
+        (tmp_path / publish.ABOUT).write_text(json.dumps(found))
+        scores = [{"title": publish.HEADLINES[0][2], "value": mae}, {"title": "of a group", "value": 1.0}]
+        pd.DataFrame(scores).to_csv(tmp_path / publish.RESULTS, index=False)
+
+    assert publish.earlier(tmp_path, about("a", "1")) == publish.looks([]) == []
+    published(about("a", "1"), 4.6)
+    assert publish.earlier(tmp_path, about("b", "1")) == []  # the same model, published again
+    first = {"commit": "a", publish.HEADLINES[0][2]: 4.6}
+    assert publish.earlier(tmp_path, about("b", "2")) == [first]
+    published(about("b", "2") | {"earlier": [first]}, 4.5)
+    third = publish.earlier(tmp_path, about("c", "3"))
+    assert [row["commit"] for row in third] == ["a", "b"]
+    assert publish.earlier(tmp_path, about("c", "2")) == [first]
+    assert publish.earlier(tmp_path, about("c", "3", split="other")) == []
+    assert "| 4.5" in publish.looks(third)[4]
 
 
 def test_a_search_is_told_by_the_best_epoch_of_each_trial():
