@@ -12,30 +12,43 @@ from stages.lib import faces, fingerprint, lessons, params, progress, records, r
 
 
 def main(name: str) -> None:
-    """Train one teacher after the other, each going on where it was stopped, and write the mean of what they say."""
+    """Train one teacher after the other, each going on where it was stopped, and write the mean of what they say.
+
+    Where a lesson has assistants, these learn from that mean, and what they say is written.
+    """
     p = params.load()
-    rows = params.teachers(p.lessons[name])
+    rounds = params.teachers(p.lessons[name])
     out = Path("data/lessons") / name
-    if not rows:
+    if not rounds:
         lessons.write(out, np.array([], str), {})
         return
+    rows = [row for each in rounds.values() for row in each]
     key = fingerprint.of("teach", name, rows, p, ("train", "budget", "budgets", "lessons"), [])
+    history: list[pd.DataFrame] = []
     with running.unfinished("teach", name, key) as place:
-        told = [teach(name, number, rows, p, place) for number in range(len(rows))]
-    said, ids, history = zip(*told, strict=True)
+        before = None
+        for kind, each in rounds.items():
+            (place / kind).mkdir(exist_ok=True)
+            told = [teach(name, number, each, p, place / kind, before) for number in range(len(each))]
+            said, ids, epochs = zip(*told, strict=True)
+            history += epochs
+            before = place / kind
+            lessons.write(before, ids[0], mean(said))
     lessons.write(out, ids[0], mean(said))
     records.write(pd.concat(history).round(6), out / "history.csv")
 
 
 def teach(
-    name: str, number: int, rows: list[params.Model], p: params.Params, place: Path
+    name: str, number: int, rows: list[params.Model], p: params.Params, place: Path, before: Path | None
 ) -> tuple[dict[str, np.ndarray], np.ndarray, pd.DataFrame]:
-    """Train one teacher, or take what an earlier run kept of it.
+    """Train one of the teachers, or of their assistants, or take what an earlier run kept of it.
 
+    place: where those of its round are kept, a folder called teachers or assistants; before: the lesson that it learns
+    from, beside the labels.
     Returns the probabilities {target: (n, units)} of training faces, NaN of those that it may not speak of, their ids
     (n,), and a row an epoch.
     """
-    row, kept = rows[number], place / f"teacher-{number}.npz"
+    row, kept, who = rows[number], place / f"{number}.npz", f"{place.name.removesuffix('s')} {number + 1}"
     pack, split = faces.open_pack(row)
     own = p.for_row(row)
     budget, settings = own.budget_for(pack.manifest["kind"]), own.train
@@ -45,16 +58,19 @@ def teach(
         val, _ = faces.of(split, pack, "val", row.targets)
         out = left_out(ids, number, len(rows)) if p.lessons[name].held_out else np.zeros(len(ids), bool)
         seen = train.where(~out)
-        progress.say(f"{name}, teacher {number + 1} of {len(rows)}: training on {len(seen)} faces")
+        progress.say(f"{name}, {who} of {len(rows)}: training on {len(seen)} faces")
 
         def tell(epoch: int, numbers: dict[str, float]) -> None:
             shown = ", ".join(f"{k} {v:.3f}" for k, v in numbers.items() if k != "epoch")
-            progress.say(f"{name}, teacher {number + 1}, epoch {epoch + 1} of {budget.epochs}: {shown}")
+            progress.say(f"{name}, {who}, epoch {epoch + 1} of {budget.epochs}: {shown}")
 
-        folder = place / f"teacher-{number}"
+        folder = place / f"{number}"
         folder.mkdir(exist_ok=True)
         side = pack.manifest["size"]
-        model, found = training.fit(row, seen, val, settings, side, budget.epochs, tell, budget.train_minutes, folder)
+        taught = lessons.read(before, ids[~out], row.targets) if before else None
+        model, found = training.fit(
+            row, seen, val, settings, side, budget.epochs, tell, budget.train_minutes, folder, taught
+        )
         told = out if out.any() else np.ones(len(ids), bool)
         batches = [
             training.probabilities(model, images, 2)
@@ -70,7 +86,7 @@ def teach(
         shutil.rmtree(folder)
     with np.load(kept) as found:
         history = pd.read_csv(io.StringIO(str(found["history"])))
-        return {target: found[target] for target in row.targets}, ids, history.assign(teacher=number)
+        return {target: found[target] for target in row.targets}, ids, history.assign(teacher=who)
 
 
 def write(path: Path, said: dict[str, np.ndarray], history: str) -> None:

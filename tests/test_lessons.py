@@ -83,3 +83,23 @@ def test_teachers_speak_and_are_not_trained_twice(training_faces, edit, monkeypa
     assert np.allclose(said.sum(axis=1), 1)
     first, again = len(calls[0][1]), len(calls[2][1])
     assert first + again == len(training_faces) if held_out else first == again == len(training_faces)
+
+
+def test_assistants_learn_from_the_teachers_and_speak_in_their_place(training_faces, edit, monkeypatch):
+    row = "{dataset: utkface, variant: cropped, network: residual, options: {widths: [4], blocks: [1]}, targets: [sex]"
+    first, second = (f"[{row}, budget: {{epochs: 1}}, train: {{seed: {seed}}}}}]" for seed in (1, 2))
+    edit(r"^  none: .*", f"  none: {{teachers: {first}, assistants: {second}}}")
+    taught, said, fit, speak = [], [], training.fit, training.probabilities
+    monkeypatch.setattr(training, "prepare", lambda *_: "float32")
+    monkeypatch.setattr(training, "fit", lambda *args: (taught.append(args[-1]), fit(*args))[1])
+    monkeypatch.setattr(training, "probabilities", lambda *args: (said.append(speak(*args)), said[-1])[1])
+    teach.main("none")
+    assert taught[0] is None
+    told = lessons.read(Path("data/lessons/none"), training_faces, ["sex"])["sex"]
+    half = len(said) // 2
+    first, second = (np.concatenate([each["sex"] for each in part]) for part in (said[:half], said[half:]))
+    first, second = first[-len(told) :], second[-len(told) :]
+    np.testing.assert_allclose(taught[1]["sex"], first, atol=1e-3)
+    np.testing.assert_allclose(told, second, atol=1e-3)
+    assert np.abs(first - second).max() > 0.01
+    assert set(records.read("data/lessons/none/history.csv")["teacher"]) == {"teacher 1", "assistant 1"}

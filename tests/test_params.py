@@ -51,6 +51,7 @@ def test_the_committed_file_is_valid(project):
         (r"^    lesson: none\n", "", r"utkface-cropped.lesson: is missing: one of none"),
         (NONE, "  none: {teachers: [{dataset: utkface}]}", r"lessons.none.teachers.0.network: is missing"),
         (NONE, "  none: {held_out: true, teachers: []}", r"lessons.none.held_out: needs two teachers"),
+        (NONE, "  none: {teachers: [], assistants: [{}]}", r"lessons.none.assistants: have no teachers to learn from"),
         (
             NONE,
             "  none: {teachers: [{dataset: utkface, variant: cropped}, {dataset: wiki, variant: cropped}]}",

@@ -100,10 +100,21 @@ class Model(Section):
 
 
 class Lesson(Section):
-    """Teachers of one dataset's faces; each is a row of models without a lesson of its own."""
+    """Teachers of one dataset's faces; each is a row of models without a lesson of its own.
+
+    Assistants learn from the teachers, and speak in their place (Mirzadeh et al. 2020, "Improved knowledge
+    distillation via teacher assistant"; here of the same size, as in Furlanello et al. 2018, "Born again neural
+    networks").
+    """
 
     held_out: bool = False
     teachers: list[dict[str, Any]]
+    assistants: list[dict[str, Any]] = []
+
+    @property
+    def rounds(self) -> dict[str, list[dict[str, Any]]]:
+        """Who is trained, one round after the other; each but the first learns from what the one before it says."""
+        return {"teachers": self.teachers, "assistants": self.assistants}
 
 
 class ParseLabels(Section):
@@ -423,31 +434,34 @@ def _cross_check(p: Params) -> Any:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
             yield ("models", name), "is not a name of lower-case letters, digits and hyphens"
     for name, lesson in p.lessons.items():
-        if lesson.held_out and len(lesson.teachers) < 2:
-            yield ("lessons", name, "held_out"), "needs two teachers at least: each speaks of the faces it did not see"
-        for i, row in enumerate(lesson.teachers):
-            try:
-                _teacher(row)
-            except pydantic.ValidationError as error:
-                for where, what in map(_fault, error.errors()):
-                    yield ("lessons", name, "teachers", str(i), *where), what
-        yield from _check_teachers(p, name, lesson)
+        yield from _check_lesson(name, lesson)
     for key, row in _rows(p):
         yield from _check_row(p, key, row, targets)
     yield from _check_sections(p, targets)
 
 
-def _check_teachers(p: Params, name: str, lesson: Lesson) -> Any:
+def _check_lesson(name: str, lesson: Lesson) -> Any:
     """Check that one process can train a lesson's teachers, and that what they say is of the same faces."""
     first = next(iter(lesson.teachers), {})
-    for i, row in enumerate(lesson.teachers):
-        for key in ("dataset", "variant"):
-            if row.get(key) != first.get(key):
-                yield ("lessons", name, "teachers", str(i), key), f"{row.get(key)!r}: that of the first teacher differs"
-        for section, key in (("train", "threads"), ("budget", "precision")):
-            own, other = ((each.get(section) or {}).get(key) for each in (row, first))
-            if own != other:
-                yield ("lessons", name, "teachers", str(i)), f"{key} differs from that of the first teacher"
+    if lesson.assistants and not lesson.teachers:
+        yield ("lessons", name, "assistants"), "have no teachers to learn from"
+    for kind, rows in lesson.rounds.items():
+        if lesson.held_out and len(rows) < 2 and (rows or kind == "teachers"):
+            yield ("lessons", name, "held_out"), f"needs two {kind} at least: each speaks of the faces it did not see"
+        for i, row in enumerate(rows):
+            key = ("lessons", name, kind, str(i))
+            try:
+                _teacher(row)
+            except pydantic.ValidationError as error:
+                for where, what in map(_fault, error.errors()):
+                    yield (*key, *where), what
+            for own in ("dataset", "variant"):
+                if row.get(own) != first.get(own):
+                    yield (*key, own), f"{row.get(own)!r}: that of the first teacher differs"
+            for section, own in (("train", "threads"), ("budget", "precision")):
+                mine, other = ((each.get(section) or {}).get(own) for each in (row, first))
+                if mine != other:
+                    yield key, f"{own} differs from that of the first teacher"
 
 
 def _teacher(row: dict[str, Any]) -> Model:
@@ -458,9 +472,10 @@ def _rows(p: Params) -> list[tuple[tuple[str, ...], Model]]:
     """Where each row of a model stands, and the row: those of models, and those of teachers that can be read."""
     found: list[tuple[tuple[str, ...], Model]] = [(("models", name), row) for name, row in p.models.items()]
     for name, lesson in p.lessons.items():
-        for i, row in enumerate(lesson.teachers):
-            with contextlib.suppress(pydantic.ValidationError):
-                found.append((("lessons", name, "teachers", str(i)), _teacher(row)))
+        for kind, rows in lesson.rounds.items():
+            for i, row in enumerate(rows):
+                with contextlib.suppress(pydantic.ValidationError):
+                    found.append((("lessons", name, kind, str(i)), _teacher(row)))
     return found
 
 
@@ -590,9 +605,9 @@ def _check_floors(p: Params, targets: Any) -> Any:
                     yield ("gate", "floors", baseline, model, score), f"is not one of {', '.join(known)}"
 
 
-def teachers(lesson: Lesson) -> list[Model]:
-    """Rows of models that a lesson's teachers are."""
-    return [_teacher(row) for row in lesson.teachers]
+def teachers(lesson: Lesson) -> dict[str, list[Model]]:
+    """Rows of models that a lesson's teachers are, and its assistants where it has any."""
+    return {kind: [_teacher(row) for row in rows] for kind, rows in lesson.rounds.items() if rows}
 
 
 def _merged(section: Section, values: dict[str, Any]) -> Any:
