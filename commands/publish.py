@@ -295,7 +295,8 @@ def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
         (
             "Files",
             FILES,
-            "What is shipped in `pretrained/`, each file scored on the same test faces.",
+            "What is shipped in `pretrained/`, each file scored on the same test faces: the Keras file as it is, ONNX "
+            "files with the calibration that they hold.",
         ),
         (
             "Search",

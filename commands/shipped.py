@@ -61,6 +61,8 @@ def pictures(row: params.Model, part: str, model: Path, at_most: int = 0) -> tup
 def scores(files: list[Path], row: params.Model, headlines: tuple[tuple[str, str, str], ...]) -> pd.DataFrame:
     """One row a shipped file, the first an ONNX file: file, megabytes, and the headlines on test, by their titles.
 
+    Of an ONNX file's calibrated probabilities, and those of the network itself for a Keras file, which holds no others.
+
     headlines: (target, score, title) each.
     """
     import keras
@@ -68,8 +70,10 @@ def scores(files: list[Path], row: params.Model, headlines: tuple[tuple[str, str
     images, found = pictures(row, "test", files[0])
     rows = []
     for path in files:
-        is_keras = path.suffix == ".keras"
-        said = keras.models.load_model(path).predict(images, verbose=0) if is_keras else Predictor(path).raw(images)
+        if path.suffix == ".keras":
+            said = keras.models.load_model(path).predict(images, verbose=0)
+        else:
+            said = Predictor(path).probabilities(images)
         cells = {}
         for name, score, title in [each for each in headlines if each[0] in row.targets]:
             target = targets.TARGETS[name]

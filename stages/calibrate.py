@@ -25,13 +25,22 @@ def main(name: str) -> None:
     for key, (values, known) in found.labels.items():
         target, at = targets.TARGETS[key], known > 0
         p_known = np.concatenate([part[key] for part in parts])[at] if parts else np.zeros((0, target.units))
-        fit = fit_interval if target.kind == "years" else fit_temperature
+        fit = fit_years if target.kind == "years" else fit_temperature
         fitted[key] = fit(p_known, values[at], p.calibrate.confidence) | {"n": int(at.sum())}
     out = Path("data/calibrated") / name
     out.mkdir(parents=True, exist_ok=True)
     (out / "calibration.json").write_text(json.dumps(fitted, indent=1) + "\n")
     with_calibration(Path(f"data/models/{name}/model.onnx"), fitted, out / "model.onnx")
     progress.say(f"{name}: {fitted}")
+
+
+def fit_years(p: np.ndarray, ages: np.ndarray, confidence: float) -> dict:
+    """Temperature of distributions p (n, years), given the ages (n,), and the scale of their intervals at it.
+
+    A model is taught labels that are spread over some years, so what it says is wider than its errors are.
+    """
+    fitted = fit_temperature(p, np.round(ages), confidence)
+    return fitted | fit_interval(calibration.temper(p, fitted["temperature"]), ages, confidence)
 
 
 def fit_interval(p: np.ndarray, ages: np.ndarray, confidence: float) -> dict:
@@ -54,7 +63,7 @@ def fit_interval(p: np.ndarray, ages: np.ndarray, confidence: float) -> dict:
 
 
 def fit_temperature(p: np.ndarray, classes: np.ndarray, confidence: float) -> dict:
-    """Temperature at which probabilities p (n, classes) are likeliest, given the true class (n,) of each face.
+    """Temperature at which probabilities p (n, units) are likeliest, given the true class, or year, (n,) of each face.
 
     Its logarithm is drawn towards 0 as by a normal prior of width PRIOR, since a few faces that are all right would
     make a model certain of everything.

@@ -71,6 +71,20 @@ def test_a_model_that_is_too_sure_gets_a_temperature_that_mends_it():
     assert error(calibration.temper(sure[2000:], fitted["temperature"])) < 0.03
 
 
+def test_ages_that_were_taught_too_wide_are_told_narrower():
+    rng = np.random.default_rng(0)
+    years, middle = np.arange(125), rng.uniform(20, 80, (4000, 1))
+    ages = np.round(rng.normal(middle[:, 0], 3))
+    wide = np.exp(-0.5 * ((years - middle) / 4.5) ** 2)
+    wide /= wide.sum(axis=1, keepdims=True)
+    fitted = calibrate.fit_years(wide[:2000], ages[:2000], 0.9)
+    assert fitted["temperature"] == pytest.approx((3 / 4.5) ** 2, rel=0.1)
+    assert fitted["scale"] == pytest.approx(1, abs=0.1)  # at that temperature the intervals are right as they are
+    low, high = calibration.age_interval(calibration.temper(wide[2000:], fitted["temperature"]), fitted)
+    assert ((low <= ages[2000:]) & (ages[2000:] <= high)).mean() == pytest.approx(0.9, abs=0.03)
+    assert calibrate.fit_years(wide[:0], ages[:0], 0.9) == {"temperature": 1.0, "confidence": 0.9, "scale": None}
+
+
 def test_a_few_faces_that_are_all_right_do_not_make_a_model_certain():
     p = np.tile([0.7, 0.3], (10, 1))
     p[5:] = p[5:, ::-1]

@@ -1,4 +1,4 @@
-"""What a finished model is told about its own errors: temperatures of class probabilities, the scale of age intervals.
+"""What a finished model is told about its own errors: temperatures of its probabilities, the scale of age intervals.
 
 `stages/calibrate.py` fits these numbers on the calibration part; here they are applied, with NumPy alone.
 """
