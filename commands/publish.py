@@ -8,6 +8,7 @@ published: the proof that the published table holds.
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,7 @@ ABOUT = "about.json"
 MAY_CHANGE = ("params.yaml", "dvc.lock", "reports/", "pretrained/", "README.md")  # between the commit and the run
 RESULTS = "results.csv"
 TRIALS = "trials.csv"
+LEVERS = "levers.csv"
 FILES = "files.csv"
 HEADLINES = (
     ("age", "mae", "MAE of the median, years"),
@@ -37,6 +39,7 @@ HEADLINES = (
     ("ethnicity", "accuracy", "accuracy of ethnicity"),
 )
 WORST = "worst group"
+PREFIX = re.compile(r"^\+?(models\.[^.]+\.)?((train|budget|options)\.)?")  # of a changed key, that says nothing new
 PACKAGES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "dvc", "mlflow")
 
 
@@ -68,8 +71,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     records.write(shipped.scores(files, p.models[name], HEADLINES).round(6), out / FILES)
     records.write(found, out / RESULTS)
-    (out / TRIALS).unlink(missing_ok=True)
-    if len(tried := trials(tuned_of(name))):
+    if len(tried := trials(tuned_of(name))):  # else those of a model published before stay, and the page says so
         records.write(tried, out / TRIALS)
     copies(name, out)
     (out / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
@@ -306,8 +308,10 @@ def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
         ),
         (
             "What was tried",
-            "levers.csv",
-            "Each changes one thing of `base`, judged on validation; more is better in *_gain*.",
+            LEVERS,
+            "Each changes one thing of `base`, judged on validation. In brackets what it gains over `base`, less error "
+            "being a gain. All scores, those of groups too: `levers.csv`; what all have in common: "
+            f"`recipes/{name}.levers.yaml`.",
         ),
         (
             "Other networks",
@@ -318,7 +322,9 @@ def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
         ),
     ):
         if (out / file).exists():
-            lines += [f"## {title}", "", what, "", cards.markdown(text_rows(pd.read_csv(out / file))), ""]
+            rows = pd.read_csv(out / file)
+            shown = levers_shown(rows) if file == LEVERS else text_rows(rows)
+            lines += [f"## {title}", "", what, "", cards.markdown(shown), ""]
     lines += [*folds(name), "", "## Ages and groups", ""]
     shown = sorted(path.name for path in out.glob("*.png") if path.name != "learning_curves.png")
     lines += [line for file in shown for line in (f"![{file.removesuffix('.png').replace('_', ' ')}]({file})", "")]
@@ -366,9 +372,9 @@ def folds(name: str) -> list[str]:
 
 
 def chosen(least: float, search: dict) -> str:
-    """What came of a search, in words; '' where there was none."""
+    """What came of a search, in words."""
     if search["gain"] is None:
-        return ""
+        return "of a model published before; this one was not searched for."
     told = f"the best is {search['gain']:.4f} of score above the defaults"
     if search["values"]:
         return f"{told}, and its numbers were taken."
@@ -378,6 +384,29 @@ def chosen(least: float, search: dict) -> str:
 def text_rows(rows: pd.DataFrame) -> list[dict]:
     """Rows as text, numbers short, empty where there is none."""
     return [{key: short(value) for key, value in row.items() if value == value} for row in rows.to_dict("records")]
+
+
+def levers_shown(rows: pd.DataFrame) -> list[dict]:
+    """What a reader asks of each lever: what it changes, what it gives, what it takes."""
+    shown = []
+    for row in rows.to_dict("records"):
+        changed = json.loads(row["changed"])
+        changes = [f"{PREFIX.sub('', key)} {value}" for key, value in changed.items()]
+        found = {"lever": row["lever"], "changed": ", ".join(changes)}
+        found |= {"epochs": short(row["epochs"]), "parameters": short(row["parameters"])}
+        for key, words in (
+            ("score", "score"),
+            ("age_mae", "MAE, years"),
+            ("sex_accuracy", "accuracy of sex"),
+            ("ethnicity_accuracy", "accuracy of ethnicity"),
+        ):
+            if key in row and row[key] == row[key]:
+                gain = f" ({row[f'{key}_gain']:+.3f})".replace("-0.000", "+0.000") if row["lever"] != "base" else ""
+                found[words] = f"{row[key]:.3f}{gain}"
+        if row["core_minutes"] == row["core_minutes"]:
+            found["core minutes"] = short(round(row["core_minutes"], 1))
+        shown.append(found)
+    return shown
 
 
 def short(value: object) -> str:

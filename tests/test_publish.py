@@ -119,7 +119,21 @@ def test_a_search_is_told_by_the_best_epoch_of_each_trial():
     ]
     assert publish.chosen(0.01, {"gain": 0.0073, "values": {}}).endswith("asked for, so these were kept.")
     assert publish.chosen(0.01, {"gain": 0.02, "values": {"dropout": 0.1}}).endswith("its numbers were taken.")
-    assert publish.chosen(0.01, {"gain": None, "values": {}}) == ""
+    assert publish.chosen(0.01, {"gain": None, "values": {}}).endswith("this one was not searched for.")
+
+
+def test_levers_are_shown_by_what_they_change_and_gain():
+    scores = {"score": 0.5, "age_mae": 5.0, "score_gain": 0.0, "age_mae_gain": 0.0}
+    base = {"lever": "base", "changed": "{}", "epochs": 6, "parameters": 1200.0, "core_minutes": np.nan, **scores}
+    wide = '{"models.utkface.options.widths": [64, 128], "train.loss_weights.sex": 3.0}'
+    found = {"lever": "wide", "changed": wide, "core_minutes": 38.71, "age_mae": 5.2, "age_mae_gain": -0.2}
+    rows = pd.DataFrame([base, base | found])
+    first, second = publish.levers_shown(rows)
+    assert first["changed"] == "" and first["MAE, years"] == "5.000" and "core minutes" not in first
+    assert second["changed"] == "widths [64, 128], loss_weights.sex 3.0"
+    assert second["MAE, years"] == "5.200 (-0.200)" and second["score"] == "0.500 (+0.000)"
+    assert second["core minutes"] == "38.7" and second["parameters"] == "1,200"
+    assert "accuracy of sex" not in second
 
 
 def test_size_and_cost_are_told_where_they_are_known():
