@@ -1,6 +1,7 @@
 """Search for hyperparameters on validation: packs, split -> data/tuned/MODEL.json."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -51,8 +52,9 @@ def search(
 
     The best trial's values are kept where it gains tune.least_gain or more over the defaults.
 
-    place: a folder where finished trials are kept, made where there is none. The search is repeated from its start,
-    and a trial that is found there is not trained again, so a search that was stopped ends as if it had not been.
+    place: a folder where finished trials are kept, and each epoch of the one under way; made where there is none. The
+    search is repeated from its start, a trial that is found there is not trained again and one that was under way goes
+    on, so a search that was stopped ends as if it had not been.
     """
     place.mkdir(parents=True, exist_ok=True)
     kept = place / "trials.json"
@@ -67,14 +69,23 @@ def search(
             trials.append(known)
             progress.say(f"{name} {label}: score {known['score']:.4f}, from an earlier run that was stopped")
             return known["score"]
-        settings = params.with_value(p.train, values)
-        _, validation = training.fit(row, train, val, settings, side, budget.trial_epochs, lesson=taught)
+
+        def tell(epoch: int, numbers: dict[str, float]) -> None:
+            shown = f"loss {numbers['loss']:.3f}, val_score {numbers['val_score']:.3f}"
+            progress.say(f"{name} {label}, epoch {epoch + 1} of {budget.trial_epochs}: {shown}")
+
+        settings, state = params.with_value(p.train, values), place / f"{len(trials)}"
+        state.mkdir(exist_ok=True)
+        _, validation = training.fit(
+            row, train, val, settings, side, budget.trial_epochs, tell, place=state, lesson=taught
+        )
         history = [{k: round(v, 6) for k, v in entry.items()} for entry in validation.history]
         score = max(entry["val_score"] for entry in history)
         trials.append({"trial": len(trials), "values": values, "score": score, "history": history})
         seconds = time.monotonic() - started
         text = json.dumps({"seconds": seconds, "trials": trials})
         running.replace(kept, lambda part: part.write_text(text))
+        shutil.rmtree(state)
         left = seconds / len(trials) * (budget.trials + 1 - len(trials))
         progress.say(f"{name} {label}: score {score:.4f} with {values or 'params.yaml'}; about {left:.0f} s left")
         return score

@@ -352,29 +352,35 @@ def test_patience_and_the_best_epoch_outlive_a_crash(drawn, settings, project, t
     assert found.history == known.history
 
 
-def test_a_search_that_was_stopped_trains_no_trial_twice(drawn, settings, project, tmp_path, monkeypatch):
+def test_a_search_that_was_stopped_trains_no_epoch_twice(drawn, settings, project, tmp_path, monkeypatch):
     train, val = parts(drawn)
     p = params.load()
     p = p.model_copy(update={"train": settings})
-    budget = p.budgets.sample.model_copy(update={"trials": 3, "trial_epochs": 1})
-    calls = []
+    budget = p.budgets.sample.model_copy(update={"trials": 3, "trial_epochs": 2})
+    trained, killed = [], []
     fit = training.fit
 
-    def counted(*args, **kwargs):
+    def watched(*args, **kwargs):
         random.random()  # what other code draws changes nothing
-        calls.append(args[3])
-        if len(calls) == 3 and not (tmp_path / "later").exists():
-            raise Killed
-        return fit(*args, **kwargs)
+        *rest, tell = args
+
+        def told(epoch, numbers):
+            tell(epoch, numbers)
+            trained.append(epoch)
+            if len(trained) == 6 and not killed:  # the second epoch of the third training, before it is kept
+                killed.append(epoch)
+                raise Killed
+
+        return fit(*rest, told, **kwargs)
 
     whole = tune.search("m", p, row(p), train, val, 36, budget, tmp_path / "whole")
-    monkeypatch.setattr(training, "fit", counted)
+    monkeypatch.setattr(training, "fit", watched)
     with pytest.raises(keras_tuner.errors.FatalError):
         tune.search("m", p, row(p), train, val, 36, budget, tmp_path / "stopped")
-    (tmp_path / "later").touch()
     found = tune.search("m", p, row(p), train, val, 36, budget, tmp_path / "stopped")
     assert found == whole
-    assert len(calls) == 5  # two, the one that was stopped, and the two that were left
+    assert trained == [0, 1] * 3 + [1] + [0, 1]
+    assert [path.name for path in (tmp_path / "stopped").glob("[0-9]*")] == []
 
 
 def test_precision_follows_the_hardware(monkeypatch, tmp_path):
