@@ -7,6 +7,7 @@ published: the proof that the published table holds.
 """
 
 import argparse
+import hashlib
 import json
 import re
 import shutil
@@ -38,6 +39,7 @@ HEADLINES = (
     ("sex", "accuracy", "accuracy of sex"),
     ("ethnicity", "accuracy", "accuracy of ethnicity"),
 )
+TESTED = "test faces"
 WORST = "worst group"
 PREFIX = re.compile(r"^\+?(models\.[^.]+\.)?((train|budget|options)\.)?")  # of a changed key, that says nothing new
 PACKAGES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "dvc", "mlflow")
@@ -242,7 +244,8 @@ def origin(name: str, p: params.Params) -> dict:
         "kind": noted["kind"],
         "simulated": noted["simulated"],
         "archives": noted["archives"],
-        "digests": {key: value for key, value in lineage.digests(name, row).items() if not key.startswith("archive ")},
+        "digests": {key: value for key, value in lineage.digests(name, row).items() if not key.startswith("archive ")}
+        | {TESTED: tested(Path(f"data/splits/{row.dataset}.csv"))},
         "parameters": model["parameters"],
         "trained": model["recipe"],
         "search": {key: value for key, value in tuned.items() if key != "trials"},
@@ -251,16 +254,22 @@ def origin(name: str, p: params.Params) -> dict:
     }
 
 
+def tested(split: Path) -> str:
+    """sha256 of the ids of a split's test faces: splits that differ elsewhere may share them."""
+    faces = records.read(split)
+    return hashlib.sha256("\n".join(sorted(faces["face_id"][faces["part"] == "test"])).encode()).hexdigest()
+
+
 def earlier(out: Path, about: dict) -> list[dict]:
     """Other models that were published with scores on the same test faces, oldest first: commit and headlines.
 
-    out: the folder as it was last published. None where that was another split.
+    out: the folder as it was last published. None where its test faces were others.
     """
     if not (out / ABOUT).exists():
         return []
     told = json.loads((out / ABOUT).read_text())
     then, now = told["digests"], about["digests"]
-    if then["split"] != now["split"]:
+    if then[TESTED] != now[TESTED]:
         return []
     before = told.get("earlier", [])
     if then["weights"] == now["weights"]:

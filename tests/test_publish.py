@@ -87,8 +87,8 @@ def test_minutes_are_of_the_median_epoch_of_each_size():
 
 
 def test_earlier_looks_at_the_same_test_faces_are_told(tmp_path):
-    def about(commit, weights, split="s"):
-        return {"commit": commit, "digests": {"split": split, "weights": weights}}
+    def about(commit, weights, faces="1"):
+        return {"commit": commit, "digests": {publish.TESTED: faces, "weights": weights}}
 
     def published(found, mae):
         (tmp_path / publish.ABOUT).write_text(json.dumps(found))
@@ -104,8 +104,19 @@ def test_earlier_looks_at_the_same_test_faces_are_told(tmp_path):
     third = publish.earlier(tmp_path, about("c", "3"))
     assert [row["commit"] for row in third] == ["a", "b"]
     assert publish.earlier(tmp_path, about("c", "2")) == [first]
-    assert publish.earlier(tmp_path, about("c", "3", split="other")) == []
+    assert publish.earlier(tmp_path, about("c", "3", faces="2")) == []
     assert "| 4.5" in publish.looks(third)[4]
+
+
+def test_test_faces_are_known_by_their_ids_alone(tmp_path):
+    def tested(**parts):
+        rows = [(face, part) for part, faces in parts.items() for face in faces]
+        pd.DataFrame(rows, columns=["face_id", "part"]).to_csv(tmp_path / "split.csv", index=False)
+        return publish.tested(tmp_path / "split.csv")
+
+    first = tested(train="abc", val="de", test="fg")
+    assert tested(train="abcd", test="gf", val="e") == first
+    assert tested(train="abc", val="de", test="fh") != first
 
 
 def test_a_search_is_told_by_the_best_epoch_of_each_trial():
