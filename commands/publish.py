@@ -410,7 +410,7 @@ def levers_shown(rows: pd.DataFrame) -> list[dict]:
             ("ethnicity_accuracy", "accuracy of ethnicity"),
         ):
             if key in row and row[key] == row[key]:
-                gain = f" ({row[f'{key}_gain']:+.3f})".replace("-0.000", "+0.000") if row["lever"] != "base" else ""
+                gain = f" ({round(row[f'{key}_gain'], 3) + 0.0:+.3f})" if row["lever"] != "base" else ""
                 found[words] = f"{row[key]:.3f}{gain}"
         if row["core_minutes"] == row["core_minutes"]:
             found["core minutes"] = short(round(row["core_minutes"], 1))
