@@ -86,16 +86,21 @@ def experiment_of(lever: str) -> str:
     return "lever-" + re.sub(r"[^a-z0-9]+", "-", lever.lower()).strip("-")
 
 
-def read(commit: str, model: str, views: int | None = None, decode: str = "median") -> dict[str, float]:
+def read(
+    commit: str, model: str, views: int | None = None, decode: str = "median", zoom: float | None = None
+) -> dict[str, float]:
     """Validation scores of a DVC experiment's model, and of the groups where models of faces are weakest.
 
-    views: 1 or 2 at prediction, the lever's own unless given; decode: the age's median or mean.
+    views: 1 or 2 at prediction; decode: the age's median or mean; zoom: scale at prediction. The lever's own unless
+    given.
     """
     from stages.lib import training
 
     files = dvc.api.DVCFileSystem(rev=commit)
     about = json.loads(files.read_text(f"data/models/{model}/model.json"))
     row, settings = params.Model(**about["recipe"]["model"]), params.Train(**about["recipe"]["train"])
+    if zoom is not None:
+        settings = params.with_value(settings, {"zoom": zoom})
     network = training.network(row, settings)
     with tempfile.TemporaryDirectory() as folder:
         weights, pack, split = (Path(folder) / name for name in ("model.weights.h5", "pack", "split.csv"))

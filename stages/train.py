@@ -54,6 +54,7 @@ def main(name: str) -> None:
             "parameters": int(model.count_params()),
             "pack_size": side,
             "crop": settings.crop or settings.image_size,
+            "zoom": settings.zoom,
             "image_size": settings.image_size,
             "best_epoch": found.best_epoch,
             "cut_short": found.cut_short,

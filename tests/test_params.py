@@ -37,6 +37,7 @@ def test_the_committed_file_is_valid(project):
         ),
         (r"^    dropout: \{min", "    flip: {min", r"tune.space.flip: is not a number under train"),
         (r"^  monitor: \S+", "  monitor: height ", r"train.monitor: 'height' is not one of score, age_mae"),
+        (r"^  zoom: \S+", "  zoom: 0.1", r"train.zoom: 0.1 is not a scale"),
         (r"^    zoom: \[.*?\]", "    zoom: [1.1]", r"train.augment.zoom"),
         (r"^  image_size: \S+", "  image_size: 200", r"train.image_size: 200 is above pack.size"),
         (r"^  crop: \S+", "  crop: 200", r"train.crop: 200 is above pack.size, 104"),

@@ -48,16 +48,20 @@ def of(split: pd.DataFrame, pack: packs.Pack, part: str, wanted: list[str]) -> t
     return Faces(pack, at, labels, cell.to_numpy(int)), rows["face_id"].to_numpy()
 
 
-def view(side: int, settings: params.Train) -> tuple[int, int, int]:
-    """What of packed pictures of a side in pixels a network sees, as pictures.to_input takes it: side, crop, size."""
-    return side, settings.crop or settings.image_size, settings.image_size
+def view(side: int, settings: params.Train) -> tuple[int, int, int, float]:
+    """What of packed pictures of a side in pixels a network sees, as pictures.to_input takes it.
+
+    Side, crop, size and zoom: faces of one scale look different to it than those of random scales (Touvron et al.
+    2019), and at 1, where crop and size are the same, no pixel is softened as in training.
+    """
+    return side, settings.crop or settings.image_size, settings.image_size, settings.zoom
 
 
-def pixels(faces: Faces, side: int, crop: int, size: int, step: int = BATCH) -> Iterator[np.ndarray]:
+def pixels(faces: Faces, side: int, crop: int, size: int, zoom: float = 1.0, step: int = BATCH) -> Iterator[np.ndarray]:
     """Batches (n, size, size, 3) uint8 of the middles of the faces' pictures, in order, as prediction sees them.
 
-    side, crop, size: as pictures.to_input takes them.
+    side, crop, size, zoom: as pictures.to_input takes them.
     """
     for start in range(0, len(faces), step):
         encoded = faces.pack.images(faces.rows[start : start + step])
-        yield np.stack([pictures.to_input(pictures.decode(content), side, crop, size) for content in encoded])
+        yield np.stack([pictures.to_input(pictures.decode(content), side, crop, size, zoom) for content in encoded])

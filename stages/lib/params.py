@@ -256,6 +256,7 @@ class Train(Section):
     rarity: dict[str, NotNegative]
     lesson: Share
     views: Literal[1, 2]
+    zoom: Positive = 1.0  # older runs have none
     label_smoothing: dict[str, Fraction]
     augment: Augment
 
@@ -584,6 +585,8 @@ def _check_recipes(p: Params, targets: Any) -> Any:
             yield (*key, name), f"{whole} is above pack.size, {p.pack.size}"
         if train.image_size > whole:
             yield (*key, "image_size"), f"{train.image_size} is above crop, {whole}"
+        if not 0.5 <= train.zoom <= 2:
+            yield (*key, "zoom"), f"{train.zoom} is not a scale from 0.5 to 2"
         if len(train.augment.zoom) != 2 or train.augment.zoom[0] > train.augment.zoom[1]:
             yield (*key, "augment", "zoom"), f"{train.augment.zoom} is not [smallest, largest]"
         for section in ("loss_weights", "rarity", "label_smoothing"):

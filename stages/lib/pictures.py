@@ -1,6 +1,7 @@
 """Pictures: decode, resize, encode and hash; what packing does to a picture, prediction does to it too."""
 
 import io
+import math
 
 import numpy as np
 import scipy.fft
@@ -111,12 +112,24 @@ def perceptual_hash(lumas: np.ndarray) -> np.ndarray:
     return np.packbits(np.pad(bits, ((0, 0), (1, 0))), axis=1).view(">u8")[:, 0].astype(np.uint64)
 
 
-def to_input(image: Image.Image, side: int, crop: int, size: int) -> np.ndarray:
+def shrunk(side: int, crop: int, size: int) -> int:
+    """How many times smaller pictures can be decoded where `crop` pixels are shown in `size`: 1, 2, 4 or 8."""
+    return max(less for less in (1, 2, 4, 8) if (size * less <= crop and crop % less == side % less == 0) or less == 1)
+
+
+def to_input(image: Image.Image, side: int, crop: int, size: int, zoom: float = 1.0) -> np.ndarray:
     """Turn a fitted picture into what a network takes: the middle of a square of side pixels, (size, size, 3) uint8.
 
-    crop: side in pixels of that middle, which is shown in `size` pixels.
+    crop: side in pixels of that middle, which is shown in `size` pixels when zoom is 1, and less of it above 1.
+    The pixels are read as in training (augmentation.augment), each from the four nearest: a picture that is resized
+    better is sharper than those that the network knows, and a sharper face looks older.
     """
-    middle = square(square(np.asarray(image), side), crop)
-    if crop == size:
-        return middle
-    return np.asarray(Image.fromarray(middle).resize((size, size), Image.Resampling.HAMMING))
+    pixels = square(np.asarray(image), side)
+    less = shrunk(side, crop, size)
+    step = crop / less / size / zoom
+    beyond = max(0, math.ceil((size * step - side // less) / 2)) + 1
+    small = np.asarray(Image.fromarray(pixels).reduce(less))
+    wide = Image.fromarray(np.pad(small, ((beyond, beyond), (beyond, beyond), (0, 0)), mode="edge"))
+    start = (wide.width - size * step) / 2
+    map_ = (step, 0, start, 0, step, start)
+    return np.asarray(wide.transform((size, size), Image.Transform.AFFINE, map_, Image.Resampling.BILINEAR))

@@ -55,10 +55,10 @@ class Predictor:
         self.targets = [targets.TARGETS[name] for name in self.about["targets"]]
 
     @property
-    def view(self) -> tuple[int, int, int]:
-        """What of a picture the model sees, in pixels, as pictures.to_input takes it: side, crop, size."""
+    def view(self) -> tuple[int, int, int, float]:
+        """What of a picture the model sees, as pictures.to_input takes it: side, crop and size in pixels, and zoom."""
         size = self.about["image_size"]
-        return self.about["pack_size"], self.about.get("crop", size), size
+        return self.about["pack_size"], self.about.get("crop", size), size, self.about.get("zoom", 1.0)
 
     def raw(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """Probabilities {target: (n, units)} of (n, s, s, 3) uint8 pictures, as the network gives them."""

@@ -179,7 +179,8 @@ def card(text: str, name: str, about: dict) -> str:
     side, crop, size = about["pack_size"], about.get("crop", about["image_size"]), about["image_size"]
     view = f"the middle {crop} x {crop} pixels of a face that is framed as in UTKFace's aligned and cropped chips, in "
     view += f"{side} x {side} pixels"
-    view += "" if crop == size else f", shown in {size} x {size}"
+    view += f", shown in {size} x {size} at {about['zoom']:.3g} of their size, each pixel read from the four nearest: "
+    view += "faces that are resized by a filter are sharper or softer, and look older or younger"
     use = USE.format(name=name, size=size, view=view, outputs="; ".join(outputs))
     head, mark, rest = text.partition("\n## Scores\n")
     return f"{head}\n{use}{mark}{rest}"

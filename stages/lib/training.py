@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from stages.lib import augmentation, losses, metrics, networks, optimizers, params, progress, running, targets
+from stages.lib import augmentation, losses, metrics, networks, optimizers, params, pictures, progress, running, targets
 from stages.lib.faces import BATCH, Faces, pixels, view
 
 CPU = Path("/proc/cpuinfo")  # of Linux
@@ -134,8 +134,8 @@ def batches(
     """
     names, (taught, weights) = list(faces.labels), supervision(faces, settings, lesson)
     batch = min(settings.batch_size, max(1, len(faces)))
-    _, crop, size = view(side, settings)
-    less = shrunk(side, crop, size)
+    _, crop, size, _ = view(side, settings)
+    less = pictures.shrunk(side, crop, size)
 
     def generate() -> Iterator[tuple]:
         for epoch in range(first_epoch, epochs):
@@ -177,11 +177,6 @@ def batches(
 
     data = tf.data.Dataset.from_generator(generate, output_signature=signature)
     return data.map(augmented, num_parallel_calls=settings.threads, deterministic=True).prefetch(4)
-
-
-def shrunk(side: int, crop: int, size: int) -> int:
-    """How many times smaller pictures can be decoded where `crop` pixels are shown in `size`: 1, 2, 4 or 8."""
-    return max(less for less in (1, 2, 4, 8) if (size * less <= crop and crop % less == side % less == 0) or less == 1)
 
 
 def decode_batch(encoded: tf.Tensor, side: int, less: int = 1) -> tf.Tensor:
@@ -385,7 +380,9 @@ def fit(
     """
     if not len(train) or not len(val):
         raise SystemExit(f"{row.dataset} {row.variant}: {len(train)} training and {len(val)} validation faces: too few")
-    model = network(row, settings, any_size=bool(settings.growing))
+    model = network(row, settings)
+    if settings.growing:
+        model = network(row, settings, any_size=True)
     steps = steps_in_epoch(train, settings)
     validation = Validation(val, train, settings, side, steps, log, minutes, place)
     compiled(model, settings, steps * epochs)
