@@ -121,8 +121,9 @@ def to_input(image: Image.Image, side: int, crop: int, size: int, zoom: float = 
     """Turn a fitted picture into what a network takes: the middle of a square of side pixels, (size, size, 3) uint8.
 
     crop: side in pixels of that middle, which is shown in `size` pixels when zoom is 1, and less of it above 1.
-    The pixels are read as in training (augmentation.augment), each from the four nearest: a picture that is resized
-    better is sharper than those that the network knows, and a sharper face looks older.
+    The pixels are read as in training (augmentation.augment), each from the four nearest: by another filter a picture
+    is sharper or softer than those that the network knows, and a sharper face looks older. Beyond the square its edge
+    is repeated.
     """
     pixels = square(np.asarray(image), side)
     less = shrunk(side, crop, size)
