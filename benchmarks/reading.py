@@ -22,7 +22,7 @@ def main() -> None:
     pack, split = faces.open_pack(row)
     training.prepare(p.train.threads, p.train.seed, p.budget_for(pack.manifest["kind"]).precision)
     train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
-    side, steps = pack.manifest["size"], training.steps_in_epoch(train, p.train)
+    side, steps = pack.manifest["side"], training.steps_in_epoch(train, p.train)
     count = steps * min(p.train.batch_size, len(train))
     training.fit(row, train, val, p.train, side, 1)  # what is traced once is not timed
     for number in range(arguments.rounds):

@@ -95,7 +95,7 @@ def prepare(words: argparse.Namespace, folder: Path) -> dict:
     ends = np.cumsum([0, *(len(content) for content in images)])
     np.savez(folder / "faces.npz", bytes=np.frombuffer(b"".join(images), np.uint8), ends=ends, **labels, **masks)
     kept = len(val) if words.until else 64
-    pixels = np.concatenate([*faces.pixels(val, *faces.view(pack.manifest["size"], settings))])[:kept]
+    pixels = np.concatenate([*faces.pixels(val, *faces.view(pack.manifest["side"], settings))])[:kept]
     years, known = (part[:kept] for part in val.labels["age"])
     np.savez(folder / "val.npz", images=pixels, age=years, known=known)
     recipe = settings.model_dump(exclude={"patience", "monitor", "balance"})
@@ -158,7 +158,7 @@ def one(program: str, path: str) -> None:
         if numbers["val_age_mae"] <= work["until"]:
             raise SystemExit
 
-    training.fit(row, train, val, settings, pack.manifest["size"], work["epochs"], tell)
+    training.fit(row, train, val, settings, pack.manifest["side"], work["epochs"], tell)
 
 
 if __name__ == "__main__":

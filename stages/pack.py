@@ -44,7 +44,7 @@ def main(dataset: str, variant: str) -> None:
     prepare = functools.partial(
         pack_pictures,
         variant=variant,
-        size=p.pack.size,
+        side=p.pack.side,
         quality=p.pack.quality,
         boxed=boxes is not None,
         margin=p.pack.margin,
@@ -52,7 +52,7 @@ def main(dataset: str, variant: str) -> None:
     rows = keep(in_order(prepare, photos), rejects)
     shards = packs.write(progress.bar(rows, f"packing {dataset} {variant}", unit="faces"), out, p.pack.shard_faces)
     kind = json.loads((raw / archives.PROVENANCE).read_text())["kind"]
-    manifest = {"kind": kind, "variant": variant, "size": p.pack.size, "shards": shards}
+    manifest = {"kind": kind, "variant": variant, "side": p.pack.side, "shards": shards}
     (out / packs.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     records.write(pd.DataFrame(rejects, columns=["face_id", "reject"]), out / "rejects.csv")
     progress.say(f"{dataset} {variant}: {sum(s['faces'] for s in shards)} pictures packed, {len(rejects)} rejected")
@@ -115,25 +115,26 @@ def keep(rows: Iterable[dict], rejects: list[dict]) -> Iterator[dict]:
 def pack_pictures(
     lot: list[tuple[str, bytes, tuple[float, float, float, float] | None]],
     variant: str,
-    size: int,
+    side: int,
     quality: int,
     boxed: bool,
     margin: float,
 ) -> list[dict]:
     """Return one row of packs.SCHEMA for each (face id, published bytes, face box), or {face_id, reject}.
 
+    side: of a cropped face, the longer one of a full photo, in pixels.
     boxed: pictures are cut to their box (left, top, right, bottom in pixels), widened by margin, a share of it.
     """
     rows, lumas = [], []
     for face, content, box in lot:
         try:
-            image = pictures.decode(content, near=None if boxed else size)
+            image = pictures.decode(content, near=None if boxed else side)
             width, height = image.size
             if boxed:
                 if box is None:
                     raise PictureError("no face box")
                 image = pictures.crop_box(image, box, margin)
-            image = pictures.fit(image, variant, size)
+            image = pictures.fit(image, variant, side)
         except PictureError as error:
             rows.append({"face_id": face, "reject": str(error)})
             continue

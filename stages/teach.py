@@ -66,7 +66,7 @@ def teach(
 
         folder = place / f"{number}"
         folder.mkdir(exist_ok=True)
-        side = pack.manifest["size"]
+        side = pack.manifest["side"]
         taught = lessons.read(before, ids[~out], row.targets) if before else None
         model, found = training.fit(
             row, seen, val, settings, side, budget.epochs, tell, budget.train_minutes, folder, taught

@@ -39,7 +39,7 @@ def main(name: str) -> None:
             progress.say(f"{name} epoch {epoch + 1} of {budget.epochs}: {shown}")
             log(epoch, numbers)
 
-        side = pack.manifest["size"]
+        side = pack.manifest["side"]
         model, found = training.fit(
             row, train, val, settings, side, budget.epochs, tell, budget.train_minutes, place, taught
         )

@@ -28,7 +28,7 @@ def main(name: str) -> None:
         taught = lessons.read(lesson, ids, row.targets)
         key = fingerprint.of("tune", name, [row], p, ("train", "tune", "budget", "budgets"), [lesson / lessons.FILE])
         with running.unfinished("tune", name, key) as place:
-            result = search(name, p, row, train, val, pack.manifest["size"], budget, place, taught)
+            result = search(name, p, row, train, val, pack.manifest["side"], budget, place, taught)
         gain = result["gain"]
         progress.say(
             f"{name}: the best trial gains {gain:+.4f} of score, {p.tune.least_gain:g} is asked for; kept: "

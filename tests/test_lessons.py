@@ -14,7 +14,7 @@ from stages.lib import lessons, records, training
 def training_faces(edit):
     """Ids of the training faces of a small sample, packed and split."""
     edit(r"^  faces: \d+", "  faces: 200")
-    edit(r"^  size: 104 ", "  size: 36 ")
+    edit(r"^  side: 104 ", "  side: 36 ")
     edit(r"^  image_size: 96 ", "  image_size: 32 ")
     download.main("utkface", "cropped")
     pack.main("utkface", "cropped")
