@@ -62,6 +62,17 @@ def test_the_keras_file_says_what_it_said_without_this_project(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_only_the_8_bit_file_tells_a_face_from_its_mirror_image(name):
+    model, fast = (Predictor(FOLDER / f"{name}.{kind}", threads=1) for kind in ("onnx", "int8.onnx"))
+    if model.about["recipe"]["train"]["views"] == 1:
+        pytest.skip("the model looks at a face once")
+    images = shipping.drawn_faces(model.about["image_size"])
+    for target, p in model.raw(images).items():
+        np.testing.assert_allclose(p, model.raw(images[:, :, ::-1])[target], atol=1e-5)
+        assert np.abs(fast.raw(images)[target] - fast.raw(images[:, :, ::-1])[target]).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_shipped_files_are_small_and_have_a_card(name):
     for kind in ("onnx", "int8.onnx", "keras"):
         assert (FOLDER / f"{name}.{kind}").stat().st_size <= 1e6 * shipping.MEGABYTES
