@@ -15,7 +15,7 @@ import pandas as pd
 
 from commands import costs, publish
 from stages import compare
-from stages.lib import metrics, params, predictions, provenance, records, targets
+from stages.lib import cards, metrics, params, predictions, provenance, records, targets
 
 FOLDER = Path("reports/published")
 SEED = re.compile("-seed-[0-9]+$")
@@ -76,7 +76,7 @@ def spread(found: list[dict[str, float]]) -> dict[str, str]:
     for title, name, score in compare.headlines():
         values = [row[f"{name}_{score}"] for row in found if f"{name}_{score}" in row]
         if len(values) > 1:
-            digits = 2 if np.mean(values) > 1.5 else 3
+            digits = cards.digits_of(score)
             cells[title] = f"{np.mean(values):.{digits}f} ({np.std(values, ddof=1):.{digits}f})"
     return cells
 
@@ -93,7 +93,7 @@ def floors(model: str) -> list[dict]:
             said = np.full(len(rows), constant[name])
             decoded = {f"{name}_predicted": said, f"{name}_mean": said, f"{name}_bin": targets.age_bin(said)}
             found = metrics.scores(target, metrics.statistics(target, values, known, decoded).sum(axis=0))
-            cells[title] = f"{found[score]:.{2 if found[score] > 1.5 else 3}f}"
+            cells[title] = f"{found[score]:.{cards.digits_of(score)}f}"
     return [{"model": "median age, commonest class", "test faces": len(rows), "parameters": "3", **cells}]
 
 

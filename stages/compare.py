@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import metrics, params, plots, predictions, progress, records, resampling, running, targets
+from stages.lib import cards, metrics, params, plots, predictions, progress, records, resampling, running, targets
 
 # What a reader looks at first of each kind of target.
 HEADLINES = {
@@ -65,7 +65,8 @@ def models_table(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
         test = table[(table["part"] == "test") & (table["group"] == "")].set_index(["target", "score"])
         row = {"model": name, "test faces": int(test["n"].max())}
         for title, target, score in headlines():
-            row[title] = cell(test.loc[(target, score)]) if (target, score) in test.index else ""
+            found = (target, score) in test.index
+            row[title] = cards.interval(test.loc[(target, score)], cards.digits_of(score)) if found else ""
         rows.append(row)
     table = pd.DataFrame(rows)
     return table.loc[:, (table != "").any()]
@@ -78,14 +79,6 @@ def headlines() -> list[tuple[str, str, str]]:
         for name, target in targets.TARGETS.items()
         for score, title in HEADLINES[target.kind].items()
     ]
-
-
-def cell(row: pd.Series) -> str:
-    """`4.47 [4.31, 4.63]`, or the n where it is too small for a score."""
-    if row["value"] != row["value"]:
-        return f"n = {int(row['n'])}, too small"
-    digits = 2 if row["value"] > 1.5 else 3
-    return f"{row['value']:.{digits}f} [{row['low']:.{digits}f}, {row['high']:.{digits}f}]"
 
 
 def pairs(models: dict[str, params.Model]) -> list[tuple[str, str]]:

@@ -79,7 +79,7 @@ def page(data: ModelCardData | DatasetCardData, lines: list[str]) -> str:
     return f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(lines).rstrip() + "\n"
 
 
-def interval(row: dict, digits: int = 3) -> str:
+def interval(row: dict | pd.Series, digits: int = 3) -> str:
     """`0.821 [0.759, 0.883]`, or that n is too small."""
     if row["value"] != row["value"]:
         return "n too small"
