@@ -29,8 +29,8 @@ def test_median_and_mean_of_age():
     p[1, [20, 40]] = 0.25, 0.75
     p[2, [10, 11]] = 0.5
     found = targets.decode(TARGETS["age"], p)
-    # all on one year; 0.25 below 39.5 and a third of the year's 0.75 to the half; the border of two years
-    assert found["age_predicted"] == pytest.approx([30, 39.5 + 1 / 3, 10.5])
+    # all on one year; 0.25 below 40 and the rest on it; the border of two years, either of which would do
+    assert found["age_predicted"].tolist() == [30, 40, 10]
     assert found["age_mean"] == pytest.approx([30, 35, 10.5])
     assert found["age_bin"].tolist() == [1, 1, 0]
 

@@ -169,6 +169,27 @@ def test_mixed_faces_are_those_of_plain_training_mixed(drawn, settings):
     assert np.allclose(weight["age"], 1)
 
 
+def test_the_last_epochs_change_pictures_less(drawn, settings):
+    train, _ = parts(drawn)
+
+    def shown(**change) -> list[np.ndarray]:
+        augment = settings.augment.model_copy(update={"flip": False, "erase": 0.3, "grey": 0.3} | change)
+        batches = training.batches(train, settings.model_copy(update={"augment": augment}), 36, 2)
+        return [images.numpy().astype(float) for images, _, _ in batches]
+
+    none = {"rotate": 0, "zoom": [0.975, 0.975], "shift": 0, "brightness": 0, "contrast": 0, "colour": 0}
+    still, plain, settled = shown(**none, grey=0, erase=0), shown(), shown(settle=0.5)
+    half = len(still) // 2
+    assert all((a == b).all() for a, b in zip(plain[:half], settled[:half], strict=True))
+    changed, less = (
+        np.mean([np.abs(a - b).mean() for a, b in zip(still[half:], each[half:], strict=True)])
+        for each in (plain, settled)
+    )
+    assert 0 < less < changed / 2
+    kept = [augmentation.settled(u := augmentation.draw(9, 0, 0), 0.25), u]
+    assert (kept[0][:, augmentation.FLIP] == kept[1][:, augmentation.FLIP]).all()
+
+
 def test_smaller_pictures_come_first_and_show_the_same(drawn, settings):
     train, _ = parts(drawn)
     still = {"flip": False, "rotate": 0, "zoom": [1.0, 1.0], "shift": 0, "brightness": 0}

@@ -4,11 +4,30 @@ import numpy as np
 import tensorflow as tf
 
 DRAWS = 16  # uniform numbers a face
+SETTLED = 0.25  # of the changes, in the last epochs
+FLIP = 2  # column of u
 
 
 def draw(faces: int, seed: int, epoch: int) -> np.ndarray:
     """Uniform numbers (faces, DRAWS) float32; row i is the same for the same seed, epoch and i."""
     return np.random.default_rng((seed, epoch, 11)).random((faces, DRAWS), dtype=np.float32)
+
+
+def strength(epoch: int, epochs: int, settle: float) -> float:
+    """How much faces are changed in an epoch: 1, and SETTLED in the last ones, which are a share `settle` of all."""
+    return SETTLED if epoch >= epochs - round(settle * epochs) else 1.0
+
+
+def settled(u: np.ndarray, strength: float) -> np.ndarray:
+    """Numbers (n, DRAWS) that are nearer to 0.5, which changes nothing, by a factor `strength`; flips stay.
+
+    Shares of faces that are greyed or erased are of numbers near 0: at SETTLED those below 0.375 become none.
+    """
+    if strength == 1:
+        return u
+    less = 0.5 + (u - 0.5) * np.float32(strength)
+    less[:, FLIP] = u[:, FLIP]
+    return less
 
 
 def shares(faces: int, seed: int, epoch: int, mix: float) -> np.ndarray:
@@ -61,7 +80,7 @@ def _affine(x: tf.Tensor, u: tf.Tensor, size: int, shown: int | tf.Tensor, s: di
     angle = _spread(u[:, 0], s["rotate"] * np.pi / 180)
     side = shown if isinstance(shown, int) else tf.cast(shown, tf.float32)
     scale = (size / side) / (s["zoom"][0] + u[:, 1] * (s["zoom"][1] - s["zoom"][0]))
-    flip = tf.where(u[:, 2] < 0.5, -1.0, 1.0) if s["flip"] else tf.ones_like(u[:, 2])
+    flip = tf.where(u[:, FLIP] < 0.5, -1.0, 1.0) if s["flip"] else tf.ones_like(u[:, FLIP])
     cos, sin = tf.cos(angle) * scale, tf.sin(angle) * scale
     centre_out, centre_in = (side - 1) / 2, (tf.cast(tf.shape(x)[1], tf.float32) - 1) / 2
     dx, dy = _spread(u[:, 3], s["shift"] * size), _spread(u[:, 4], s["shift"] * size)

@@ -23,7 +23,7 @@ def sides(p: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray, np.
 
     Each side is at least half a year: a distribution that is all on one year is of a face that is that old.
     """
-    middle = targets.quantile_age(p, 0.5)
+    middle = targets.median_age(p)
     low, high = (targets.quantile_age(p, q) for q in ((1 - confidence) / 2, (1 + confidence) / 2))
     return middle, np.maximum(middle - low, 0.5), np.maximum(high - middle, 0.5)
 

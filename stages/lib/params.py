@@ -230,6 +230,7 @@ class Augment(Section):
     grey: Share
     erase: Share
     mix: NotNegative = 0.0  # older runs have none
+    settle: Share = 0.0  # older runs have none
 
 
 class Train(Section):

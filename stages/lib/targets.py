@@ -72,13 +72,18 @@ def decode(target: Target, probabilities: np.ndarray) -> dict[str, np.ndarray]:
     p = np.asarray(probabilities, np.float64)
     if target.kind == "years":
         return {
-            f"{target.name}_predicted": quantile_age(p, 0.5),
+            f"{target.name}_predicted": median_age(p),
             f"{target.name}_mean": p @ np.arange(p.shape[1]),
             f"{target.name}_bin": age_bin_probabilities(p).argmax(axis=1),
         }
     columns = {f"{target.name}_predicted": p.argmax(axis=1)}
     columns.update({f"{target.name}_p_{name}": p[:, i] for i, name in enumerate(target.classes)})
     return columns
+
+
+def median_age(p: np.ndarray) -> np.ndarray:
+    """Median in years (n,) of distributions p (n, years): a whole year, as labels are, so of least expected error."""
+    return np.round(quantile_age(p, 0.5))
 
 
 def quantile_age(p: np.ndarray, q: float) -> np.ndarray:

@@ -140,8 +140,9 @@ def batches(
     def generate() -> Iterator[tuple]:
         for epoch in range(first_epoch, epochs):
             order = epoch_order(faces, settings.balance, settings.seed, epoch)
-            u = augmentation.draw(len(faces), settings.seed, epoch)
-            share = augmentation.shares(len(faces), settings.seed, epoch, settings.augment.mix)
+            strength = augmentation.strength(epoch, epochs, settings.augment.settle)
+            u = augmentation.settled(augmentation.draw(len(faces), settings.seed, epoch), strength)
+            share = 1 - strength * (1 - augmentation.shares(len(faces), settings.seed, epoch, settings.augment.mix))
             for start in range(0, steps_in_epoch(faces, settings) * batch, batch):
                 at = order[start : start + batch]
                 yield (
