@@ -23,6 +23,8 @@ def main(word):
         (place / "state").write_text("half")
         print("started", flush=True)
         time.sleep(float(sys.argv[2]))
+        with open("ends", "a") as ends:
+            ends.write(sys.argv[2])
     print("done", flush=True)
 
 sys.argv[1:] = ["x"] + sys.argv[1:]
@@ -55,7 +57,9 @@ def test_a_second_process_says_who_is_at_it_and_waits(tmp_path):
     out, err = second.communicate()
     assert f"process {first.pid} is at this work already" in err
     assert out == "started\ndone\n"
-    assert first.poll() == 0
+    first.communicate()
+    assert first.returncode == 0
+    assert (tmp_path / "ends").read_text() == "30"  # the first's 3 seconds, then the second's 0
 
 
 def test_a_stopped_stage_unwinds(tmp_path):
