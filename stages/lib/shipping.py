@@ -177,10 +177,11 @@ def card(text: str, name: str, about: dict) -> str:
     """A model's card with a section that says how to use its shipped files; text: the card, about: model.json."""
     outputs = [f"`{target}` (n, {targets.TARGETS[target].units}), {meaning(target)}" for target in about["targets"]]
     side, crop, size = about["pack_size"], about.get("crop", about["image_size"]), about["image_size"]
-    view = f"the middle {crop} x {crop} pixels of a face that is framed as in UTKFace's aligned and cropped chips, in "
-    view += f"{side} x {side} pixels"
-    view += f", shown in {size} x {size} at {about['zoom']:.3g} of their size, each pixel read from the four nearest: "
-    view += "faces that are resized by a filter are sharper or softer, and look older or younger"
+    seen = crop / about["zoom"]
+    view = f"a face that is framed as in UTKFace's aligned and cropped chips and resized to {side} x {side} pixels, of "
+    view += f"which the middle {seen:.4g} x {seen:.4g}{', the edge repeated,' if seen > side else ''} are shown in "
+    view += f"{size} x {size}, each read from the four nearest: by another filter a face is sharper or softer, and "
+    view += "looks older or younger"
     use = USE.format(name=name, size=size, view=view, outputs="; ".join(outputs))
     head, mark, rest = text.partition("\n## Scores\n")
     return f"{head}\n{use}{mark}{rest}"
