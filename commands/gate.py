@@ -7,6 +7,7 @@ gate and evaluate of params.yaml) are those of that commit, so that a change can
 """
 
 import argparse
+import contextlib
 import json
 import os
 import subprocess
@@ -50,7 +51,7 @@ def against(commit: str) -> tuple[dict, str]:
     found, compared, others = {}, [], []
     made = results(p)
     here = {path.name for path in baselines.FOLDER.iterdir() if path.is_dir()}
-    accepted = {name: baseline.accepted for name in here if (baseline := baselines.load(name)) and baseline.accepted}
+    accepted = {name: why for name in here if (why := reason(name)) and why != reason(name, commit)}
     for name in sorted(here | committed(commit)):
         files = {file: show(commit, baselines.FOLDER / name / file) for file in baselines.FILES}
         if files[baselines.ABOUT] is None:
@@ -72,7 +73,7 @@ def against(commit: str) -> tuple[dict, str]:
                     new.predictions, new.metrics, old, gate_.floors.get(name, {}), gate_, evaluate
                 )
         why = accepted.get(name) if name in here else "; ".join(accepted.values())
-        if verdicts.failed({name: judged}, False) and why and why != old.accepted:
+        if verdicts.failed({name: judged}, False) and why:
             notes.append(f"- ⚠️ **{name}: {judged['verdict']}, accepted**: {why}")
             notes += [f"    - {reason}" for row in judged["models"].values() for reason in row["reasons"]]
             continue
@@ -85,6 +86,15 @@ def against(commit: str) -> tuple[dict, str]:
     page = verdicts.markdown(found, *tables, evaluate.confidence)
     head, _, rest = page.partition("\n")
     return found, "\n".join([f"{head} (against commit {commit[:12]})", "", *notes, rest])
+
+
+def reason(name: str, commit: str | None = None) -> str:
+    """Why a baseline was accepted though it is worse, here or as of a commit; "" where nothing is said."""
+    path = baselines.FOLDER / name / baselines.ABOUT
+    text = show(commit, path) if commit else path.read_bytes() if path.exists() else None
+    with contextlib.suppress(ValueError, AttributeError):
+        return json.loads(text or "{}").get("accepted", "")
+    return ""
 
 
 def rules(commit: str, p: params.Params) -> tuple[params.Gate, params.Evaluate, list[str]]:

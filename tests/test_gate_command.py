@@ -146,6 +146,15 @@ def test_a_new_baseline_passes_and_a_deleted_one_does_not(old, monkeypatch, caps
     assert (status, "accepted**: UTKFace is not used any more" in page) == (0, True)
 
 
+def test_a_reason_that_was_given_before_does_not_excuse_a_deleted_baseline(old, monkeypatch, capsys, project):
+    table, _ = old
+    baselines.write("wiki", Baseline({"m": {}}, {"m": table}, accepted="long ago, of wiki alone"))
+    before = commit()
+    shutil.rmtree(project / "reports/baselines/utkface")
+    status, page = run(monkeypatch, capsys, "--against", before)
+    assert (status, "vanished: its baseline was deleted" in page) == (1, True)
+
+
 def test_a_baseline_of_another_format_stops_a_change_that_says_nothing(old, monkeypatch, capsys, project):
     table, _ = old
     about = project / "reports/baselines/utkface/about.json"

@@ -72,6 +72,16 @@ def test_the_gap_between_groups_has_an_interval(sums):
     assert recall["low"] < recall["gap"] < recall["high"] < 0
 
 
+def test_the_gap_of_biases_goes_from_too_young_to_too_old():
+    faces = table()
+    faces["age_predicted"] = faces["age"] + np.where(faces["sex"] == "male", 2.0, -3.0)
+    row = of(groups.gaps(groups.Sums(faces, 100, 0), 20, 0.95), score="bias", by="sex", ages="as they are")
+    assert (row["worst"], row["best"], row["gap"]) == ("female", "male", pytest.approx(-5))
+    faces["age_predicted"] = faces["age"] + np.where(faces["sex"] == "male", 3.0, -2.0)
+    row = of(groups.gaps(groups.Sums(faces, 100, 0), 20, 0.95), score="bias", by="sex", ages="as they are")
+    assert (row["worst"], row["best"], row["gap"]) == ("male", "female", pytest.approx(5))
+
+
 def test_a_gap_that_is_all_age_is_gone_at_equal_ages():
     """Errors are a fifth of the age for all; the groups differ in age alone."""
     faces = table(2000)

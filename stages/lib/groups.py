@@ -130,7 +130,8 @@ def scores(sums: Sums, min_n: int, confidence: float) -> pd.DataFrame:
 def gaps(sums: Sums, min_n: int, confidence: float) -> pd.DataFrame:
     """The largest gap of each score between the groups of each axis, as they are and at equal ages.
 
-    Columns: target, score, by, ages (as they are, equal), worst, best (groups), n_worst, n_best, gap, low, high. The
+    Columns: target, score, by, ages (as they are, equal), worst, best (groups), n_worst, n_best, gap, low, high. Of a
+    bias, the two groups are those of the lowest and the highest, and the worse is the one that is further from 0. The
     two groups are picked by the same faces, so the interval holds the gaps of all pairs of groups at once (by the
     largest studentised deviation of any pair: Hochberg and Tamhane 1987, section 2.1). At equal ages, each group's
     score is averaged over the decades where every group compared has LEAST faces, each weighing what it does among all
@@ -160,8 +161,9 @@ def gaps(sums: Sums, min_n: int, confidence: float) -> pd.DataFrame:
 
 
 def _gap(names, n, value, drawn, score, confidence) -> dict:  # noqa: ANN001 - as gaps describes them
-    order = np.argsort(np.abs(value) if score == "bias" else value)
-    best, worst = (order[0], order[-1]) if score in (*LOWER_IS_BETTER, "bias") else (order[-1], order[0])
+    lowest, highest = int(np.argmin(value)), int(np.argmax(value))
+    up = score in LOWER_IS_BETTER or (score == "bias" and abs(value[highest]) >= abs(value[lowest]))
+    best, worst = (lowest, highest) if up else (highest, lowest)
     one, other = np.triu_indices(len(names), 1)
     apart = drawn[:, one] - drawn[:, other]
     error = np.nanstd(apart, axis=0)
