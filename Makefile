@@ -70,6 +70,7 @@ published: ## make a published model again, and hold it against what is publishe
 	@test -f reports/published/$(or $(RECIPE),utkface)/results.csv || { \
 		echo "nothing is published of $(or $(RECIPE),utkface): \`make publish\` publishes a finished run"; exit 1; }
 	@$(MAKE) --no-print-directory recipe
+	@python -m commands.publish $(or $(RECIPE),utkface) --faces
 	@$(MAKE) --no-print-directory repro
 	@python -m commands.publish $(or $(RECIPE),utkface) --check
 	@python -m commands.gate

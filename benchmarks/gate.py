@@ -41,6 +41,8 @@ def main() -> None:
     bound = BOUNDS.get(n)
     print(f"{n} faces, {p.evaluate.resamples} resamples: {seconds:.1f} s" + (f" (at most {bound})" if bound else ""))
     print(f"peak memory {peak():.0f} MiB (at most {MEBIBYTES}), of which {before:.0f} were there before")
+    if (bound and seconds > bound) or peak() > MEBIBYTES:
+        sys.exit(1)
 
 
 def intervals(rows: pd.DataFrame, settings: params.Evaluate) -> None:

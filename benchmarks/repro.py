@@ -10,7 +10,8 @@ LIMITS = {"first run": 600.0, "nothing changed": 5.0}  # seconds, on 2 cores
 
 
 def main() -> None:
-    """Clone, run twice, print seconds beside their limits."""
+    """Clone, run twice, print seconds beside their limits; fail above them."""
+    slow = False
     root = Path(__file__).resolve().parent.parent
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "faces"
@@ -20,7 +21,11 @@ def main() -> None:
             done = subprocess.run([sys.executable, "-m", "dvc", "repro"], cwd=clone, capture_output=True, text=True)
             if done.returncode:
                 raise SystemExit(done.stdout + done.stderr)
-            print(f"{what}: {time.perf_counter() - start:.1f} s (limit {limit:.0f} s)", flush=True)
+            seconds = time.perf_counter() - start
+            slow |= seconds > limit
+            print(f"{what}: {seconds:.1f} s (limit {limit:.0f} s)", flush=True)
+    if slow:
+        sys.exit(1)
 
 
 if __name__ == "__main__":

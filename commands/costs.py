@@ -12,17 +12,35 @@ LEAST = 0.5  # seconds that an epoch takes
 
 
 def of(name: str, row: params.Model) -> dict:
-    """Epochs, minutes of training and the machine of a trained model; minutes and machine '' where they are unknown."""
+    """Epochs, minutes of training and the machine of a trained model; epochs of its teachers, and of each trial.
+
+    minutes and machine are '' where they are unknown.
+    """
     from stages.lib import training
 
     folder = Path("data/models") / name
     found, epochs = json.loads((folder / "model.json").read_text()), len(records.read(folder / "history.csv"))
+    tuned = json.loads(Path(f"data/tuned/{name}.json").read_text())
     settings, planned = params.Train(**found["recipe"]["train"]), found["recipe"]["budget"]["epochs"]
     noted = provenance.read(row.dataset, row.variant)
     client, experiment = tracking.store(provenance.store_name(row.dataset, noted))
     machine, ends = tracking.timings(client, experiment, found["fingerprint"])
     took = minutes(ends, [training.side_shown(settings, epoch, planned) for epoch in range(len(ends))])
-    return {"epochs": epochs, "minutes": took, "machine": machine if took else ""}
+    return {
+        "epochs": epochs,
+        "minutes": took,
+        "machine": machine if took else "",
+        "teachers": teachers(row.lesson),
+        "trials": [len(trial["history"]) for trial in tuned["trials"]],
+    }
+
+
+def teachers(lesson: str) -> dict[str, int]:
+    """Epochs that each teacher, and assistant, of a lesson was trained for; they are not in what the model took."""
+    path = Path("data/lessons") / lesson / "history.csv"
+    if not path.exists():
+        return {}
+    return {str(who): int(n) for who, n in records.read(path).groupby("teacher", sort=False).size().items()}
 
 
 def minutes(ends: list[float], sides: list[int]) -> float | str:

@@ -6,6 +6,7 @@ and train nothing. Writes reports/published/NAME/levers.csv, with the gain of ea
 """
 
 import argparse
+import copy
 import hashlib
 import json
 import re
@@ -52,17 +53,17 @@ def main() -> None:
             side_runs.run(experiment_of(name), short | changed, [f"train@{model}"])
             found = read(side_runs.commit(experiment_of(name)), model)
         found |= {"lever": name, "changed": json.dumps(changed), "core_minutes": core_minutes() - before}
-        found["basis"] = basis(short, found["precision"])
+        found["basis"] = basis(short, found["precision"], yaml.safe_load(params.PATH.read_text()))
         records.write(with_gains(add(out, found)).round(4), out)
     print(pd.read_csv(out).to_markdown(index=False))
 
 
-def basis(short: dict, precision: str) -> str:
+def basis(short: dict, precision: str, values: dict) -> str:
     """Digest of all that the levers have in common: rows of others are not to be compared with these.
 
-    precision: what the levers were trained in; `auto` is something else on another machine.
+    precision: what the levers were trained in; `auto` is something else on another machine. values: of params.yaml.
     """
-    values = yaml.safe_load(params.PATH.read_text())
+    values = copy.deepcopy(values)
     for key, value in short.items():
         *path, last = key.split(".")
         at = values

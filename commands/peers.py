@@ -35,7 +35,8 @@ def main() -> None:
     rows = [about(name, row) | measured.loc[name].to_dict() for name, row in p.models.items()]
     rows += [{"model": name, **spread(found)} for name, found in several(scores).items()]
     rows += floors(next(iter(p.models)))
-    table = pd.DataFrame(rows).astype(object).fillna("")
+    (tested,) = {publish.tested(Path(f"data/splits/{row.dataset}.csv")) for row in p.models.values()}
+    table = pd.DataFrame(rows).assign(split=tested[:8]).astype(object).fillna("")
     records.write(table, out)
     print(table.to_markdown(index=False))
     print(f"{out}: commit it, and `make publish` shows it")

@@ -13,13 +13,15 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import yaml
 
-from commands import costs, recipe, scoring, shipped
+from commands import costs, levers, recipe, scoring, shipped
+from commands import folds as cross_validation
 from commands.recipe import FOLDER as RECIPES
 from stages import describe
 from stages.lib import cards, lineage, params, predictions, provenance, records, targets, tracking
@@ -31,6 +33,7 @@ MAY_CHANGE = ("params.yaml", "dvc.lock", "reports/", "pretrained/", "README.md")
 RESULTS = "results.csv"
 TRIALS = "trials.csv"
 LEVERS = "levers.csv"
+PEERS = "peers.csv"
 FILES = "files.csv"
 HEADLINES = (
     ("age", "mae", "MAE of the median, years"),
@@ -50,11 +53,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="?", default="utkface", help="a recipe, and the model of that name; utkface")
     parser.add_argument("--check", action="store_true", help="write nothing; fail where the published table differs")
+    parser.add_argument("--faces", action="store_true", help="run to the split; fail where faces are not as published")
     words = parser.parse_args()
     name, p = words.name, params.load()
     if name not in p.models:
         parser.error(f"params.yaml has no model {name}: `make recipe RECIPE={name}`, then `dvc repro`")
     out = FOLDER / name
+    if words.faces:
+        sys.exit(faces(p.models[name], json.loads((out / ABOUT).read_text())) or None)
     finished(name)
     found, about = results(name, p.models[name], p.evaluate), origin(name, p)
     if words.check:
@@ -76,10 +82,27 @@ def main() -> None:
     if len(tried := trials(tuned_of(name))):  # else those of a model published before stay, and the page says so
         records.write(tried, out / TRIALS)
     copies(name, out)
+    about["stale"] = stale(name, about, out)
     (out / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
     (out / "README.md").write_text(page(name, found, about, out))
     README.write_text(between(README.read_text(), name, shown_in_readme(found, about)))
     print(f"{out}, {shipped.FOLDER} and the table in {README} are written: look at them, and commit them")
+
+
+def faces(row: params.Model, published: dict) -> str:
+    """What of the faces and their split is not as published, '' where all is; the pipeline is run as far as the split.
+
+    So that hours of training are not for nothing.
+    """
+    if subprocess.run(["dvc", "repro", f"split@{row.dataset}"], check=False).returncode:
+        raise SystemExit("the pipeline did not run as far as the split")
+    noted = provenance.read(row.dataset, row.variant)
+    split = lineage.digest(f"data/splits/{row.dataset}.csv")
+    found = other_faces({"archives": noted["archives"], "digests": {"split": split}}, published)
+    if found:
+        told = ", ".join(f"{a['name']} of {a['size']:,} bytes, sha256 {a['sha256']}" for a in published["archives"])
+        found += f"\nThe published result is of {told}: only those pictures make it again. Nothing was trained."
+    return found.lstrip()
 
 
 def finished(recipe_of: str) -> None:
@@ -101,10 +124,18 @@ def results(name: str, row: params.Model, settings: params.Evaluate) -> pd.DataF
     """Scores on test: target, score, group, n, value, low, high, title, and whether it is a headline."""
     scores = records.read(f"reports/models/{name}/scores.csv").fillna({"group": ""})
     test = scores[scores["part"] == "test"].drop(columns="part")
+    confidence = json.loads(Path(f"reports/groups/{name}/summary.json").read_text()).get("interval_confidence")
     rows = []
     for target, score, title in [each for each in HEADLINES if each[0] in row.targets]:
         at = test[(test["target"] == target) & (test["score"] == score) & (test["group"] == "")]
         rows.append(at.assign(title=title, headline=True))
+    groups = records.read(f"reports/groups/{name}/groups.csv").fillna({"by": ""})
+    for score, title in (
+        ("coverage", "ages inside the {:.0%} interval"),
+        ("width", "width of the {:.0%} interval, years"),
+    ):
+        at = groups[(groups["target"] == "age") & (groups["score"] == score) & (groups["by"] == "")]
+        rows.append(at.assign(title=title.format(confidence), group="", headline=True))
     said = predictions.read(f"reports/models/{name}/predictions.csv")
     ages = said.get("age", pd.Series(np.nan, said.index))
     for target, score, group, chosen in (
@@ -189,15 +220,29 @@ def shown_in_readme(found: pd.DataFrame, about: dict) -> str:
 
 
 def size_and_cost(about: dict) -> str:
-    """One sentence: parameters, files, epochs, and minutes where they are known."""
+    """Parameters, files, epochs, and minutes where they are known; and what was trained before it could be."""
     cost, budget = about["cost"], about["trained"]["budget"]
     files = " and ".join(f"`{file}` {size / 1e6:.1f} MB" for file, size in cost["files"].items())
     took = f", in {cost['minutes']:.0f} minutes ({cost['machine']})" if cost["minutes"] else ""
     threads = about["trained"]["train"]["threads"]
-    return (
+    told = (
         f"{about['parameters']:,} parameters, {files}; trained for {cost['epochs']} epochs on {threads} threads, in "
         f"{budget['precision']}{took}."
     )
+    more = []
+    if cost["teachers"]:
+        more += [f"{len(cost['teachers'])} teachers, which it is distilled from ({epochs(cost['teachers'].values())})"]
+    if cost["trials"]:
+        more += [f"a search of {len(cost['trials'])} short trainings ({epochs(cost['trials'])})"]
+    return f"{told} Before it came {' and '.join(more)}." if more else told
+
+
+def epochs(counts: Iterable[int]) -> str:
+    """How long trainings were, as `20 and 20 epochs`, or `4 epochs each`."""
+    each = list(counts)
+    if len(set(each)) == 1:
+        return f"{each[0]} epochs each" if len(each) > 1 else f"{each[0]} epochs"
+    return f"{', '.join(map(str, each[:-1]))} and {each[-1]} epochs"
 
 
 def tuned_of(name: str) -> dict:
@@ -219,11 +264,13 @@ def trials(tuned: dict) -> pd.DataFrame:
 
 
 def copies(name: str, out: Path) -> None:
-    """Copy tables by group and plots, none of which shows a face, of one model."""
+    """Copy tables by group and plots, none of which shows a face, of one model, in the place of those of another."""
+    for path in out.glob("*.png"):
+        path.unlink()
     for path in (
         f"reports/groups/{name}/groups.csv",
         f"reports/groups/{name}/gaps.csv",
-        f"data/models/{name}/history.csv",
+        f"reports/models/{name}/history.csv",
     ):
         shutil.copyfile(path, out / Path(path).name)
     for folder in (f"reports/models/{name}/plots", f"reports/groups/{name}"):
@@ -247,6 +294,8 @@ def origin(name: str, p: params.Params) -> dict:
         "digests": {key: value for key, value in lineage.digests(name, row).items() if not key.startswith("archive ")}
         | {TESTED: tested(Path(f"data/splits/{row.dataset}.csv"))},
         "parameters": model["parameters"],
+        "resampled": cards.resampled(records.read(f"reports/models/{name}/predictions.csv")["group"]),
+        "faces": records.read(f"data/splits/{row.dataset}.csv")["part"].value_counts().to_dict(),
         "trained": model["recipe"],
         "search": {key: value for key, value in tuned.items() if key != "trials"},
         "params": p.model_dump(mode="json", by_alias=True, exclude={"data"}),
@@ -293,8 +342,8 @@ def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
         table(found),
         "",
         "Copies of one photo are never on both sides of the split. MAE is of the median of the age distribution, RMSE "
-        "of its mean. Intervals are by bootstrap over people; a group of few faces has no score. All groups: "
-        "`groups.csv`; gaps between them: `gaps.csv`.",
+        f"of its mean. Intervals are by bootstrap over {about['resampled']}; a group of few faces has no score. All "
+        "groups: `groups.csv`; gaps between them: `gaps.csv`.",
         "",
         *looks(about["earlier"]),
         "## Learning",
@@ -312,7 +361,7 @@ def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
         (
             "Search",
             TRIALS,
-            "Short trainings with other numbers, by `tune`, judged on validation: "
+            f"Short trainings with other numbers, by `tune`, judged on {about['faces']['val']:,} validation faces: "
             + chosen(about["params"]["tune"]["least_gain"], about["search"]),
         ),
         (
@@ -324,15 +373,17 @@ def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
         ),
         (
             "Other networks",
-            "peers.csv",
-            "All trained from random weights by the same stages on the same split, with the learning rate, changes of "
-            "pictures and widths of labels that were chosen for ours, none searched for each; *minutes* are what it "
-            "took.",
+            PEERS,
+            "All trained from random weights by the same stages, for about as long, and tested on the same faces, with "
+            "what `params.yaml` says by default of optimiser, changes of pictures and widths of labels; none of it was "
+            "searched for any. `residual` is the published model's network, trained so: by itself and shortly. "
+            "*minutes* are what it took.",
         ),
     ):
         if (out / file).exists():
             rows = pd.read_csv(out / file)
-            shown = levers_shown(rows) if file == LEVERS else text_rows(rows)
+            what = f"{what} {about['stale'].get(file, '')}".rstrip()
+            shown = levers_shown(rows) if file == LEVERS else text_rows(rows.drop(columns="split", errors="ignore"))
             lines += [f"## {title}", "", what, "", cards.markdown(shown), ""]
     lines += [*folds(name), "", "## Ages and groups", ""]
     shown = sorted(path.name for path in out.glob("*.png") if path.name != "learning_curves.png")
@@ -348,6 +399,19 @@ def page(name: str, found: pd.DataFrame, about: dict, out: Path) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def stale(name: str, about: dict, out: Path) -> dict[str, str]:
+    """What a reader must know of tables of a folder that were not measured on what is published now, by their files."""
+    found = {}
+    if (out / LEVERS).exists():
+        rows, listed = pd.read_csv(out / LEVERS), yaml.safe_load((RECIPES / f"{name}.levers.yaml").read_text())
+        now = levers.basis(listed.get("short", {}), rows["precision"].iloc[0], recipe.expected(name))
+        if set(rows["basis"]) != {now}:
+            found[LEVERS] = "**Measured on an earlier recipe than the one published here, from an earlier list.**"
+    if (out / PEERS).exists() and set(pd.read_csv(out / PEERS)["split"]) != {about["digests"][TESTED][:8]}:
+        found[PEERS] = "**Tested on other faces than the model published here.**"
+    return found
 
 
 def looks(before: list[dict]) -> list[str]:
@@ -370,7 +434,7 @@ def folds(name: str) -> list[str]:
     """Mean scores over the folds of a published split, where `make folds` ran them."""
     path = FOLDER / "folds.csv"
     rows = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["model", "protocol"])
-    rows = rows[(rows["model"] == name) & rows["protocol"].str.endswith(".json")]
+    rows = rows[(rows["model"] == name) & (rows["protocol"] != cross_validation.OURS)]
     if not len(rows):
         return [
             "## Five folds of the CVPR 2024 benchmark",

@@ -1,6 +1,7 @@
 """Train every model with several seeds and write how much its scores differ: what the gate's margins rest on.
 
-It writes reports/baselines/NAME/spread.csv; or the predictions, where --keep names a folder.
+It writes reports/baselines/NAME/spread.csv; or the predictions, where --keep names a folder. Teachers keep their own
+seeds, so that what others would change is not in the spread of a distilled model.
 """
 
 import argparse
@@ -30,7 +31,7 @@ def main() -> None:
     seeds = [p.train.seed + 1 + words.first + i for i in range(words.count)]
     for number, seed in enumerate(seeds):
         progress.say(f"seed {seed}, {number + 1} of {len(seeds)}")
-        side_runs.run(f"seed-{seed}", {"train.seed": seed}, [f"evaluate@{model}" for model in wanted])
+        side_runs.run(f"seed-{seed}", settings(p, wanted, seed), [f"evaluate@{model}" for model in wanted])
     for name, models in gate.by_baseline(p).items():
         said = {model: {seed: read(seed, model) for seed in seeds} for model in models if model in wanted}
         if not said:
@@ -51,6 +52,12 @@ def main() -> None:
         baselines.write(name, found)
         print(found.spread[found.spread["slice"] == pairing.ALL].to_markdown(index=False))
         print(f"{baselines.FOLDER / name / baselines.SPREAD}: commit it")
+
+
+def settings(p: params.Params, wanted: list[str], seed: int) -> dict[str, int]:
+    """Keys of params.yaml that give models a seed: that of all, and that of each row that has one of its own."""
+    own = {f"models.{name}.train.seed": seed for name in wanted if "seed" in p.models[name].train}
+    return {"train.seed": seed, **own}
 
 
 def read(seed: int, model: str) -> pd.DataFrame:

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from stages.lib import faces, metrics, params, targets
-from stages.lib.predictor import Predictor
+from stages.lib.predictor import Predictor, with_calibration
 
 FOLDER = Path("pretrained")
+INTERVAL = ("ages inside the interval", "width of the interval, years")
 
 
 def write(name: str, row: params.Model) -> list[Path]:
@@ -27,10 +28,13 @@ def write(name: str, row: params.Model) -> list[Path]:
     FOLDER.mkdir(exist_ok=True)
     files = [FOLDER / f"{name}.{kind}" for kind in ("onnx", "int8.onnx", "keras")]
     shipping.write_onnx(whole, files[0])
+    told = metadata(whole)
     with tempfile.TemporaryDirectory() as folder:
         once = Path(folder) / "once.onnx"
-        training.export_onnx(model, once, metadata(whole), views=1)
-        shipping.write_int8(once, pictures(row, "train", whole, shipping.SEEN)[0], files[1])
+        training.export_onnx(model, once, told, views=1)
+        small = Path(folder) / "int8.onnx"
+        shipping.write_int8(once, pictures(row, "train", whole, shipping.SEEN)[0], small)
+        with_calibration(small, fitted(small, row, json.loads(told["calibration"])), files[1])
     shipping.write_keras(model, about["recipe"]["train"]["views"], files[2])
     for path in files:
         if path.stat().st_size > 1e6 * shipping.MEGABYTES:
@@ -40,6 +44,18 @@ def write(name: str, row: params.Model) -> list[Path]:
     for path, tolerance in ((files[0], shipping.TOLERANCE), (files[1], shipping.TOLERANCE_INT8)):
         shipping.write_expected(path, path.with_suffix(".expected.json"), tolerance)
     return files
+
+
+def fitted(model: Path, row: params.Model, before: dict[str, dict]) -> dict[str, dict]:
+    """What calibration keeps of an ONNX file's own probabilities, at the confidence of those that were fitted before.
+
+    A file that computes otherwise, or looks once where the model looks twice, has other doubts.
+    """
+    from stages import calibrate
+
+    images, found = pictures(row, "calibration", model)
+    confidence = next((each["confidence"] for each in before.values() if "confidence" in each), 0.9)
+    return calibrate.fit(Predictor(model).raw(images), found.labels, confidence)
 
 
 def metadata(model: Path) -> dict[str, str]:
@@ -61,7 +77,8 @@ def pictures(row: params.Model, part: str, model: Path, at_most: int = 0) -> tup
 def scores(files: list[Path], row: params.Model, headlines: tuple[tuple[str, str, str], ...]) -> pd.DataFrame:
     """One row a shipped file, the first an ONNX file: file, megabytes, and the headlines on test, by their titles.
 
-    Of an ONNX file's calibrated probabilities, and those of the network itself for a Keras file, which holds no others.
+    Of an ONNX file's calibrated probabilities, and those of the network itself for a Keras file, which holds no others
+    and no interval; of those of ONNX files, the share of ages that they hold, and their mean width in years.
 
     headlines: (target, score, title) each.
     """
@@ -70,14 +87,28 @@ def scores(files: list[Path], row: params.Model, headlines: tuple[tuple[str, str
     images, found = pictures(row, "test", files[0])
     rows = []
     for path in files:
+        cells = {}
         if path.suffix == ".keras":
             said = keras.models.load_model(path).predict(images, verbose=0)
         else:
-            said = Predictor(path).probabilities(images)
-        cells = {}
+            predictor = Predictor(path)
+            said = predictor.probabilities(images)
+            if "age" in row.targets:
+                cells = interval(predictor, images, *found.labels["age"])
         for name, score, title in [each for each in headlines if each[0] in row.targets]:
             target = targets.TARGETS[name]
             each = metrics.statistics(target, *found.labels[name], targets.decode(target, said[name]))
             cells[title] = float(metrics.scores(target, each.sum(axis=0))[score])
         rows.append({"file": path.name, "megabytes": path.stat().st_size / 1e6, **cells})
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table[[*[key for key in table if key not in INTERVAL], *[key for key in INTERVAL if key in table]]]
+
+
+def interval(predictor: Predictor, images: np.ndarray, ages: np.ndarray, known: np.ndarray) -> dict[str, float]:
+    """Share of known ages that a model's intervals hold, and their mean width in years, by what they are called."""
+    columns = predictor.decode(images)
+    if "age_low" not in columns:
+        return {}
+    low, high, at = columns["age_low"], columns["age_high"], known > 0
+    held = (low <= ages) & (ages <= high)
+    return dict(zip(INTERVAL, (float(held[at].mean()), float((high - low)[at].mean())), strict=True))

@@ -21,17 +21,31 @@ def main(name: str) -> None:
     found, _ = faces.of(split, pack, "calibration", row.targets)
     images = faces.pixels(found, *predictor.view)
     parts = [predictor.raw(batch) for batch in progress.bar(images, f"{name} calibration", unit="batches")]
-    fitted = {}
-    for key, (values, known) in found.labels.items():
-        target, at = targets.TARGETS[key], known > 0
-        p_known = np.concatenate([part[key] for part in parts])[at] if parts else np.zeros((0, target.units))
-        fit = fit_years if target.kind == "years" else fit_temperature
-        fitted[key] = fit(p_known, values[at], p.calibrate.confidence) | {"n": int(at.sum())}
+    said = {
+        key: np.concatenate([part[key] for part in parts]) if parts else np.zeros((0, targets.TARGETS[key].units))
+        for key in found.labels
+    }
+    fitted = fit(said, found.labels, p.calibrate.confidence)
     out = Path("data/calibrated") / name
     out.mkdir(parents=True, exist_ok=True)
     (out / "calibration.json").write_text(json.dumps(fitted, indent=1) + "\n")
     with_calibration(Path(f"data/models/{name}/model.onnx"), fitted, out / "model.onnx")
     progress.say(f"{name}: {fitted}")
+
+
+def fit(
+    said: dict[str, np.ndarray], labels: dict[str, tuple[np.ndarray, np.ndarray]], confidence: float
+) -> dict[str, dict]:
+    """What is to be kept of each target, and the number of faces that it rests on.
+
+    said: probabilities {target: (n, units)}; labels: {target: (values (n,), known (n,), above 0 where there is one)}.
+    """
+    fitted = {}
+    for key, (values, known) in labels.items():
+        at = known > 0
+        one = fit_years if targets.TARGETS[key].kind == "years" else fit_temperature
+        fitted[key] = one(said[key][at], values[at], confidence) | {"n": int(at.sum())}
+    return fitted
 
 
 def fit_years(p: np.ndarray, ages: np.ndarray, confidence: float) -> dict:

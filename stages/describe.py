@@ -35,17 +35,19 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
     by_group = records.read(f"reports/groups/{name}/groups.csv").fillna({"by": ""})
     registered = provenance.store_name(row.dataset, noted)
     scores = records.read(f"reports/models/{name}/scores.csv")
-    faces = scores.groupby("part")["n"].max()
+    faces = records.read(f"data/splits/{row.dataset}.csv")["part"].value_counts()
+    drawn = cards.resampled(records.read(f"reports/models/{name}/predictions.csv")["group"])
     fitted = load(f"data/calibrated/{name}/calibration.json")
     digest = lineage.digest(f"data/splits/{row.dataset}.csv")
     called = registered.removeprefix("faces-")
     data = cards.model_data(name, about, called, digest, numbers, noted["licence"])
     recipe = about["recipe"]
+    begun = start(row, recipe["train"], len(p.lessons[row.lesson].teachers))
     transfer = pd.read_csv(f"reports/probes/{name}/transfer.csv")
     lines = [f"# {name}", "", *quotes(noted)]
     lines += [
         f"Tells {', '.join(row.targets)} from a face. A {row.network} network of {about['parameters']:,} parameters, "
-        f"trained from scratch on {faces['train']:,.0f} {row.variant} pictures of {row.dataset} with Keras, for "
+        f"{begun} on {faces['train']:,.0f} {row.variant} pictures of {row.dataset} with Keras, for "
         f"pictures of {about['image_size']} x {about['image_size']} pixels, exported as ONNX.",
         "",
         f"**Intended use.** {cards.INTENDED}",
@@ -54,9 +56,9 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         "",
         "## Scores",
         "",
-        f"On {faces.get('test', 0):.0f} test faces of {row.dataset}. Copies of one photo, and photos of one known "
+        f"On {faces.get('test', 0):,} test faces of {row.dataset}. Copies of one photo, and photos of one known "
         "person, are never on both sides. It was chosen on validation; test faces stop a worse model, and choose none. "
-        f"Intervals of {p.evaluate.confidence:.0%} are by bootstrap over people, {p.evaluate.resamples:,} resamples. "
+        f"Intervals of {p.evaluate.confidence:.0%} are by bootstrap over {drawn}, {p.evaluate.resamples:,} resamples. "
         "MAE is of the median of the age distribution, RMSE of its mean, in years.",
         "",
         cards.scores(scores),
@@ -105,6 +107,14 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         f"the most alike of the others correlate by {probe['closest']:.2f}). " + cards.without(probe),
         *floors(row.dataset),
         f"- Labels: {labels_of(row.dataset, p)}",
+        *(
+            []
+            if drawn == "people"
+            else [
+                "- People: nothing says whose faces these are, so that somebody may be in training and in test with "
+                "two photos, and intervals count them as two."
+            ]
+        ),
         "- Groups of few faces have no score here, and nothing is known of them.",
         "",
         "## Where it comes from",
@@ -122,6 +132,16 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         f"{recipe['train']['seed']}.",
     ]
     return cards.page(data, lines)
+
+
+def start(row: params.Model, settings: dict, count: int) -> str:
+    """How a model began, and who taught it, in words. settings: `train` of its recipe; count: of its teachers."""
+    weights = row.options.get("weights")
+    begun = f"trained from the weights {weights}" if weights else "trained from scratch"
+    if not count:
+        return begun
+    teachers = "teachers" if count > 1 else "teacher"
+    return f"{begun}, {settings['lesson']:.0%} of it by what {count} {teachers} of the same faces say (distillation),"
 
 
 def dataset_card(name: str, p: params.Params) -> str:

@@ -7,6 +7,8 @@ import pandas as pd
 
 from stages.lib import cards, params, provenance, records, running
 
+ROUNDED = 1e-5  # scores are written with six digits
+
 
 def main() -> None:
     """Lead with what a reader must know, then the comparison, the data, and each model's plots."""
@@ -172,11 +174,25 @@ def leakage(folder: Path) -> list[str]:
              "n": int(row["n"]), "value [interval]": cards.interval(row, cards.digits_of(row["score"]))}
             for row in pd.read_csv(path).to_dict("records")
         ]  # fmt: skip
-        lines += [f"### {path.stem}", "", cards.markdown(rows), ""]
+        lines += [f"### {path.stem}", "", *elsewhere(pd.read_csv(path)), cards.markdown(rows), ""]
     if not lines:
         return []
     return ["## What leakage is worth", "", "The same models, trained and tested as the peers do: every picture by "
             "itself, copies with their own labels on both sides (`make leakage`).", "", *lines]  # fmt: skip
+
+
+def elsewhere(rows: pd.DataFrame) -> list[str]:
+    """What a reader must know where a table of leakage is not of the run that this page shows; its honest rows tell.
+
+    rows: of published/leakage/NAME.csv.
+    """
+    for model, honest in rows[rows["faces"] == "honest split"].groupby("model"):
+        path = Path(f"reports/models/{model}/metrics.json")
+        now = json.loads(path.read_text())["test"] if path.exists() else {}
+        told = {f"{row['target']}_{row['score']}": row["value"] for row in honest.to_dict("records")}
+        if any(abs(now.get(key, float("inf")) - value) > ROUNDED for key, value in told.items()):
+            return ["**Measured in another run than that of this page: on other faces, or with other params.**", ""]
+    return []
 
 
 def table(rows: pd.DataFrame) -> str:

@@ -69,6 +69,11 @@ def test_the_committed_file_is_valid(project):
         (ROW, ROW_IS + "\n    budget: {epochs: 0}", r"utkface-cropped.budget.epochs: 0 is not a positive"),
         (r"^    epochs: \S+", "    epochs: 0", r"budgets.sample.epochs: 0 is not a positive whole number"),
         (r"^    train_minutes: \S+", "    train_minutes: 0", r"budgets.sample.train_minutes: 0 is not a"),
+        (
+            r"^      utkface-full: \{age_mae",
+            "      utkface-half: {age_mae",
+            r"gate.floors.utkface-sample.utkface-half: is of a model that is not listed under models: take it out",
+        ),
         (r"reader: wiki", "reader: wikki", r"variants.wiki-cropped.reader: 'wikki' is not a module"),
         (r"reader: wiki", "reader: table", r"variants.wiki-cropped.reader: 'table': table is the reader of"),
     ],

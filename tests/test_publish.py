@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
-from commands import costs, folds, publish, scoring
-from stages.lib import params, targets
+from commands import costs, folds, levers, publish, recipe, scoring, seeds, shipped
+from stages import describe, report
+from stages.lib import cards, params, targets
 
 
 def row(title, value, low, high, n=100):
@@ -151,8 +153,80 @@ def test_size_and_cost_are_told_where_they_are_known():
     about = {
         "parameters": 3406292,
         "trained": {"budget": {"precision": "float32"}, "train": {"threads": 2}},
-        "cost": {"epochs": 26, "minutes": 101.4, "machine": "Linux", "files": {"x.onnx": 6800000}},
+        "cost": {
+            "epochs": 26,
+            "minutes": 101.4,
+            "machine": "Linux",
+            "files": {"x.onnx": 6800000},
+            "teachers": {},
+            "trials": [],
+        },
     }
     told = "3,406,292 parameters, `x.onnx` 6.8 MB; trained for 26 epochs on 2 threads, in float32"
     assert publish.size_and_cost(about) == f"{told}, in 101 minutes (Linux)."
     assert publish.size_and_cost(about | {"cost": about["cost"] | {"minutes": ""}}) == f"{told}."
+    before = {"minutes": "", "teachers": {"teacher 1": 20, "teacher 2": 18}, "trials": [4, 4, 4]}
+    assert publish.size_and_cost(about | {"cost": about["cost"] | before}) == (
+        f"{told}. Before it came 2 teachers, which it is distilled from (20 and 18 epochs) and a search of 3 short "
+        "trainings (4 epochs each)."
+    )
+
+
+def test_a_teacher_and_nameless_people_are_told_on_a_card(project):
+    row = params.load().models["utkface-cropped"]
+    assert describe.start(row, {"lesson": 0.5}, 0) == "trained from scratch"
+    weighted = row.model_copy(update={"options": {"weights": "imagenet"}})
+    assert describe.start(weighted, {"lesson": 0.5}, 0) == "trained from the weights imagenet"
+    told = "trained from scratch, 50% of it by what 2 teachers of the same faces say (distillation),"
+    assert describe.start(row, {"lesson": 0.5}, 2) == told
+    assert cards.resampled(pd.Series(["a", "b", "a"])) == "people"
+    assert cards.resampled(pd.Series(["a", "b"])).startswith("faces")
+
+
+def test_a_table_of_leakage_of_another_run_is_said_to_be_so(project):
+    rows = pd.DataFrame(
+        [
+            {"model": "m", "faces": "honest split", "target": "age", "score": "mae", "value": 5.123457},
+            {"model": "m", "faces": "random split", "target": "age", "score": "mae", "value": 4.0},
+        ]
+    )
+    assert "another run" in report.elsewhere(rows)[0]
+    path = project / "reports/models/m/metrics.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"test": {"age_mae": 5.1234567}}))
+    assert report.elsewhere(rows) == []
+    path.write_text(json.dumps({"test": {"age_mae": 5.2}}))
+    assert "another run" in report.elsewhere(rows)[0]
+
+
+def test_a_row_with_a_seed_of_its_own_gets_those_of_make_seeds(project):
+    p = params.load()
+    names = list(p.models)[:2]
+    p.models[names[0]] = p.models[names[0]].model_copy(update={"train": {"seed": 7}})
+    assert seeds.settings(p, names, 9) == {"train.seed": 9, f"models.{names[0]}.train.seed": 9}
+
+
+def test_what_is_committed_is_what_the_code_writes():
+    """Of the tables beside them: neither a page nor the README's table was mended by hand, or left behind."""
+    for about in publish.FOLDER.glob(f"*/{publish.ABOUT}"):
+        out, told = about.parent, json.loads(about.read_text())
+        found = pd.read_csv(out / publish.RESULTS)
+        assert (out / "README.md").read_text() == publish.page(out.name, found, told, out)
+        shown = publish.shown_in_readme(found, told)
+        assert publish.between(publish.README.read_text(), out.name, shown) == publish.README.read_text()
+        for file, size in told["cost"]["files"].items():
+            assert (shipped.FOLDER / file).stat().st_size == size
+
+
+def test_tables_of_another_recipe_or_other_faces_are_said_to_be_so(tmp_path):
+    about = {"digests": {publish.TESTED: "a" * 64}}
+    assert publish.stale("utkface", about, tmp_path) == {}
+    pd.DataFrame({"split": ["a" * 8]}).to_csv(tmp_path / publish.PEERS, index=False)
+    short = yaml.safe_load((publish.RECIPES / "utkface.levers.yaml").read_text())["short"]
+    basis = levers.basis(short, "bfloat16", recipe.expected("utkface"))
+    rows = pd.DataFrame({"precision": ["bfloat16"], "basis": [basis]})
+    rows.to_csv(tmp_path / publish.LEVERS, index=False)
+    assert publish.stale("utkface", about, tmp_path) == {}
+    rows.assign(basis="12345678").to_csv(tmp_path / publish.LEVERS, index=False)
+    about["digests"][publish.TESTED] = "b" * 64
+    assert list(publish.stale("utkface", about, tmp_path)) == ["levers.csv", "peers.csv"]

@@ -217,9 +217,9 @@ def test_a_table_of_many_rows_is_read_in_seconds(mine):
     columns = params.Columns(picture="file", age="years")
     settings = params.Table(labels="x.csv", columns=columns)
     rows = pd.DataFrame({"file": [f"{i}.jpg" for i in range(100_000)], "years": "30"})
-    started = time.monotonic()
+    started = time.process_time()
     found = table.records(rows, settings, names)
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
     assert found["face_id"].tolist() == sorted(names)
 
 

@@ -140,6 +140,11 @@ def worst(found: dict) -> list[str]:
     ]
 
 
+def resampled(groups: pd.Series) -> str:
+    """What a bootstrap draws, in words: people, or faces where no two are known to be of one person."""
+    return "people" if groups.duplicated().any() else "faces, no two of which are known to be of one person"
+
+
 def without(probe: dict) -> str:
     """What the scores are without the test faces that leaked, as a sentence; summary.json of probe."""
     if not probe["leaked"]:

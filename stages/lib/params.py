@@ -613,6 +613,8 @@ def _check_floors(p: Params, targets: Any) -> Any:
     known = [f"{name}_{score}" for name, row in targets.TARGETS.items() for score in metrics.HEADLINES[row.kind]]
     for baseline, models in p.gate.floors.items():
         for model, floors in models.items():
+            if model not in p.models and set(models) & set(p.models):
+                yield ("gate", "floors", baseline, model), "is of a model that is not listed under models: take it out"
             for score in floors:
                 if score not in known:
                     yield ("gate", "floors", baseline, model, score), f"is not one of {', '.join(known)}"
