@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from stages.lib import drawing, networks, targets, training
+from stages.lib import drawing, networks, pictures, targets, training
 from stages.lib.predictor import Predictor
 
 USE = """## Use it
@@ -23,8 +23,11 @@ and `embedding`, which alike faces are near in.
 Without this project:
 
 ```python
-import keras, onnxruntime
+import keras, numpy as np, onnxruntime
+from PIL import Image, ImageOps
 
+{pixels}
+image = np.asarray(face)[None]
 keras.models.load_model("{name}.keras").predict(image)  # {{output: probabilities}}
 onnxruntime.InferenceSession("{name}.onnx").run(None, {{"image": image}})
 ```
@@ -40,6 +43,13 @@ chips of any size:
 python -m stages.lib.predictor --model pretrained/{name}.onnx PICTURE ...
 ```
 """
+PIXELS = """face = ImageOps.fit(Image.open("face.jpg").convert("RGB"), ({side}, {side}), Image.Resampling.BICUBIC)
+edge = {side} // 2  # the edge repeated, more than is seen
+face = np.pad(face.reduce({less}), ((edge, edge), (edge, edge), (0, 0)), mode="edge")
+step = {crop} / {less} / {size} / {zoom}  # pixels of the face to one of the input
+start = (len(face) - {size} * step) / 2
+look = (step, 0, start, 0, step, start)
+face = Image.fromarray(face).transform(({size}, {size}), Image.Transform.AFFINE, look, Image.Resampling.BILINEAR)"""
 DRAWN = 24  # faces whose predictions are kept beside a shipped model
 TOLERANCE = 0.005  # by which a probability may stray from those, in Keras too, and on other versions of libraries
 TOLERANCE_INT8 = 0.02  # the same for the 8-bit file, where a last digit that rounds the other way is a 256th
@@ -178,11 +188,16 @@ def card(text: str, name: str, about: dict) -> str:
     outputs = [f"`{target}` (n, {targets.TARGETS[target].units}), {meaning(target)}" for target in about["targets"]]
     side, crop, size = about["pack_size"], about.get("crop", about["image_size"]), about["image_size"]
     seen = crop / about["zoom"]
-    view = f"a face that is framed as in UTKFace's aligned and cropped chips and resized to {side} x {side} pixels, of "
-    view += f"which the middle {seen:.4g} x {seen:.4g}{', the edge repeated,' if seen > side else ''} are shown in "
-    view += f"{size} x {size}, each read from the four nearest: by another filter a face is sharper or softer, and "
-    view += "looks older or younger"
-    use = USE.format(name=name, size=size, view=view, outputs="; ".join(outputs))
+    view = f"a face that is framed as in UTKFace's aligned and cropped chips and resized to {side} x {side} pixels "
+    view += (
+        f"(bicubic), of which the middle {seen:.4g} x {seen:.4g}{', the edge repeated,' if seen > side else ''} are "
+    )
+    view += (
+        f"shown in {size} x {size}, each read from the four nearest (bilinear): by another filter a face is sharper "
+    )
+    view += "or softer, and looks older or younger"
+    pixels = PIXELS.format(side=side, crop=crop, size=size, zoom=about["zoom"], less=pictures.shrunk(side, crop, size))
+    use = USE.format(name=name, size=size, view=view, outputs="; ".join(outputs), pixels=pixels)
     head, mark, rest = text.partition("\n## Scores\n")
     return f"{head}\n{use}{mark}{rest}"
 
