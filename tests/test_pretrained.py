@@ -50,6 +50,19 @@ def test_an_onnx_file_says_what_it_said(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_what_the_card_tells_to_type_shows_the_model_what_this_project_shows_it(name, tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", (FOLDER / f"{name}.md").read_text(), re.DOTALL)
+    for path in FOLDER.glob(f"{name}.*"):
+        (tmp_path / path.name).symlink_to(path)
+    drawing.squares(1, 5, 200)[0].save(tmp_path / "face.jpg", quality=95)
+    command = [sys.executable, "-c", f"{code}\nnp.save('image.npy', image)"]
+    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr[-2000:]
+    wanted = Predictor(FOLDER / f"{name}.onnx").seen((tmp_path / "face.jpg").read_bytes())
+    assert np.array_equal(np.load(tmp_path / "image.npy")[0], wanted)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_keras_file_says_what_it_said_without_this_project(name, tmp_path):
     size = Predictor(FOLDER / f"{name}.onnx").about["image_size"]
     np.save(tmp_path / "images.npy", shipping.drawn_faces(size))

@@ -189,13 +189,9 @@ def card(text: str, name: str, about: dict) -> str:
     side, crop, size = about["pack_size"], about.get("crop", about["image_size"]), about["image_size"]
     seen = crop / about["zoom"]
     view = f"a face that is framed as in UTKFace's aligned and cropped chips and resized to {side} x {side} pixels "
-    view += (
-        f"(bicubic), of which the middle {seen:.4g} x {seen:.4g}{', the edge repeated,' if seen > side else ''} are "
-    )
-    view += (
-        f"shown in {size} x {size}, each read from the four nearest (bilinear): by another filter a face is sharper "
-    )
-    view += "or softer, and looks older or younger"
+    view += f"(bicubic), of which the middle {seen:.4g} x {seen:.4g}{', the edge repeated,' if seen > side else ''} "
+    view += f"are shown in {size} x {size}, each read from the four nearest (bilinear): by another filter a face is "
+    view += "sharper or softer, and looks older or younger"
     pixels = PIXELS.format(side=side, crop=crop, size=size, zoom=about["zoom"], less=pictures.shrunk(side, crop, size))
     use = USE.format(name=name, size=size, view=view, outputs="; ".join(outputs), pixels=pixels)
     head, mark, rest = text.partition("\n## Scores\n")
