@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import re
 import tempfile
 import zipfile
@@ -44,8 +45,7 @@ python -m stages.lib.predictor --model pretrained/{name}.onnx PICTURE ...
 ```
 """
 PIXELS = """face = ImageOps.fit(Image.open("face.jpg").convert("RGB"), ({side}, {side}), Image.Resampling.BICUBIC)
-edge = {side} // 2  # the edge repeated, more than is seen
-face = np.pad(face.reduce({less}), ((edge, edge), (edge, edge), (0, 0)), mode="edge")
+face = np.pad(face.reduce({less}), (({edge}, {edge}), ({edge}, {edge}), (0, 0)), mode="edge")
 step = {crop} / {less} / {size} / {zoom}  # pixels of the face to one of the input
 start = (len(face) - {size} * step) / 2
 look = (step, 0, start, 0, step, start)
@@ -192,7 +192,9 @@ def card(text: str, name: str, about: dict) -> str:
     view += f"(bicubic), of which the middle {seen:.4g} x {seen:.4g}{', the edge repeated,' if seen > side else ''} "
     view += f"are shown in {size} x {size}, each read from the four nearest (bilinear): by another filter a face is "
     view += "sharper or softer, and looks older or younger"
-    pixels = PIXELS.format(side=side, crop=crop, size=size, zoom=about["zoom"], less=pictures.shrunk(side, crop, size))
+    less = pictures.shrunk(side, crop, size)
+    edge = max(0, math.ceil((seen - side) / less / 2)) + 1  # as pictures.to_input, whose rounding the edge moves
+    pixels = PIXELS.format(side=side, crop=crop, size=size, zoom=about["zoom"], less=less, edge=edge)
     use = USE.format(name=name, size=size, view=view, outputs="; ".join(outputs), pixels=pixels)
     head, mark, rest = text.partition("\n## Scores\n")
     return f"{head}\n{use}{mark}{rest}"
