@@ -52,7 +52,10 @@ def main() -> None:
         else:
             side_runs.run(experiment_of(name), short | changed, [f"train@{model}"])
             found = read(side_runs.commit(experiment_of(name)), model)
-        found |= {"lever": name, "changed": json.dumps(changed), "core_minutes": core_minutes() - before}
+        took = core_minutes() - before
+        if name in levers and took < 1:
+            took = float("nan")  # nothing was trained: DVC's cache had it
+        found |= {"lever": name, "changed": json.dumps(changed), "core_minutes": took}
         found["basis"] = basis(short, found["precision"], yaml.safe_load(params.PATH.read_text()))
         records.write(with_gains(add(out, found)).round(4), out)
     print(pd.read_csv(out).to_markdown(index=False))
@@ -141,14 +144,14 @@ def weakest(val: faces.Faces, decoded: dict[str, np.ndarray]) -> dict[str, float
 
 
 def add(path: Path, found: dict) -> pd.DataFrame:
-    """Rows of levers.csv with one more, in the place of one of its name, with its cost, if nothing was run now.
+    """Rows of levers.csv with one more, in the place of one of its name, and with its cost where none is known now.
 
     Rows that were measured on another basis go.
     """
     rows = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["lever", "basis"])
     rows = rows[rows["basis"] == found["basis"]]
     old = rows[rows["lever"] == found["lever"]]
-    if len(old) and found["core_minutes"] < 1:
+    if len(old) and found["core_minutes"] != found["core_minutes"]:
         found["core_minutes"] = float(old["core_minutes"].iloc[0])
     return pd.concat([rows[rows["lever"] != found["lever"]], pd.DataFrame([found])], ignore_index=True)
 

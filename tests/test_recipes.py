@@ -72,15 +72,18 @@ def test_gains_by_hand(tmp_path):
     wide = found.set_index("lever").loc["wide"]
     assert wide[["age_mae_gain", "sex_accuracy_gain", "score_gain"]].tolist() == pytest.approx([0.5, -0.01, 0.0])
     found.to_csv(path, index=False)
-    again = levers.add(path, base | {"core_minutes": 0.1})
+    again = levers.add(path, base | {"core_minutes": float("nan")})
     assert again.set_index("lever").loc["base", "core_minutes"] == 20
     assert len(again) == 2
     assert levers.add(path, base | {"basis": "y"})["lever"].tolist() == ["base"]  # of another recipe
 
 
 def test_levers_of_another_precision_are_not_compared(project):
-    assert levers.basis({}, "float32") != levers.basis({}, "bfloat16")
-    assert levers.basis({}, "float32") != levers.basis({"train.dropout": 0.9}, "float32")
+    values = yaml.safe_load(params.PATH.read_text())
+    told = levers.basis({}, "float32", values)
+    assert told != levers.basis({}, "bfloat16", values)
+    assert told != levers.basis({"train.dropout": 0.9}, "float32", values)
+    assert told == levers.basis({}, "float32", values)  # which are left as they were
 
 
 def test_a_recipe_leaves_no_trace_of_another_and_loses_no_change(project, monkeypatch):
