@@ -11,7 +11,7 @@ from stages.lib import params
 from tests.conftest import ROOT
 
 # Cannot change what a stage writes; see the head of dvc.yaml.
-QUIET = {"params", "progress", "tracking", "served_model", "fingerprint", "running"}
+QUIET = {"params", "progress", "tracking", "served_model", "fingerprint", "running", "memory"}
 LOADS = {"params.load()", "params.load().for_model(name)", "params.with_seed(params.load().for_model(name))"}
 MEANT = {
     "budget_for": {"budget", "budgets"},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stages.lib import params
 
-QUIET = ("params", "progress", "tracking", "fingerprint", "running")  # cannot change a result
+QUIET = ("params", "progress", "tracking", "fingerprint", "running", "memory")  # cannot change a result
 
 
 def of(

@@ -11,7 +11,19 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
-from stages.lib import augmentation, losses, metrics, networks, optimizers, params, pictures, progress, running, targets
+from stages.lib import (
+    augmentation,
+    losses,
+    memory,
+    metrics,
+    networks,
+    optimizers,
+    params,
+    pictures,
+    progress,
+    running,
+    targets,
+)
 from stages.lib.faces import BATCH, Faces, pixels, view
 
 CPU = Path("/proc/cpuinfo")  # of Linux
@@ -31,6 +43,7 @@ def prepare(threads: int, seed: int, precision: str) -> str:
             "precision: bfloat16 is asked for, but there is neither a CPU with AVX512-BF16 or AMX nor a GPU that "
             "computes in it: set `precision` under `budgets` to float32, or to auto"
         )
+    memory.keep()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
