@@ -132,12 +132,12 @@ def run(program: str, pytorch: str, work: Path) -> Iterator[dict]:
 
 
 def one(program: str, path: str) -> None:
-    """Train as `train` does, or with stock Keras layers; print seconds and error after each epoch."""
+    """Train as `train` does, or with stock Keras layers and memory; print seconds and error after each epoch."""
     import time
 
     import keras
 
-    from stages.lib import networks, training
+    from stages.lib import memory, networks, training
 
     work = json.loads(Path(path).read_text())
     row, settings = params.Model(**work["row"]), params.Train(**work["settings"])
@@ -145,6 +145,7 @@ def one(program: str, path: str) -> None:
         settings = settings.model_copy(update={"optimizer": "muon"})
     if program == "stock Keras":
         networks.find(row.network).FusedBatchNormalization = keras.layers.BatchNormalization
+        memory.keep = lambda: False
     training.prepare(settings.threads, settings.seed, work["precision"])
     pack, split = faces.open_pack(row)
     train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))

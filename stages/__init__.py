@@ -1,0 +1,7 @@
+"""The pipeline: a file is a stage of dvc.yaml, and lib/ holds what stages share."""
+
+import os
+
+# Read when TensorFlow is imported, which by itself computes by oneDNN on newer CPUs alone: slower on others, and with
+# other last digits.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")

@@ -30,3 +30,9 @@ def faults(keep: bool) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told")
 def test_what_was_freed_is_taken_again():
     assert 10 * faults(keep=True) < faults(keep=False)
+
+
+def test_tensorflow_computes_by_onednn_wherever_it_can():
+    code = "import os; os.environ.pop({0!r}, None); import stages; print(os.environ[{0!r}])"
+    code = code.format("TF_ENABLE_ONEDNN_OPTS")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "1\n"

@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras import ops
 
 from stages import pack, tune
+from stages import train as stage
 from stages.lib import augmentation, drawing, faces, losses, networks, packs, params, pictures, targets, training
 from stages.lib.networks import FusedBatchNormalization
 from stages.lib.predictor import EMBEDDING, Predictor
@@ -319,6 +320,10 @@ def test_a_model_that_was_trained_in_bfloat16_is_exported(drawn, settings, proje
     predictor = Predictor(project / "m.onnx")
     predicted = predictor.probabilities(found.pixels)
     assert max(np.abs(predicted[name] - wanted[name]).max() for name in HEADS) < 0.05
+    exact = training.probabilities(training.in_float32(model), found.pixels, 1)
+    assert max(np.abs(predicted[name] - exact[name]).max() for name in HEADS) < 1e-4
+    with pytest.raises(SystemExit, match=r"differs from Keras by 0\.5 in a probability"):
+        stage.check_parity({"sex": np.array([[0.5, 0.5]])}, {"sex": np.array([[1.0, 0.0]])})
     assert predictor.embeds
     assert predictor.outputs(found.pixels, [EMBEDDING])[EMBEDDING].dtype == np.float32
 
