@@ -61,8 +61,7 @@ def teach(
         progress.say(f"{name}, {who} of {len(rows)}: training on {len(seen)} faces")
 
         def tell(epoch: int, numbers: dict[str, float]) -> None:
-            shown = ", ".join(f"{k} {v:.3f}" for k, v in numbers.items() if k != "epoch")
-            progress.say(f"{name}, {who}, epoch {epoch + 1} of {budget.epochs}: {shown}")
+            progress.epoch(f"{name}, {who},", epoch, budget.epochs, numbers)
 
         folder = place / f"{number}"
         folder.mkdir(exist_ok=True)

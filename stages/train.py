@@ -35,8 +35,7 @@ def main(name: str) -> None:
         progress.say(f"{name}: training on {len(train)} faces, validating on {len(val)}")
 
         def tell(epoch: int, numbers: dict[str, float]) -> None:
-            shown = ", ".join(f"{k} {v:.3f}" for k, v in numbers.items() if k != "epoch")
-            progress.say(f"{name} epoch {epoch + 1} of {budget.epochs}: {shown}")
+            progress.epoch(name, epoch, budget.epochs, numbers)
             log(epoch, numbers)
 
         side = pack.manifest["side"]

@@ -71,8 +71,8 @@ def search(
             return known["score"]
 
         def tell(epoch: int, numbers: dict[str, float]) -> None:
-            shown = f"loss {numbers['loss']:.3f}, val_score {numbers['val_score']:.3f}"
-            progress.say(f"{name} {label}, epoch {epoch + 1} of {budget.trial_epochs}: {shown}")
+            shown = {key: numbers[key] for key in ("loss", "val_score")}
+            progress.epoch(f"{name} {label},", epoch, budget.trial_epochs, shown)
 
         settings, state = params.with_value(p.train, values), place / f"{len(trials)}"
         state.mkdir(exist_ok=True)

@@ -15,6 +15,17 @@ def say(text: str) -> None:
     tqdm.tqdm.write(text, file=sys.stderr)
 
 
+def epoch(what: str, number: int, total: int, numbers: dict[str, float]) -> None:
+    """Say how an epoch of a training went, `number` counting from 0."""
+    shown = ", ".join(f"{name} {value:.3f}" for name, value in numbers.items() if name != "epoch")
+    say(f"{what} epoch {number + 1} of {total}: {shown}")
+
+
+def steps(what: str, total: int) -> tqdm.tqdm:
+    """A bar of steps on a terminal, to be updated and closed; nothing elsewhere."""
+    return tqdm.tqdm(desc=what, total=total, unit="step", leave=False, disable=None)
+
+
 def bar(items: Iterable, what: str, total: int | None = None, unit: str = "") -> Iterator:
     """Pass items on, showing how many went by."""
     if sys.stderr.isatty():

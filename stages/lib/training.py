@@ -278,12 +278,18 @@ class Validation(keras.callbacks.Callback):
 
         self.update = update
 
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        """Show the steps of the epoch to who watches a terminal."""
+        self.bar = progress.steps(f"epoch {epoch + 1}", self.params["steps"])
+
     def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         """Move the average."""
         self.update()
+        self.bar.update()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Score the average, keep it where it is the best so far, stop after `patience` epochs without a better one."""
+        self.bar.close()
         own = self.model.get_weights()
         averaged = [mean.numpy() for mean in self.average]
         self.model.set_weights(averaged)
