@@ -22,6 +22,9 @@ LEAST = 0.80  # of PyTorch's rate
 PROGRAMS = ("ours", "pytorch", "stock Keras")  # all with AdamW
 MUON = "ours with Muon"
 ALIKE = {"optimizer": "adamw", "growing": [], "crop": None, "rarity": {}, "balance": "none"}  # what all programs do
+# What PyTorch is told as stages/lib/memory.py tells it to glibc for ours; its tensors are glibc's, so all of them here.
+KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "67108864"}
+KEPT |= {"MALLOC_ARENA_MAX": "1"}
 LOOP = Path(__file__).parent / "pytorch/loop.py"
 
 
@@ -48,6 +51,7 @@ def main() -> None:
         work = prepare(words, Path(folder))
         shown = {key: value for key, value in work.items() if key not in ("faces", "val", "row", "settings")}
         print("settings of all:", json.dumps(shown))
+        print("memory: kept from step to step by ours and, with", KEPT, "by PyTorch; stock Keras gives it back")
         rates: dict[tuple[str, str], list[float]] = {}
         for number in range(1 if words.until else words.rounds):
             for precision in words.precision:
@@ -122,7 +126,7 @@ def run(program: str, pytorch: str, work: Path) -> Iterator[dict]:
             raise SystemExit(f"{pytorch} is not there: `make bench-training` makes it, or name another with --pytorch")
     else:
         command = [sys.executable, "-m", "benchmarks.training", "--one", program, str(work)]
-    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"} | (KEPT if program == "pytorch" else {})
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         for line in process.stdout:
             if line.startswith("{"):

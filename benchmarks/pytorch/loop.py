@@ -1,15 +1,12 @@
 """Train the same network on the same faces in plain PyTorch: the yardstick of benchmarks/training.py.
 
 Run by it, in an environment of benchmarks/pytorch/requirements.txt: python loop.py WORK.json. Written as one would for
-two cores: channels last, autocast to bfloat16, a fused optimizer, foreach averages, batches made by a worker process,
-memory that is kept from step to step.
+two cores: channels last, autocast to bfloat16, a fused optimizer, foreach averages, batches made by a worker process.
 """
 
-import ctypes
 import io
 import json
 import math
-import platform
 import sys
 import time
 from pathlib import Path
@@ -147,18 +144,9 @@ def loss_of(work: dict, logits: dict, labels: dict, masks: dict) -> torch.Tensor
     return total
 
 
-def keep_memory() -> None:
-    """What stages/lib/memory.py does, for PyTorch's tensors, which come from glibc: no mmap, no trimming, one arena."""
-    if platform.libc_ver()[0] == "glibc":
-        mallopt = ctypes.CDLL(None).mallopt
-        for name, value in ((-4, 0), (-1, 2**31 - 1), (-2, 64 << 20), (-8, 1)):
-            mallopt(name, value)
-
-
 def main() -> None:
     """Train for work["epochs"], or until an error of work["until"]; print seconds and error after each epoch."""
     work = json.loads(Path(sys.argv[1]).read_text())
-    keep_memory()
     torch.set_num_threads(work["threads"])
     torch.manual_seed(work["seed"])
     model = Residual(work["widths"], work["blocks"], work["heads"], work["dropout"])

@@ -19,11 +19,10 @@ def of(
         importlib.import_module(f"stages.lib.networks.{row.network}")  # its code counts, too
     values = p.model_dump(mode="json")
     chosen = {key: values[key] for key in sections} | {"models": [row.model_dump(mode="json") for row in rows]}
-    code = sorted(
-        Path(module.__file__)
-        for key, module in sys.modules.items()
-        if key.startswith("stages.") and getattr(module, "__file__", None) and Path(module.__file__).stem not in QUIET
-    )
+    files_of = [
+        getattr(module, "__file__", None) for key, module in sys.modules.items() if f"{key}.".startswith("stages.")
+    ]
+    code = sorted(path for path in map(Path, filter(None, files_of)) if path.stem not in QUIET)
     data = [Path("data/splits") / f"{row.dataset}.csv" for row in rows]
     data += [Path("data/packs", row.dataset, row.variant, "pack.json") for row in rows]
     digest = hashlib.sha256(json.dumps([stage, name, chosen], sort_keys=True).encode())
