@@ -16,12 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.lib import faces, params, targets
+from stages.lib import faces, params, pictures, targets
 
 LEAST = 0.80  # of PyTorch's rate
 PROGRAMS = ("ours", "pytorch", "stock Keras")  # all with AdamW
 MUON = "ours with Muon"
-ALIKE = {"optimizer": "adamw", "growing": [], "crop": None, "rarity": {}, "balance": "none"}  # what all programs do
+ALIKE = {"optimizer": "adamw", "learning_rate": 0.003, "age_sigma": 2.0, "growing": [], "rarity": {}, "balance": "none"}
+ALIKE |= {"views": 1}  # what all programs do, whatever the recipe says
+PLAIN = {"mix": 0.0, "settle": 0.0}  # and of its augmentation
 # What PyTorch is told as stages/lib/memory.py tells it to glibc for ours; its tensors are glibc's, so all of them here.
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "67108864"}
 KEPT |= {"MALLOC_ARENA_MAX": "1"}
@@ -39,6 +41,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="times that each program runs")
     parser.add_argument(
         "--until", type=float, help="train on all faces until this MAE on validation, in years, instead"
+    )
+    parser.add_argument(
+        "--epochs", type=int, default=16, help="with --until: epochs in which the learning rate falls to 0"
     )
     parser.add_argument("--set", nargs="+", default=[], help="settings of train that differ: batch_size=128")
     parser.add_argument("--options", help="options of the network that differ, as JSON")
@@ -89,8 +94,12 @@ def prepare(words: argparse.Namespace, folder: Path) -> dict:
     if words.options:
         row = row.model_copy(update={"options": json.loads(words.options)})
     changed = {key: yaml.safe_load(value) for key, value in (each.split("=", 1) for each in words.set)}
-    settings = params.Train.model_validate(p.train.model_dump() | ALIKE | changed)
+    values = p.train.model_dump()
+    values["augment"] |= PLAIN
+    settings = params.Train.model_validate(values | ALIKE | changed)
     pack, split = faces.open_pack(row)
+    if pictures.shrunk(*faces.view(pack.manifest["side"], settings)[:3]) > 1:
+        raise SystemExit(f"{settings.image_size} pixels: ours would decode smaller pictures than PyTorch's loop does")
     train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
     count = len(train) if words.until else min(words.faces, len(train))
     images = pack.images(train.rows[:count])
@@ -112,7 +121,7 @@ def prepare(words: argparse.Namespace, folder: Path) -> dict:
         "count": count,
         "steps": count // settings.batch_size,
         "heads": {name: targets.TARGETS[name].units for name in row.targets},
-        "epochs": p.budget_for("real").epochs if words.until else 4,
+        "epochs": words.epochs if words.until else 4,
         "until": words.until or 0.0,
         "workers": 1,
     }  # fmt: skip
@@ -146,7 +155,8 @@ def one(program: str, path: str) -> None:
     work = json.loads(Path(path).read_text())
     row, settings = params.Model(**work["row"]), params.Train(**work["settings"])
     if program == MUON:
-        settings = settings.model_copy(update={"optimizer": "muon"})
+        rate = params.load().for_model(work["model"]).train.learning_rate
+        settings = settings.model_copy(update={"optimizer": "muon", "learning_rate": rate})
     if program == "stock Keras":
         networks.find(row.network).FusedBatchNormalization = keras.layers.BatchNormalization
         memory.keep = lambda: False

@@ -86,7 +86,7 @@ class Batches(torch.utils.data.Dataset):
         at = self.order[step * size : (step + 1) * size]
         u = self.drawn[at]
         images = np.stack([np.asarray(Image.open(io.BytesIO(self.content(i)))) for i in at])
-        image = augment(torch.from_numpy(images), torch.from_numpy(u), self.work["image_size"], self.work["augment"])
+        image = augment(torch.from_numpy(images), torch.from_numpy(u), self.work)
         return (
             image,
             {name: torch.from_numpy(values[at]) for name, values in self.labels.items()},
@@ -97,11 +97,12 @@ class Batches(torch.utils.data.Dataset):
         return self.bytes[self.ends[i] : self.ends[i + 1]].tobytes()
 
 
-def augment(images: torch.Tensor, u: torch.Tensor, size: int, s: dict) -> torch.Tensor:
+def augment(images: torch.Tensor, u: torch.Tensor, work: dict) -> torch.Tensor:
     """The changes of stages/lib/augmentation.py: (n, h, w, 3) uint8 to (n, 3, size, size) uint8, channels last."""
+    size, s = work["image_size"], work["augment"]
     x = images.permute(0, 3, 1, 2).float()
     angle = (2 * u[:, 0] - 1) * s["rotate"] * math.pi / 180
-    scale = size / images.shape[1] / (s["zoom"][0] + u[:, 1] * (s["zoom"][1] - s["zoom"][0]))
+    scale = (work["crop"] or size) / images.shape[1] / (s["zoom"][0] + u[:, 1] * (s["zoom"][1] - s["zoom"][0]))
     flip = torch.where(u[:, 2] < 0.5, -1.0, 1.0) if s["flip"] else torch.ones(len(u))
     cos, sin = angle.cos() * scale, angle.sin() * scale
     dx, dy = (2 * u[:, 3] - 1) * 2 * s["shift"], (2 * u[:, 4] - 1) * 2 * s["shift"]
