@@ -19,11 +19,10 @@ import numpy as np
 from stages.lib import faces, params, pictures, targets
 
 LEAST = 0.80  # of PyTorch's rate
-PROGRAMS = ("ours", "pytorch", "stock Keras")  # all with AdamW
-MUON = "ours with Muon"
-ALIKE = {"optimizer": "adamw", "learning_rate": 0.003, "age_sigma": 2.0, "growing": [], "rarity": {}, "balance": "none"}
-ALIKE |= {"views": 1}  # what all programs do, whatever the recipe says
-PLAIN = {"mix": 0.0, "settle": 0.0}  # and of its augmentation
+PROGRAMS = ("ours", "pytorch", "stock Keras")
+# What all programs do, whatever the recipe says, and of its augmentation.
+ALIKE = {"growing": [], "rarity": {}, "balance": "none", "views": 1, "age_sigma": 2.0}
+PLAIN = {"mix": 0.0, "settle": 0.0}
 # What PyTorch is told as stages/lib/memory.py tells it to glibc for ours; its tensors are glibc's, so all of them here.
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "67108864"}
 KEPT |= {"MALLOC_ARENA_MAX": "1"}
@@ -36,7 +35,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", help="a row of models whose network is `residual`; the first unless given")
     parser.add_argument("--pytorch", default=".venv-pytorch/bin/python", help="its Python")
     parser.add_argument("--precision", nargs="+", default=["bfloat16", "float32"])
-    parser.add_argument("--programs", nargs="+", default=PROGRAMS, choices=(*PROGRAMS, MUON))
+    parser.add_argument("--programs", nargs="+", default=PROGRAMS, choices=PROGRAMS)
     parser.add_argument("--faces", type=int, default=2048, help="faces in an epoch")
     parser.add_argument("--rounds", type=int, default=3, help="times that each program runs")
     parser.add_argument(
@@ -154,9 +153,6 @@ def one(program: str, path: str) -> None:
 
     work = json.loads(Path(path).read_text())
     row, settings = params.Model(**work["row"]), params.Train(**work["settings"])
-    if program == MUON:
-        rate = params.load().for_model(work["model"]).train.learning_rate
-        settings = settings.model_copy(update={"optimizer": "muon", "learning_rate": rate})
     if program == "stock Keras":
         networks.find(row.network).FusedBatchNormalization = keras.layers.BatchNormalization
         memory.keep = lambda: False

@@ -152,10 +152,7 @@ def main() -> None:
     torch.manual_seed(work["seed"])
     model = Residual(work["widths"], work["blocks"], work["heads"], work["dropout"])
     model = model.to(memory_format=torch.channels_last).train()
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim < 2]
-    groups = [{"params": decayed, "weight_decay": work["weight_decay"]}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=work["learning_rate"], fused=True)
+    kernels, optimizers = optimizers_of(model, work)
     data = Batches(work)
     steps = len(data)
     warm = round(steps * work["warmup"])
@@ -165,7 +162,7 @@ def main() -> None:
             return 1 / 25 + (1 - 1 / 25) * step / warm
         return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, rate) for optimizer in optimizers]
     values = [p.detach() for p in model.state_dict().values() if p.dtype.is_floating_point]
     average = [p.clone() for p in values]
     keep = math.exp(-1 / (work["ema_epochs"] * data.steps))
@@ -180,11 +177,13 @@ def main() -> None:
         image = image.to(torch.float32).div_(127.5).sub_(1)
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             loss = loss_of(work, model(image), labels, masks)
-        optimizer.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0, foreach=True)
-        optimizer.step()
-        schedule.step()
+        for kernel, matrix in kernels:
+            matrix.grad = as_matrix(kernel.grad)
+        for each in (*optimizers, *schedules):
+            each.step()
         with torch.no_grad():
             torch._foreach_lerp_(average, values, 1 - min(keep, (1 + step) / (10 + step)))
         if (step + 1) % data.steps == 0:
@@ -196,6 +195,30 @@ def main() -> None:
             print(json.dumps({"epoch": (step + 1) // data.steps, "seconds": seconds, "age_mae": mae}), flush=True)
             if mae <= work["until"]:
                 return
+
+
+def optimizers_of(model: nn.Module, work: dict) -> tuple[list[tuple], list[torch.optim.Optimizer]]:
+    """Those of stages/lib/optimizers.py, and each kernel of a convolution beside the matrix that Muon takes it for."""
+    muon = work["optimizer"] == "muon"
+    kernels = [each.weight for each in model.modules() if isinstance(each, nn.Conv2d)] if muon else []
+    left = [p for p in model.parameters() if not any(p is kernel for kernel in kernels)]
+    groups = [
+        {"params": [p for p in left if p.ndim > 1], "weight_decay": work["weight_decay"]},
+        {"params": [p for p in left if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    optimizers = [torch.optim.AdamW(groups, lr=work["learning_rate"], fused=True)]
+    pairs = [(kernel, nn.Parameter(as_matrix(kernel.detach()))) for kernel in kernels]
+    if pairs:
+        matrices = [matrix for _, matrix in pairs]
+        decay = work["weight_decay"]
+        rate = {"lr": work["learning_rate"], "adjust_lr_fn": "match_rms_adamw"}
+        optimizers.append(torch.optim.Muon(matrices, weight_decay=decay, momentum=0.95, **rate))
+    return pairs, optimizers
+
+
+def as_matrix(kernel: torch.Tensor) -> torch.Tensor:
+    """A kernel (out, in, height, width), channels last, as a matrix (out, height * width * in) of the same memory."""
+    return kernel.permute(0, 2, 3, 1).view(len(kernel), -1)
 
 
 def averaged(model: nn.Module, average: list[torch.Tensor]) -> list[torch.Tensor]:
