@@ -59,6 +59,7 @@ def main() -> None:
         found["basis"] = basis(short, found["precision"], yaml.safe_load(params.PATH.read_text()))
         records.write(with_gains(add(out, found)).round(4), out)
     print(pd.read_csv(out).to_markdown(index=False))
+    print(f"{out}: `python -m commands.publish {words.recipe} --page` shows it")
 
 
 def basis(short: dict, precision: str, values: dict) -> str:

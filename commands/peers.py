@@ -39,7 +39,7 @@ def main() -> None:
     table = pd.DataFrame(rows).assign(split=tested[:8]).astype(object).fillna("")
     records.write(table, out)
     print(table.to_markdown(index=False))
-    print(f"{out}: commit it, and `make publish` shows it")
+    print(f"{out}: `python -m commands.publish {out.parent.name} --page` shows it")
 
 
 def one_kind(p: params.Params) -> tuple[str, str]:

@@ -54,8 +54,12 @@ def main() -> None:
     parser.add_argument("name", nargs="?", default="utkface", help="a recipe, and the model of that name; utkface")
     parser.add_argument("--check", action="store_true", help="write nothing; fail where the published table differs")
     parser.add_argument("--faces", action="store_true", help="run to the split; fail where faces are not as published")
+    parser.add_argument("--page", action="store_true", help="show new tables of levers or peers; nothing need have run")
     words = parser.parse_args()
     name, p = words.name, params.load()
+    if words.page:
+        rewrite(name)
+        return
     if name not in p.models:
         parser.error(f"params.yaml has no model {name}: `make recipe RECIPE={name}`, then `dvc repro`")
     out = FOLDER / name
@@ -82,11 +86,26 @@ def main() -> None:
     if len(tried := trials(tuned_of(name))):  # else those of a model published before stay, and the page says so
         records.write(tried, out / TRIALS)
     copies(name, out)
+    write(name, found, about, out)
+    print(f"{out}, {shipped.FOLDER} and the table in {README} are written: look at them, and commit them")
+
+
+def write(name: str, found: pd.DataFrame, about: dict, out: Path) -> None:
+    """Write what the tables of a folder are shown in: its page, and the README's part."""
     about["stale"] = stale(name, about, out)
+    text = between(README.read_text(), name, shown_in_readme(found, about))
     (out / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
     (out / "README.md").write_text(page(name, found, about, out))
-    README.write_text(between(README.read_text(), name, shown_in_readme(found, about)))
-    print(f"{out}, {shipped.FOLDER} and the table in {README} are written: look at them, and commit them")
+    README.write_text(text)
+
+
+def rewrite(name: str) -> None:
+    """Write the page of a published model anew, from the tables of its folder."""
+    out = FOLDER / name
+    if not (out / ABOUT).exists():
+        raise SystemExit(f"{out} is not there: `make publish RECIPE={name}` writes it from a finished run")
+    write(name, pd.read_csv(out / RESULTS), json.loads((out / ABOUT).read_text()), out)
+    print(f"{out}/README.md shows its tables as they are now: look at it, and commit it")
 
 
 def faces(row: params.Model, published: dict) -> str:

@@ -1,6 +1,7 @@
 """What is published follows from the files of a run, and a run that falls short of it is told apart."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -216,6 +217,20 @@ def test_what_is_committed_is_what_the_code_writes():
         assert publish.between(publish.README.read_text(), out.name, shown) == publish.README.read_text()
         for file, size in told["cost"]["files"].items():
             assert (shipped.FOLDER / file).stat().st_size == size
+
+
+def test_a_page_shows_a_table_that_came_after_its_run(tmp_path, monkeypatch):
+    out = tmp_path / "published" / "utkface"
+    shutil.copytree(publish.FOLDER / "utkface", out)
+    shutil.copy(publish.README, tmp_path / "README.md")
+    monkeypatch.setattr(publish, "FOLDER", out.parent)
+    monkeypatch.setattr(publish, "README", tmp_path / "README.md")
+    of_these_faces = json.loads((out / publish.ABOUT).read_text())["digests"][publish.TESTED][:8]
+    pd.DataFrame({"model": ["a new one"], "split": of_these_faces}).to_csv(out / publish.PEERS, index=False)
+    publish.rewrite("utkface")
+    assert "| a new one |" in (out / "README.md").read_text()
+    with pytest.raises(SystemExit, match="make publish RECIPE=another"):
+        publish.rewrite("another")
 
 
 def test_tables_of_another_recipe_or_other_faces_are_said_to_be_so(tmp_path):
