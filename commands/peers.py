@@ -1,8 +1,8 @@
 """Put all models of a finished run beside each other, with their size and what they took: peers.csv.
 
-Type it where `make recipe RECIPE=peers` and `dvc repro` have ended. Models of one name but for `-seed-N` are trainings
-of one, and also stand in a row of their mean and standard deviation. The floors, which say the same of every face,
-come last.
+Type it where `make recipe RECIPE=peers` and `dvc repro compare` have ended. Models of one name but for `-seed-N` are
+trainings of one, and also stand in a row of their mean and standard deviation. The floors, which say the same of every
+face, come last.
 """
 
 import argparse
@@ -26,10 +26,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="?", default="utkface", help="folder of reports/published to write into; utkface")
     out = FOLDER / parser.parse_args().name / "peers.csv"
-    publish.finished("peers")
+    publish.finished("peers", "compare")
     p = params.load()
     if provenance.read(*one_kind(p))["kind"] == "sample":
-        raise SystemExit("these faces are drawn: `make recipe RECIPE=peers SOURCE=...`, then `dvc repro`")
+        raise SystemExit("these faces are drawn: `make recipe RECIPE=peers SOURCE=...`, then `dvc repro compare`")
     measured = pd.read_csv("reports/comparison/models.csv", keep_default_na=False).set_index("model")
     scores = {name: json.loads(Path(f"reports/models/{name}/metrics.json").read_text())["test"] for name in p.models}
     rows = [about(name, row) | measured.loc[name].to_dict() for name, row in p.models.items()]

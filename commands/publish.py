@@ -124,15 +124,19 @@ def faces(row: params.Model, published: dict) -> str:
     return found.lstrip()
 
 
-def finished(recipe_of: str) -> None:
-    """Raise SystemExit where stages are left to run, params are not a recipe's, or code is not that of the commit."""
+def finished(recipe_of: str, last: str | None = None) -> None:
+    """Raise SystemExit where stages are left to run, params are not a recipe's, or code is not that of the commit.
+
+    last: the stage up to which all must have run; every stage unless given.
+    """
     if not recipe.same(yaml.safe_load(params.PATH.read_text()), recipe.expected(recipe_of)):
         raise SystemExit(
             f"{params.PATH} is not what the commit and {RECIPES}/{recipe_of}.yaml give: type `make recipe "
             f"RECIPE={recipe_of}`, then `dvc repro`"
         )
-    if subprocess.run(["dvc", "status", "--quiet"], check=False).returncode:
-        raise SystemExit("the pipeline has not run to its end: type `dvc repro` first")
+    stages = [] if last is None else ["--with-deps", last]
+    if subprocess.run(["dvc", "status", "--quiet", *stages], check=False).returncode:
+        raise SystemExit(f"the pipeline has not run to its end: type `{' '.join(['dvc repro', *stages[1:]])}` first")
     changed = subprocess.run(["git", "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
     strange = [line[3:] for line in changed.splitlines() if not line[3:].startswith(MAY_CHANGE)]
     if strange:

@@ -10,6 +10,7 @@ from stages.lib import calibration, faces, params, progress, running, targets
 from stages.lib.predictor import Predictor, with_calibration
 
 PRIOR = 0.5  # of the logarithm of a temperature: a factor of 1.6 either way
+GROWTH = 0.1  # of an error that temperature is not to touch
 
 
 def main(name: str) -> None:
@@ -51,10 +52,19 @@ def fit(
 def fit_years(p: np.ndarray, ages: np.ndarray, confidence: float) -> dict:
     """Temperature of distributions p (n, years), given the ages (n,), and the scale of their intervals at it.
 
-    A model is taught labels that are spread over some years, so what it says is wider than its errors are.
+    A model is taught labels that are spread over some years, so what it says is wider than its errors are. 1 where the
+    mean's error would grow by more than GROWTH: a network that tells one number, a year wide whatever its errors are,
+    would be drawn to so high a temperature that its ages are told by the edges of the range.
     """
     fitted = fit_temperature(p, np.round(ages), confidence)
+    if mean_error(calibration.temper(p, fitted["temperature"]), ages) > (1 + GROWTH) * mean_error(p, ages):
+        fitted = {"temperature": 1.0}
     return fitted | fit_interval(calibration.temper(p, fitted["temperature"]), ages, confidence)
+
+
+def mean_error(p: np.ndarray, ages: np.ndarray) -> float:
+    """Root mean squared error in years of the means of distributions p (n, years); 0 where there is none."""
+    return float(np.sqrt(np.mean((p @ np.arange(p.shape[1]) - ages) ** 2))) if len(p) else 0.0
 
 
 def fit_interval(p: np.ndarray, ages: np.ndarray, confidence: float) -> dict:

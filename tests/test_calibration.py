@@ -85,6 +85,15 @@ def test_ages_that_were_taught_too_wide_are_told_narrower():
     assert calibrate.fit_years(wide[:0], ages[:0], 0.9) == {"temperature": 1.0, "confidence": 0.9, "scale": None}
 
 
+def test_a_network_that_tells_one_number_tells_it_unchanged():
+    p, ages = crowd(800, 0, spread=1.0, truth=10.0)
+    p = p.astype(np.float32)  # as a model gives it: nothing is left of what lies 14 years away
+    fitted = calibrate.fit_years(p, ages, 0.9)
+    assert fitted["temperature"] == 1.0
+    low, high = calibration.age_interval(p, fitted)
+    assert ((low <= ages) & (ages <= high)).mean() == pytest.approx(0.9, abs=0.01)
+
+
 def test_a_few_faces_that_are_all_right_do_not_make_a_model_certain():
     p = np.tile([0.7, 0.3], (10, 1))
     p[5:] = p[5:, ::-1]
