@@ -64,7 +64,7 @@ def fit_years(p: np.ndarray, ages: np.ndarray, confidence: float) -> dict:
 
 def mean_error(p: np.ndarray, ages: np.ndarray) -> float:
     """Root mean squared error in years of the means of distributions p (n, years); 0 where there is none."""
-    return float(np.sqrt(np.mean((p @ np.arange(p.shape[1]) - ages) ** 2))) if len(p) else 0.0
+    return float(np.sqrt(np.mean((p @ np.arange(len(p[0])) - ages) ** 2))) if len(p) else 0.0
 
 
 def fit_interval(p: np.ndarray, ages: np.ndarray, confidence: float) -> dict:
