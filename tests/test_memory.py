@@ -44,3 +44,7 @@ def test_what_was_freed_is_taken_again():
 def test_tensorflow_computes_by_onednn_on_older_processors_too():
     assert ",convolution," in printed(CONVOLVE, ONEDNN_VERBOSE="1")
     assert ",convolution," not in printed(CONVOLVE, ONEDNN_VERBOSE="1", TF_ENABLE_ONEDNN_OPTS="0")
+
+
+def test_tensorflow_is_asked_for_onednn_wherever_it_runs():
+    assert printed("import os, stages; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])") == "1\n"
