@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from commands import scoring
+from commands import recipe, scoring
 from stages.lib import faces, metrics, packs, params, progress, records, side_runs, targets
 
 FOLDER = Path("recipes")
@@ -40,6 +40,8 @@ def main() -> None:
     strange = [name for name in words.levers if name not in known]
     if strange:
         parser.error(f"{strange[0]!r} is not a lever: {', '.join(known)}")
+    # the levers start from what DVC's cache has of the faces, and find it by the dvc.lock of this tree
+    recipe.run_to_split(params.load().models[model].dataset)
     out = Path("reports/published") / words.recipe / "levers.csv"
     out.parent.mkdir(parents=True, exist_ok=True)
     wanted = words.levers or known

@@ -68,6 +68,12 @@ def same(values: dict, other: dict | str) -> bool:
     return {**values, "data": None} == {**other, "data": None}
 
 
+def run_to_split(dataset: str) -> None:
+    """Run the pipeline as far as a dataset's split, in this tree. Raises SystemExit where it fails."""
+    if subprocess.run(["dvc", "repro", f"split@{dataset}"], check=False).returncode:
+        raise SystemExit("the pipeline did not run as far as the split")
+
+
 def merge(values: dict, changes: dict) -> None:
     """Change a mapping in place, key by key and deep, but for the rows of WHOLE. Raises SystemExit at a strange key."""
     for key, value in changes.items():
