@@ -47,6 +47,7 @@ def main(name: str) -> None:
             "fingerprint": key,
             "dataset": row.dataset,
             "variant": row.variant,
+            "reader": p.variants[f"{row.dataset}-{row.variant}"].reader,
             "kind": pack.manifest["kind"],
             "network": row.network,
             "targets": row.targets,

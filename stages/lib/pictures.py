@@ -22,8 +22,14 @@ def decode(content: bytes, near: int | None = None) -> Image.Image:
     near: a side in pixels that is enough; a JPEG is then decoded at a fraction of its size where that is larger.
     Raises PictureError where it cannot be decoded or is absurdly large.
     """
+    formats = FORMATS
+    if content[4:8] == b"ftyp":  # as HEIC begins, the photos of iPhones
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+        formats = ("HEIF",)
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(io.BytesIO(content), formats=formats)
         if image.width * image.height > MAX_PIXELS:
             raise PictureError(f"{image.width} x {image.height} pixels are too many")
         if near:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pandas as pd
+from PIL import Image
 
 from stages.lib import calibration, pictures, targets
 
@@ -96,11 +97,13 @@ class Predictor:
         found = [self.decode(batch) for batch in batches]
         return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
+    def look(self, image: Image.Image) -> np.ndarray:
+        """What the network sees (s, s, 3) uint8 of a picture that is framed as those that it knows."""
+        return pictures.to_input(pictures.fit(image, self.about["variant"], self.view[0]), *self.view)
+
     def seen(self, content: bytes) -> np.ndarray:
-        """What the network sees (s, s, 3) uint8 of a picture's file. Raises pictures.PictureError."""
-        side = self.view[0]
-        image = pictures.fit(pictures.decode(content, near=side), self.about["variant"], side)
-        return pictures.to_input(image, *self.view)
+        """The same of a picture's file. Raises pictures.PictureError."""
+        return self.look(pictures.decode(content, near=self.view[0]))
 
     def predict(self, contents: list[bytes]) -> pd.DataFrame:
         """One row a picture, given as the bytes of its file, of a face framed as in the model's training pictures.
@@ -110,7 +113,11 @@ class Predictor:
         Raises pictures.PictureError for a picture that cannot be decoded.
         """
         with ThreadPoolExecutor(max_workers=self.threads or None) as pool:
-            columns = self.decode(np.stack([*pool.map(self.seen, contents)]))
+            return self.told(np.stack([*pool.map(self.seen, contents)]))
+
+    def told(self, images: np.ndarray) -> pd.DataFrame:
+        """Columns of predict for what the network sees (n, s, s, 3) uint8."""
+        columns = self.decode(images)
         shown: dict[str, np.ndarray] = {}
         for target in self.targets:
             predicted = columns[f"{target.name}_predicted"]

@@ -1,7 +1,8 @@
 """One module a dataset: its archives, and how its labels are read. A module is found by the dataset's name.
 
 A module gives HOME (where it is published), LICENCE, LABELS (what they are, in words), ARCHIVES {variant: archives},
-and face_id(member) -> str | None: the id of the face that a member of an archive shows, None for what is no picture.
+face_id(member) -> str | None: the id of the face that a member of an archive shows, None for what is no picture, and
+FRAMING: where a face's landmarks lie in its cropped pictures, as finding.cut takes it.
 A dataset without `cropped` archives also gives boxes(folder) -> {face id: (left, top, right, bottom)} in pixels.
 """
 

@@ -1,9 +1,9 @@
 """IMDB of IMDB-WIKI: labels stand in imdb.mat, inside the archive of crops."""
 
 from stages.lib.datasets import Archive
-from stages.lib.datasets.imdb_wiki import HOME, LABELS, LICENCE, URL, crops, face_id
+from stages.lib.datasets.imdb_wiki import FRAMING, HOME, LABELS, LICENCE, URL, crops, face_id
 
-__all__ = ["ARCHIVES", "HOME", "LABELS", "LICENCE", "face_id"]
+__all__ = ["ARCHIVES", "FRAMING", "HOME", "LABELS", "LICENCE", "face_id"]
 
 ARCHIVES = {
     "cropped": crops("imdb_crop", md5="44b7548f288c14397cb7a7bab35ebe14", about=7_000_000_000),

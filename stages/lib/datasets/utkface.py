@@ -3,6 +3,8 @@
 import re
 from pathlib import PurePosixPath
 
+import numpy as np
+
 from stages.lib.datasets import Archive
 
 HOME = "https://susanqq.github.io/UTKFace/"
@@ -52,6 +54,8 @@ ARCHIVES = {
 }
 SEXES = ("male", "female")
 RACES = ("white", "black", "asian", "indian", "others")
+# Where the landmarks of finding.Face lie in a chip, in shares of its side: medians of 710 chips, each 0.02 wide.
+FRAMING = np.array([(0.298, 0.305), (0.708, 0.307), (0.496, 0.518), (0.327, 0.698), (0.663, 0.700)])
 MAX_AGE = 116  # the oldest label in the published set
 
 # Seen in the published names besides the plain form: no dot before jpg, a space before the extension.

@@ -1,9 +1,9 @@
 """WIKI of IMDB-WIKI: labels stand in wiki.mat, inside the archive of crops."""
 
 from stages.lib.datasets import Archive
-from stages.lib.datasets.imdb_wiki import HOME, LABELS, LICENCE, URL, crops, face_id
+from stages.lib.datasets.imdb_wiki import FRAMING, HOME, LABELS, LICENCE, URL, crops, face_id
 
-__all__ = ["ARCHIVES", "HOME", "LABELS", "LICENCE", "face_id"]
+__all__ = ["ARCHIVES", "FRAMING", "HOME", "LABELS", "LICENCE", "face_id"]
 
 ARCHIVES = {
     "cropped": crops("wiki_crop", md5="f536eb7f5eae229ae8f286184364b42b", about=800_000_000),
