@@ -47,7 +47,6 @@ def main(name: str) -> None:
             "fingerprint": key,
             "dataset": row.dataset,
             "variant": row.variant,
-            "reader": p.variants[f"{row.dataset}-{row.variant}"].reader,
             "kind": pack.manifest["kind"],
             "network": row.network,
             "targets": row.targets,

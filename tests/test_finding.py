@@ -148,3 +148,12 @@ def test_decode_reads_what_phones_and_the_web_write(tmp_path, astronaut):
     for suffix in ("heic", "webp", "png"):
         astronaut.save(tmp_path / f"a.{suffix}")
         assert pictures.decode((tmp_path / f"a.{suffix}").read_bytes()).size == (512, 512)
+
+
+def test_faces_are_framed_as_the_dataset_of_a_model_is():
+    predictor = Predictor(SHIPPED, threads=2)
+    assert photos.framing(predictor) is utkface.FRAMING
+    predictor.about["dataset"] = "wiki"
+    assert photos.framing(predictor) is imdb_wiki.FRAMING
+    predictor.about["dataset"] = "mine"  # a table of one's own
+    assert photos.framing(predictor) is utkface.FRAMING

@@ -31,7 +31,7 @@ def test_pictures_are_told_from_the_command_line(model, tmp_path, capsys, monkey
         return capsys.readouterr().out
 
     said = told("--model", model, tmp_path / "a.jpg", tmp_path / "a.jpg").splitlines()
-    assert said[0].split()[:3] == ["picture", "age", "sex"]
+    assert said[0].split()[:4] == ["picture", "age", "age_bin", "sex"]
     assert said[1] == said[2]
     for words, message in (
         (("--model", tmp_path / "none.onnx", tmp_path / "a.jpg"), "none.onnx is not a file"),

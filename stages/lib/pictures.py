@@ -8,6 +8,7 @@ import scipy.fft
 from PIL import Image, ImageOps
 
 MAX_PIXELS = 120_000_000  # more than any camera's photo; what claims more is a decompression bomb
+MAX_BYTES = 200 << 20  # of a picture's file
 HASH_SIDE = 32
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 
@@ -31,7 +32,7 @@ def decode(content: bytes, near: int | None = None) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(content), formats=formats)
         if image.width * image.height > MAX_PIXELS:
-            raise PictureError(f"{image.width} x {image.height} pixels are too many")
+            raise PictureError(f"too many pixels: {image.width} x {image.height}")
         if near:
             image.draft(None, (2 * near, 2 * near))
         if image.format != "JPEG" or {"exif", "xmp"} & image.info.keys():  # only there can it be told to be turned
@@ -44,8 +45,8 @@ def decode(content: bytes, near: int | None = None) -> Image.Image:
             image = Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8))
         image.load()
         return image if image.mode == "RGB" else image.convert("RGB")
-    except Image.DecompressionBombError as error:
-        raise PictureError(str(error)) from None
+    except Image.DecompressionBombError:
+        raise PictureError("too many pixels: more than any camera's photo has") from None
     except (OSError, SyntaxError, ValueError, Image.UnidentifiedImageError) as error:
         if not content:
             raise PictureError("is empty") from None

@@ -108,8 +108,8 @@ class Predictor:
     def predict(self, contents: list[bytes]) -> pd.DataFrame:
         """One row a picture, given as the bytes of its file, of a face framed as in the model's training pictures.
 
-        Columns: each target's prediction (age in years, class names), the ends of the age's interval, and the
-        probability of each class, 0 to 1.
+        Columns: each target's prediction (age in years, class names), the ends of the age's interval, the bin of 25
+        years that it most probably is in, and the probability of each class, 0 to 1.
         Raises pictures.PictureError for a picture that cannot be decoded.
         """
         with ThreadPoolExecutor(max_workers=self.threads or None) as pool:
@@ -126,6 +126,7 @@ class Predictor:
                 for end in ("low", "high"):
                     if f"{target.name}_{end}" in columns:
                         shown[f"{target.name}_{end}"] = np.round(columns[f"{target.name}_{end}"], 1)
+                shown[f"{target.name}_bin"] = np.array(targets.AGE_BINS)[columns[f"{target.name}_bin"]]
                 continue
             shown[target.name] = np.array(target.classes)[predicted]
             for name in target.classes:

@@ -345,6 +345,19 @@ def named(uri: str) -> tuple[MlflowClient, Any, Run]:
     return client, version_, client.get_run(version_.run_id)
 
 
+def onnx_of(version_: Any) -> Path:
+    """The ONNX file of a registered version; fetched to a temporary folder where the store is a server's.
+
+    Raises SystemExit where the store has lost it.
+    """
+    uri = f"models:/{version_.name}/{version_.version}"
+    with contextlib.suppress(MlflowException, OSError):
+        found = sorted(Path(mlflow.artifacts.download_artifacts(uri)).glob("artifacts/*.onnx"))
+        if found:
+            return found[0]
+    raise SystemExit(f"{uri}: its files are gone: `dvc repro` brings them back")
+
+
 def looks_at_test(client: MlflowClient, run: Run) -> int:
     """How many trainings were scored on the test faces of a run's split: the runs that share its digest."""
     split = run.data.tags.get("split", "")

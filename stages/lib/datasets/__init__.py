@@ -2,7 +2,7 @@
 
 A module gives HOME (where it is published), LICENCE, LABELS (what they are, in words), ARCHIVES {variant: archives},
 face_id(member) -> str | None: the id of the face that a member of an archive shows, None for what is no picture, and
-FRAMING: where a face's landmarks lie in its cropped pictures, as finding.cut takes it.
+FRAMING: where a face's landmarks lie in its cropped pictures, as finding.cut takes it; UTKFace's where it gives none.
 A dataset without `cropped` archives also gives boxes(folder) -> {face id: (left, top, right, bottom)} in pixels.
 """
 

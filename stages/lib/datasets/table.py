@@ -8,9 +8,6 @@ import pandas as pd
 
 from stages.lib import params, sheets, targets
 from stages.lib.archives import ArchiveError
-from stages.lib.datasets.utkface import FRAMING
-
-__all__ = ["ARCHIVES", "FRAMING", "HOME", "LICENCE", "face_id"]
 
 LICENCE = "your own"
 HOME = ""
