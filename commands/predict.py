@@ -17,12 +17,12 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from stages.lib import finding, photos, pictures, progress, serving, targets
+from stages.lib.photos import Prepared
 from stages.lib.pictures import PictureError
 from stages.lib.predictor import ModelError, Predictor
 
@@ -34,16 +34,6 @@ HEADS = [
     for name, target in targets.TARGETS.items()
     for head in ([name, "interval", "years"] if target.kind == "years" else [name])
 ]
-
-
-@dataclass
-class Prepared:
-    """What is known of a picture before its faces are predicted: the reason where there are none."""
-
-    name: str
-    places: list[tuple] = field(default_factory=list)
-    seen: list[np.ndarray] = field(default_factory=list)
-    error: str = ""
 
 
 def main() -> None:
@@ -72,10 +62,14 @@ def main() -> None:
         parser.error(f"no picture in {' '.join(words.pictures)}: their names end in {' '.join(SUFFIXES)}")
     finder = None if words.cropped else finding.Finder(threads=1)  # pictures, not parts of one, are shared out
     lots = prepared(progress.bar(names, "predicting", len(names), "pictures"), predictor, finder, words.least)
-    rows = (row | {"model": served.version} for lot in lots for row in told(lot, predictor))
+    rows = (
+        {"file": row.pop("name")} | row | {"model": served.version}
+        for lot in lots
+        for row in photos.told(lot, predictor)
+    )
     kind = words.format or ("table" if sys.stdout.isatty() else "csv")
     try:
-        failed = write(rows, columns(predictor), kind)
+        failed = write(rows, ["file", *photos.columns(predictor), "model", "error"], kind)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # as of `| head`
@@ -137,14 +131,11 @@ def prepare(name: str, predictor: Predictor, finder: finding.Finder | None, leas
     """Read a picture and find its faces; finder: None where the whole is one."""
     try:
         content = read(name)
-        if finder is None:
-            return Prepared(name, [("",) * len(photos.PLACE)], [predictor.seen(content)])
-        places, seen = photos.faces(pictures.decode(content), predictor, finder, least)
     except PictureError as error:
         return Prepared(name, error=str(error))
     except OSError as error:
         return Prepared(name, error=error.strerror or str(error))
-    return Prepared(name, places, seen, "" if seen else "no face was found")
+    return photos.prepare(name, content, predictor, finder, least)
 
 
 def read(name: str) -> bytes:
@@ -157,23 +148,6 @@ def read(name: str) -> bytes:
     if len(content) > pictures.MAX_BYTES:
         raise PictureError(f"is larger than {pictures.MAX_BYTES >> 20} MiB")
     return content
-
-
-def told(lot: list[Prepared], predictor: Predictor) -> Iterator[dict]:
-    """One row a face of a lot, and one for each picture without."""
-    seen = [image for picture in lot for image in picture.seen]
-    rows = iter(predictor.told(np.stack(seen)).to_dict("records") if seen else [])
-    for picture in lot:
-        if picture.error:
-            yield {"file": picture.name, "error": picture.error}
-        for number, place in enumerate(picture.places):
-            yield {"file": picture.name, "face": number + 1} | dict(zip(photos.PLACE, place, strict=True)) | next(rows)
-
-
-def columns(predictor: Predictor) -> list[str]:
-    """Names of a table's columns."""
-    size = predictor.view[2]
-    return ["file", "face", *photos.PLACE, *predictor.told(np.zeros((1, size, size, 3), np.uint8)), "model", "error"]
 
 
 def write(rows: Iterable[dict], names: list[str], kind: str) -> int:
@@ -189,7 +163,7 @@ def write(rows: Iterable[dict], names: list[str], kind: str) -> int:
         if kind == "csv":
             table.writerow(row)
         elif kind == "jsonl":
-            print(json.dumps({name: value for name, value in row.items() if value != ""}, default=plain))
+            print(json.dumps(row, default=plain))
         else:
             print(shown(row))
     sys.stdout.flush()
@@ -217,10 +191,10 @@ def shown(row: dict) -> str:
     return line(row["file"], str(row["face"]), cells)
 
 
-def line(file: str, face: str, cells: list[str]) -> str:
+def line(name: str, face: str, cells: list[str]) -> str:
     """Cells below one another, after the end of a long name."""
-    file = file if len(file) <= 44 else "..." + file[-41:]
-    return "  ".join([file.ljust(44), face.ljust(4), *(cell.ljust(12) for cell in cells)]).rstrip()
+    name = name if len(name) <= 44 else "..." + name[-41:]
+    return "  ".join([name.ljust(44), face.ljust(4), *(cell.ljust(12) for cell in cells)]).rstrip()
 
 
 if __name__ == "__main__":

