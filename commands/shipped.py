@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import faces, metrics, params, targets
+from stages import log
+from stages.lib import faces, metrics, params, targets, tracking
 from stages.lib.predictor import Predictor, with_calibration
 
 FOLDER = Path("pretrained")
@@ -43,6 +44,7 @@ def write(name: str, row: params.Model) -> list[Path]:
     (FOLDER / f"{name}.md").write_text(shipping.card(card, name, about))
     for path, tolerance in ((files[0], shipping.TOLERANCE), (files[1], shipping.TOLERANCE_INT8)):
         shipping.write_expected(path, path.with_suffix(".expected.json"), tolerance)
+    tracking.write_folder(files[0], log.example_picture())
     return files
 
 

@@ -1,12 +1,16 @@
 """Pictures of all kinds are told row by row, what cannot be used with its reason, by the model that should speak."""
 
+import contextlib
 import csv
 import io
 import json
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
+import time
 
 import mlflow
 import numpy as np
@@ -175,6 +179,27 @@ def test_a_registered_model_finds_faces_in_pictures(store, face):
     cropped = model.predict(pd.DataFrame({"image": contents[:1]}), params={"cropped": True})
     assert list(cropped) == list(rows)
     assert np.isnan(cropped["left"][0])
+
+
+def test_a_server_answers_as_the_readme_says(folder):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = (ROOT / "README.md").read_text()
+    line = re.search(r"^\(printf .*(?:\n.*)?/invocations$", text, re.MULTILINE)[0].replace("5001", str(port))
+    command = [sys.executable, "-m", "commands.serve", "--port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as server:
+        try:
+            for _ in range(240):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.25)
+            shutil.copy(folder / "c two.png", folder / "photo.jpg")
+            said = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=True).stdout
+        finally:
+            server.terminate()
+    rows = json.loads(said)["predictions"]
+    assert [(row["face"], row["sex"], row["error"]) for row in rows] == [(1, "female", ""), (2, "female", "")]
 
 
 def test_numbers_are_written_as_pythons_own():

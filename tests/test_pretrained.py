@@ -1,16 +1,24 @@
 """Shipped files say of drawn faces what they said when they were made, on these versions of all libraries."""
 
+import hashlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 
+import mlflow
 import numpy as np
+import pandas as pd
 import pytest
+import skimage.data
+import yaml
+from PIL import Image
 
-from stages.lib import drawing, shipping
-from stages.lib.predictor import Predictor
-from tests.conftest import ROOT
+from stages import log
+from stages.lib import drawing, shipping, tracking
+from stages.lib.predictor import SHIPPED, Predictor
+from tests.conftest import ROOT, encoded
 
 FOLDER = ROOT / "pretrained"
 FILES = sorted(path.stem for path in FOLDER.glob("*.onnx"))
@@ -103,3 +111,22 @@ def test_a_person_with_no_data_gets_a_prediction(tmp_path):
     head, row = found.stdout.splitlines()
     assert {"picture", "age", "age_low", "age_high", "sex", "ethnicity"} <= set(head.split())
     assert re.match(r"\s*face.jpg\s+\d+\.\d", row)
+
+
+def test_the_folder_is_a_model_that_mlflow_loads(tmp_path):
+    told = yaml.safe_load((FOLDER / "MLmodel").read_text())
+    assert told["model_uuid"] == hashlib.sha256((ROOT / SHIPPED).read_bytes()).hexdigest()[:32], (
+        "written for another file"
+    )
+    rows = mlflow.pyfunc.load_model(str(FOLDER)).predict(
+        pd.DataFrame({"image": [encoded(Image.fromarray(skimage.data.astronaut())), b"text"]})
+    )
+    assert rows["sex"][0] == "female"
+    assert rows["error"].tolist() == ["", "is no picture"]
+    shutil.copy(ROOT / SHIPPED, tmp_path)
+    tracking.write_folder(tmp_path / SHIPPED.name, log.example_picture())
+    written = yaml.safe_load((tmp_path / "MLmodel").read_text())
+    for values in (told, written):  # of the environment that wrote it
+        values["flavors"]["python_function"].pop("python_version")
+    assert written == told
+    assert (tmp_path / "served_model.py").read_text() == (FOLDER / "served_model.py").read_text()

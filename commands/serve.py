@@ -1,0 +1,43 @@
+"""Serve a model over HTTP by MLflow, on this machine alone: the champion, or the shipped model where there is none.
+
+POST pictures to /invocations, as README.md shows; one row a face comes back. It stops at Ctrl-C.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from stages.lib import serving
+from stages.lib.predictor import SHIPPED, ModelError
+
+HOST = "127.0.0.1"
+
+
+def main() -> None:
+    """Become MLflow's own server of the model."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", help="a registered NAME, models:/NAME@ALIAS or models:/NAME/VERSION")
+    parser.add_argument("--host", default=HOST, help=f"address to listen at; {HOST}, which others cannot reach")
+    parser.add_argument("--port", type=int, default=5001)
+    words = parser.parse_args()
+    try:
+        uri = place(words.model)
+    except ModelError as error:
+        parser.error(str(error))
+    print(f"{uri}: http://{words.host}:{words.port}/invocations", file=sys.stderr, flush=True)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
+    command = ["mlflow", "models", "serve", "--model-uri", uri, "--env-manager", "local"]
+    os.execvp(command[0], [*command, "--host", words.host, "--port", str(words.port)])
+
+
+def place(named: str | None) -> str:
+    """Where MLflow finds the model: models:/NAME/VERSION, or the folder of the shipped one."""
+    served = serving.find(named)
+    if named is not None and served.path.suffix == ".onnx" and named.endswith(".onnx"):
+        raise ModelError(f"{named} is a file: what is served is registered, or shipped")
+    return str(SHIPPED.parent) if served.path == SHIPPED else f"models:/{served.version}"
+
+
+if __name__ == "__main__":
+    main()
