@@ -33,9 +33,9 @@ def main() -> None:
 
 def place(named: str | None) -> str:
     """Where MLflow finds the model: models:/NAME/VERSION, or the folder of the shipped one."""
-    served = serving.find(named)
-    if named is not None and served.path.suffix == ".onnx" and named.endswith(".onnx"):
+    if named and named.endswith(".onnx"):
         raise ModelError(f"{named} is a file: what is served is registered, or shipped")
+    served = serving.find(named)
     return str(SHIPPED.parent) if served.path == SHIPPED else f"models:/{served.version}"
 
 
