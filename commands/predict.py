@@ -22,12 +22,12 @@ from pathlib import Path
 import numpy as np
 
 from stages.lib import finding, photos, pictures, progress, serving, targets
+from stages.lib.datasets.table import PICTURES
 from stages.lib.photos import Prepared
 from stages.lib.pictures import PictureError
 from stages.lib.predictor import ModelError, Predictor
 
 LOT = 32  # pictures that are predicted together
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".gif")
 STDIN = "-"
 HEADS = [
     head
@@ -59,7 +59,7 @@ def main() -> None:
         parser.error(str(error))
     names = list(expand(words.pictures))
     if not names:
-        parser.error(f"no picture in {' '.join(words.pictures)}: their names end in {' '.join(SUFFIXES)}")
+        parser.error(f"no picture in {' '.join(words.pictures)}: their names end in {' '.join(PICTURES)}")
     finder = None if words.cropped else finding.Finder(threads=1)  # pictures, not parts of one, are shared out
     lots = prepared(progress.bar(names, "predicting", len(names), "pictures"), predictor, finder, words.least)
     rows = (
@@ -91,7 +91,7 @@ def expand(words: Iterable[str]) -> Iterator[str]:
             yield from (
                 str(path)
                 for path in sorted(Path(word).rglob("*"))
-                if path.suffix.lower() in SUFFIXES and path.is_file()
+                if path.suffix.lower() in PICTURES and path.is_file()
             )
         elif not Path(word).exists() and glob.has_magic(word):
             found = glob.glob(word, recursive=True)  # noqa: PTH207, since Path's knows no absolute pattern

@@ -12,7 +12,7 @@ from stages.lib.archives import ArchiveError
 LICENCE = "your own"
 HOME = ""
 ARCHIVES = {"cropped": ()}  # the row of variants names the pictures
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".gif")
 
 
 def face_id(member: str) -> str | None:
