@@ -15,7 +15,7 @@ QUIET := import os; [os.environ.setdefault(k, v) for k, v in dict(MLFLOW_DISABLE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup check repro test test-slow lint plan refetch gate baseline seeds lineage reproduce relocate leakage folds \
-	recipe publish published serve ui lock bench bench-training clean
+	recipe publish published serve app ui lock bench bench-training clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -100,6 +100,9 @@ relocate: setup ## mend MLflow's store in a folder that was moved or copied
 
 serve: check ## answer predictions over HTTP with the champion, or the shipped model (MODEL=NAME, PORT=5001)
 	@python -m commands.serve $(if $(MODEL),--model "$(MODEL)") --port $(or $(PORT),5001)
+
+app: check ## open the web app: data, models, predictions, why (PORT=8501; PHONE=1 lets phones of this network in)
+	@python -m commands.app --port $(or $(PORT),8501) $(if $(PHONE),--phone)
 
 ui: check ## open the MLflow UI on this project's runs (PORT=5000)
 	@echo "Open http://127.0.0.1:$(or $(PORT),5000)/#/experiments?workflowType=machine_learning"

@@ -50,10 +50,14 @@ def faces(
     A place is left, top, right and bottom of the face's box in pixels, and score (of the finding, 0 to 1; those of at
     least `least` are faces). For a model of whole photos, it is all that there is.
     """
+    return cut(image, [] if framing(predictor) is None else finder.find(image, least), predictor)
+
+
+def cut(image: Image.Image, found: list[finding.Face], predictor: Predictor) -> tuple[list[tuple], list[np.ndarray]]:
+    """The same of faces that were found before, in the same order."""
     frame = framing(predictor)
     if frame is None:
         return [(0, 0, *image.size, 1.0)], [predictor.look(image)]
-    found = finder.find(image, least)
     places = [(*(round(end) for end in face.box), round(face.score, 3)) for face in found]
     return places, [predictor.look(finding.cut(image, face, frame, CUT)) for face in found]
 

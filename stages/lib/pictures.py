@@ -54,6 +54,11 @@ def decode(content: bytes, near: int | None = None) -> Image.Image:
         raise PictureError(what) from None
 
 
+def frames(content: bytes) -> int:
+    """How many pictures a file that decode takes holds: more than one where it is animated."""
+    return getattr(Image.open(io.BytesIO(content)), "n_frames", 1)
+
+
 def crop_box(image: Image.Image, box: tuple[float, float, float, float], margin: float) -> Image.Image:
     """Cut a square around a face box (left, top, right, bottom in pixels), widened by a share on each side.
 

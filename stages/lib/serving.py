@@ -1,5 +1,6 @@
 """Which model speaks: the one that is named, else the champion of faces-utkface, else the shipped one."""
 
+import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -53,6 +54,19 @@ def champion() -> Served | None:
     if tracking.alias(tracking.open_client(), REGISTERED, "champion") is None:
         return None
     return of_store(f"models:/{REGISTERED}@champion")
+
+
+def registered() -> list[Served]:
+    """All registered versions whose files are there, the champions first, then the newest; none without a store."""
+    if not has_store():
+        return []
+    from stages.lib import tracking
+
+    client, found = tracking.open_client(), []
+    for version in tracking.versions(client):
+        with contextlib.suppress(SystemExit):
+            found.append(Served(tracking.onnx_of(version), f"{version.name}/{version.version}"))
+    return found
 
 
 def of_store(uri: str) -> Served:

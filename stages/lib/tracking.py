@@ -383,6 +383,40 @@ def named(uri: str) -> tuple[MlflowClient, Any, Run]:
     return client, version_, client.get_run(version_.run_id)
 
 
+def versions(client: MlflowClient) -> list[Any]:
+    """Registered versions, with their aliases: champions first, then by name, the newest first."""
+    found = []
+    for model in client.search_registered_models():
+        for each in client.search_model_versions(f"name = '{model.name}'"):
+            each.aliases = [label for label, number in model.aliases.items() if str(number) == str(each.version)]
+            found.append(each)
+    return sorted(found, key=lambda each: ("champion" not in each.aliases, each.name, -int(each.version)))
+
+
+def runs(client: MlflowClient, most: int = 200) -> pd.DataFrame:
+    """The newest runs of all experiments, searches' trials left out: what they are, and their test metrics.
+
+    Columns: experiment, experiment_id, run_id, run, kind, status, started (UTC), source, then a column a metric.
+    """
+    rows = []
+    for experiment in client.search_experiments():
+        for run in client.search_runs([experiment.experiment_id], "tags.stage != 'tune'", max_results=most):
+            rows.append(
+                {
+                    "experiment": experiment.name,
+                    "experiment_id": experiment.experiment_id,
+                    "run_id": run.info.run_id,
+                    "run": run.info.run_name,
+                    "kind": run.data.tags.get("stage", ""),
+                    "status": run.info.status,
+                    "started": pd.Timestamp(run.info.start_time, unit="ms").round("s"),
+                    "source": run.data.tags.get("source_kind", ""),
+                    **{name: value for name, value in run.data.metrics.items() if name.startswith("test_")},
+                }
+            )
+    return pd.DataFrame(rows).sort_values("started", ascending=False)[:most] if rows else pd.DataFrame()
+
+
 def onnx_of(version_: Any) -> Path:
     """The ONNX file of a registered version; fetched to a temporary folder where the store is a server's.
 

@@ -1,0 +1,134 @@
+"""Interactive plots of tables that are small: whoever calls sums up first. Each function returns an Altair chart.
+
+Colours are from the palette of Okabe and Ito (2008), which people with any colour vision can tell apart.
+"""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, RED = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#cc79a7",
+    "#f0e442",
+    "#56b4e9",
+    "#d55e00",
+)
+GREY = "#8a8f98"
+PALETTE = [BLUE, ORANGE, GREEN, PINK, SKY, RED, YELLOW]
+NARROW = 0.9  # share of its step that a bar takes
+HEIGHT = 280  # pixels
+
+
+def ages(probabilities: np.ndarray, predicted: float, low: float | None, high: float | None, true: float | None):  # noqa: ANN201
+    """Probabilities (years,) of each age, the predicted one, the ends of its interval, and the true one if known."""
+    table = pd.DataFrame({"age": np.arange(len(probabilities)), "probability": probabilities})
+    table = table[table["age"] <= max(100, np.nonzero(probabilities > 1e-3)[0].max(initial=0))]
+    hint = [alt.Tooltip("age", title="age, years"), alt.Tooltip("probability", format=".1%")]
+    x = alt.X("age:Q", title="age, years", scale=alt.Scale(nice=False))
+    y = alt.Y("probability:Q", title=None, axis=None)
+    layers = [
+        alt.Chart(table).mark_area(color=BLUE, opacity=0.25, interpolate="monotone").encode(x=x, y=y, tooltip=hint)
+    ]
+    if low is not None:
+        inside = table[table["age"].between(low, high)]
+        layers.append(alt.Chart(inside).mark_area(color=BLUE, opacity=0.5, interpolate="monotone").encode(x=x, y=y))
+    layers.append(rule(predicted, BLUE, "predicted"))
+    if true is not None:
+        layers.append(rule(true, ORANGE, "true"))
+    return alt.layer(*layers).properties(height=150)
+
+
+def rule(at: float, colour: str, what: str) -> alt.Chart:
+    """A vertical line at a number of years."""
+    table = pd.DataFrame({"age": [at], "what": [what]})
+    hint = [alt.Tooltip("what", title=" "), alt.Tooltip("age", title="years", format=".1f")]
+    return alt.Chart(table).mark_rule(color=colour, strokeWidth=2.5).encode(x="age:Q", tooltip=hint)
+
+
+def shares(classes: dict[str, float]) -> alt.LayerChart:
+    """Probabilities of classes {name: 0 to 1} as bars with their numbers."""
+    table = pd.DataFrame({"class": list(classes), "probability": list(classes.values())})
+    y = alt.Y("class:N", title=None, sort=None)
+    x = alt.X("probability:Q", title=None, axis=None, scale=alt.Scale(domain=[0, 1.2]))
+    hint = ["class", alt.Tooltip("probability", format=".1%")]
+    base = alt.Chart(table)
+    bars = base.mark_bar(color=BLUE).encode(y=y, x=x, tooltip=hint)
+    text = base.mark_text(align="left", dx=4, color=GREY).encode(y=y, x=x, text=alt.Text("probability:Q", format=".0%"))
+    return (bars + text).properties(height=26 * len(table) + 10)
+
+
+def counts(table: pd.DataFrame, x: str, colour: str | None, title: str, order: list | None = None) -> alt.Chart:
+    """Stacked bars of the column `faces` by the column x, which is years if its name is; colour: another column."""
+    axis = alt.X(f"{x}:O" if table[x].dtype == object else f"{x}:Q", title=title, sort=order)
+    encoded = {"x": axis, "y": alt.Y("sum(faces):Q", title="faces")}
+    hint = [alt.Tooltip(x, title=title), alt.Tooltip("sum(faces):Q", title="faces", format=",")]
+    if colour:
+        encoded["color"] = alt.Color(f"{colour}:N", scale=alt.Scale(range=PALETTE), legend=alt.Legend(orient="top"))
+        hint.insert(1, alt.Tooltip(colour))
+    chart = alt.Chart(table)
+    step = table[x].drop_duplicates().sort_values().diff().min() if table[x].dtype != object else None
+    if step == step and step is not None:
+        encoded["x"], encoded["x2"] = alt.X(f"{x}:Q", title=title), f"{x}_end:Q"
+        chart = alt.Chart(table.assign(**{f"{x}_end": table[x] + step * NARROW}))
+    return chart.mark_bar().encode(**encoded, tooltip=hint).properties(height=HEIGHT)
+
+
+def lines(table: pd.DataFrame, x: str, y: str, colour: str, title: str, unit: str) -> alt.LayerChart:
+    """Lines of y over x, one for each value of `colour`; gaps where y is unknown."""
+    base = alt.Chart(table).encode(
+        x=alt.X(f"{x}:Q", title=title),
+        y=alt.Y(f"{y}:Q", title=unit, scale=alt.Scale(zero=False)),
+        color=alt.Color(
+            f"{colour}:N",
+            scale=alt.Scale(range=PALETTE),
+            title=None,
+            legend=alt.Legend(orient="bottom", columns=2, labelLimit=0),
+        ),
+        tooltip=[colour, alt.Tooltip(x, title=title), alt.Tooltip(y, title=unit, format=".3f")],
+    )
+    return (base.mark_line() + base.mark_point(size=25, filled=True)).properties(height=HEIGHT)
+
+
+def band(table: pd.DataFrame, x: str, title: str, unit: str) -> alt.LayerChart:
+    """`value` over x as a line, within a band from `low` to `high`."""
+    hint = [alt.Tooltip(x, title=title), *(alt.Tooltip(name, format=".1f") for name in ("value", "low", "high")), "n"]
+    base = alt.Chart(table).encode(
+        x=alt.X(f"{x}:Q", title=title, axis=alt.Axis(format="d"), scale=alt.Scale(zero=False))
+    )
+    area = base.mark_area(color=BLUE, opacity=0.25).encode(y=alt.Y("low:Q", title=unit), y2="high:Q")
+    line = base.mark_line(color=BLUE, point=True).encode(y=alt.Y("value:Q", title=unit), tooltip=hint)
+    return (area + line).properties(height=HEIGHT)
+
+
+def intervals(table: pd.DataFrame, y: str, unit: str, colour: str | None = None, zero: bool = False) -> alt.LayerChart:
+    """`value` of each row, named by the column y, with its interval `low` to `high`, and n if it is told."""
+    x = alt.X("value:Q", title=unit, scale=alt.Scale(zero=zero))
+    row = alt.Y(f"{y}:N", title=None, sort=None, axis=alt.Axis(labelLimit=240))
+    hint = [y, *([colour] if colour else []), *(["n"] if "n" in table else [])]
+    hint += [alt.Tooltip(name, format=".3f") for name in ("value", "low", "high")]
+    shade = alt.Color(f"{colour}:N", scale=alt.Scale(range=PALETTE), title=None, legend=alt.Legend(orient="top"))
+    base = alt.Chart(table).encode(y=row, tooltip=hint, color=shade if colour else alt.value(BLUE))
+    layers = [
+        base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=unit), x2="high:Q"),
+        base.mark_point(filled=True, size=60).encode(x=x),
+    ]
+    if zero:
+        layers.insert(0, alt.Chart(pd.DataFrame({"value": [0]})).mark_rule(color=GREY).encode(x="value:Q"))
+    return alt.layer(*layers).properties(height=34 * table[y].nunique() + 80)  # Streamlit counts the axis in
+
+
+def scatter(table: pd.DataFrame, x: str, y: str, colour: str | None, titles: tuple[str, str]) -> alt.LayerChart:
+    """Points of y against x, both in years, with the line where they are equal; face_id is shown of each."""
+    top = float(max(100, table[[x, y]].max().max()))
+    line = alt.Chart(pd.DataFrame({x: [0, top], y: [0, top]})).mark_line(color=GREY, strokeWidth=1)
+    shade = alt.Color(f"{colour}:N", scale=alt.Scale(range=PALETTE), legend=alt.Legend(orient="top"))
+    points = (
+        alt.Chart(table)
+        .mark_circle(size=28, opacity=0.5)
+        .encode(color=shade if colour else alt.value(BLUE), tooltip=["face_id", x, y, *([colour] if colour else [])])
+    )
+    place = {"x": alt.X(f"{x}:Q", title=titles[0]), "y": alt.Y(f"{y}:Q", title=titles[1])}
+    return (line.encode(**place) + points.encode(**place)).properties(height=380)

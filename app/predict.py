@@ -1,0 +1,190 @@
+"""The page Predict: the faces in a photo, and what one model, or two, say of each."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app import charts, opened, photo
+from app.photo import Photo
+from stages.lib import photos, targets
+from stages.lib.photos import Prepared
+from stages.lib.predictor import ModelError, Predictor
+from stages.lib.serving import Served
+
+MOST = 12  # faces that are shown at once
+CAUTION = (
+    "Estimates of what people would perceive, from one picture: often years off, and wrong for some groups more than "
+    "for others (see Models). Not fit for decisions about anybody. The photo stays in memory, and is gone with this "
+    "page."
+)
+DRAWN = "Drawn faces taught this model: what it says of photos means nothing."
+
+
+def main() -> None:
+    """Ask for a photo and a model, tell what the model says."""
+    st.title("Predict")
+    left, right = st.columns([3, 2])
+    with left:
+        given = photo.ask()
+    with right:
+        chosen = choose()
+        with st.expander("Settings"):
+            cropped, least = photo.settings()
+            ethnicity = st.toggle("Tell ethnicity, too", key="ethnicity", help="Five classes, as UTKFace has them.")
+    st.caption(CAUTION)
+    if given is None:
+        opened.finder()  # so that it is loaded when a photo comes
+        return
+    said = {served.version: read(given, served, cropped, least) for served in chosen}
+    told(given, said, ethnicity)
+
+
+def choose() -> list[Served]:
+    """One model, and a second one if it is asked for."""
+    known = opened.models()
+    first = st.selectbox("Model", list(known), key="model", help="The champion of faces-utkface, or the shipped one.")
+    others = [name for name in known if name != first]
+    second = st.selectbox("Compare with", others, index=None, placeholder="no other", key="second")
+    return [known[name] for name in (first, second) if name]
+
+
+def read(given: Photo, served: Served, cropped: bool, least: float) -> tuple[Predictor, Prepared] | None:
+    """A model, and the faces of a photo as it sees them; None, with the reason shown, where it cannot be opened."""
+    try:
+        predictor = opened.predictor(served)
+    except ModelError as error:
+        st.error(str(error))
+        return None
+    with st.spinner("Looking for faces ..."):
+        return predictor, Prepared(given.name, *given.faces(predictor, cropped, least))
+
+
+def told(given: Photo, said: dict[str, tuple[Predictor, Prepared] | None], ethnicity: bool) -> None:
+    """The photo with its faces framed, then each face."""
+    said = {version: pair for version, pair in said.items() if pair}
+    for version, (predictor, _) in said.items():
+        if predictor.about.get("kind") == "sample":
+            st.warning(f"{version}: {DRAWN}", icon=":material/draw:")
+    if not said:
+        return
+    places = max((prepared.places for _, prepared in said.values()), key=len)
+    st.image(
+        photo.boxed(given.image, [place for place in places if place], charts.RED),
+        alt=f"The photo, with {len(places)} faces framed and numbered",
+        width=560,
+    )
+    if not places:
+        st.warning(
+            "No face was found. Is the face upright and large enough? A lower least score finds more; a picture "
+            "that is one face needs 'It is cropped'."
+        )
+        return
+    if len(places) > MOST:
+        st.info(f"{len(places)} faces were found; the {MOST} largest are shown, all of them are in the files.")
+    rows = {version: list(photos.told([prepared], predictor)) for version, (predictor, prepared) in said.items()}
+    download(given.name, rows)
+    for number in range(min(len(places), MOST)):
+        with st.container(border=True):
+            face(number, said, rows, ethnicity)
+
+
+def face(number: int, said: dict, rows: dict[str, list[dict]], ethnicity: bool) -> None:
+    """One face: what is known of it, and a column of what each model says."""
+    known = truth(number)
+    for column, (version, (predictor, prepared)) in zip(st.columns(len(said)), said.items(), strict=True):
+        if number >= len(prepared.seen):
+            continue
+        with column:
+            row = rows[version][number]
+            picture, words = st.columns([1, 2])
+            picture.image(prepared.seen[number], width=140, alt=f"Face {number + 1} as the model sees it")
+            with words:
+                st.caption(f"{version} ({predictor.about['variant']})")
+                headline(row, known)
+            shown(predictor, prepared.seen[number], row, known, ethnicity)
+
+
+def truth(number: int) -> dict[str, object]:
+    """What a visitor knows of a face, {target: label or None}."""
+    known: dict[str, object] = {}
+    with st.expander(f"Face {number + 1}: do you know the true age and sex?"):
+        for column, name in zip(st.columns(2), ("age", "sex"), strict=True):
+            target = targets.TARGETS[name]
+            if target.kind == "years":
+                known[name] = column.number_input(
+                    f"True {name}, years", 0, target.units - 1, None, key=f"true_{name}_{number}"
+                )
+            else:
+                known[name] = column.selectbox(f"True {name}", target.classes, None, key=f"true_{name}_{number}")
+    return known
+
+
+def headline(row: dict, known: dict[str, object]) -> None:
+    """The predictions in words, and whether they are right where that is known."""
+    for name, target in targets.TARGETS.items():
+        if name not in row or name == "ethnicity":
+            continue
+        true = known.get(name)
+        if target.kind == "years":
+            low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+            st.markdown(
+                f"#### {row[name]:.0f} years" + (f" :small[{low:.0f} to {high:.0f}]" if low is not None else "")
+            )
+            if true is not None:
+                st.markdown(verdict(row[name] - true, low is None or low <= true <= high, low is not None))
+        else:
+            right = "" if true is None else " :green[✓ right]" if true == row[name] else f" :red[✗ wrong: {true}]"
+            st.markdown(f"**{row[name]}**, {row[f'{name}_p_{row[name]}']:.0%}{right}")
+
+
+def verdict(error: float, inside: bool, margin: bool) -> str:
+    """How far an age is off, and whether the true one lies inside the margin."""
+    off = f"{abs(error):.0f} years {'too old' if error > 0 else 'too young'}" if abs(error) >= 0.5 else "right"
+    if not margin:
+        return off
+    return f":green[✓ {off}, inside the margin]" if inside else f":red[✗ {off}, outside the margin]"
+
+
+def shown(predictor: Predictor, seen: np.ndarray, row: dict, known: dict[str, object], ethnicity: bool) -> None:
+    """Distributions of all targets."""
+    probabilities = predictor.probabilities(seen[None])
+    for target in predictor.targets:
+        if target.name == "ethnicity" and not ethnicity:
+            continue
+        p = probabilities[target.name][0]
+        if target.kind == "years":
+            ends = (row.get(f"{target.name}_low"), row.get(f"{target.name}_high"))
+            share = predictor.fitted.get(target.name, {}).get("confidence")
+            st.altair_chart(
+                charts.ages(p, row[target.name], *ends, known.get(target.name)),
+                alt=f"Probability of each age; most probable {row[target.name]:.0f} years",
+            )
+            if share:
+                st.caption(
+                    f"Dark: the margin, {ends[0]:.0f} to {ends[1]:.0f} years, which holds the true age of "
+                    f"{share:.0%} of faces like those of its calibration."
+                )
+        else:
+            numbers = dict(zip(target.classes, p.tolist(), strict=True))
+            st.altair_chart(charts.shares(numbers), alt=f"Probabilities of {target.name}: {percent(numbers)}")
+
+
+def percent(numbers: dict[str, float]) -> str:
+    """Shares as words."""
+    return ", ".join(f"{name} {value:.0%}" for name, value in numbers.items())
+
+
+def download(name: str, rows: dict[str, list[dict]]) -> None:
+    """Buttons for the table of all faces, as commands/predict.py writes it."""
+    table = [
+        {"file": name} | {k: v for k, v in row.items() if k != "name"} | {"model": version}
+        for version, found in rows.items()
+        for row in found
+    ]
+    frame = pd.DataFrame(table)
+    lines = "\n".join(json.dumps(row) for row in json.loads(frame.to_json(orient="records")))
+    with st.container(horizontal=True):
+        st.download_button("Download CSV", frame.to_csv(index=False), "faces.csv", "text/csv", on_click="ignore")
+        st.download_button("Download JSON lines", lines, "faces.jsonl", "application/jsonl", on_click="ignore")

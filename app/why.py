@@ -1,0 +1,8 @@
+"""The page why."""
+
+import streamlit as st
+
+
+def main() -> None:
+    """Show it."""
+    st.title("why")
