@@ -5,9 +5,13 @@ import streamlit as st
 from app import access, data, models, predict, why
 
 
+WIDE = "<style>[data-testid=stMarkdownContainer] table {display: block; overflow-x: auto}</style>"  # else phones cut it
+
+
 def main() -> None:
     """Show the page that was asked for."""
     st.set_page_config(page_title="Faces", page_icon=":material/familiar_face_and_zone:", layout="wide")
+    st.html(WIDE)
     if not access.granted():
         st.error("This app is open to those who have its token: use the whole address that `make app` printed.")
         return

@@ -33,10 +33,8 @@ def predictor(served: Served) -> Predictor:
 @st.cache_data(ttl=FRESH, show_spinner="Looking for registered models ...")
 def models() -> dict[str, Served]:
     """Models to choose from, {label: where and which}: the one that speaks unless another is named comes first."""
-    first = serving.find()
-    found = {first.version: first, **{served.version: served for served in serving.registered()}}
-    shipped = serving.of_file(SHIPPED)
-    return found | {shipped.version: shipped}
+    shipped = [serving.of_file(path) for path in sorted(SHIPPED.parent.glob("*.onnx"), reverse=True)]
+    return {served.version: served for served in (serving.find(), *serving.registered(), *shipped)}
 
 
 @st.cache_data(ttl=FRESH, show_spinner=False)

@@ -1,8 +1,8 @@
 """Open the web app: see the data and the models, try a model on a photo, and see why it says what it says.
 
 Only this machine reaches it, at http://127.0.0.1:8501, unless --phone is given: then the local network does, over
-HTTPS, since phones give their camera to such pages alone, and with a token, which stands in the address that is printed
-and drawn as a QR code. The certificate is made for this start, so that the phone warns of it once; it is gone at the end.
+HTTPS, since phones give their camera to such pages alone, and with a token, in the address that is printed and drawn as
+a QR code. The certificate is made for this start, so that the phone warns of it once; it is gone at the end.
 It stops at Ctrl-C.
 """
 

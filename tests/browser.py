@@ -1,0 +1,173 @@
+"""A headless browser that drives the app as a person does, and the app itself, in a folder of its own."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+
+from tests.conftest import ROOT
+
+DESKTOP, PHONE = (1280, 900), (390, 844)  # pixels
+PARTS = (".streamlit", "app", "commands", "params.yaml", "pretrained", "reports", "stages")  # of the project, as cloned
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--lang=en-US",
+    "--disable-dev-shm-usage", "--ignore-certificate-errors", "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+)  # fmt: skip
+PATIENCE = 60  # seconds
+
+
+def program(*names: str) -> str:
+    """Where a program is; a test that needs it is passed over without, but not in CI."""
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        reason = f"no {names[0]}: `apt-get install chromium chromium-driver` on Debian"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    return found
+
+
+@contextlib.contextmanager
+def chrome() -> Iterator[webdriver.Chrome]:
+    """A headless Chromium."""
+    options = Options()
+    options.binary_location = program("chromium", "chromium-browser", "google-chrome")
+    for flag in FLAGS:
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options, Service(program("chromedriver")))
+    try:
+        yield driver
+    finally:
+        driver.quit()
+
+
+def cloned(folder: Path) -> Path:
+    """Make a folder the project as one who cloned it has it: nothing that a run made is there."""
+    for part in PARTS:
+        (folder / part).symlink_to(ROOT / part)
+    return folder
+
+
+@contextlib.contextmanager
+def served(folder: Path, *words: str) -> Iterator[tuple[str, Path]]:
+    """The app of a folder, started as `make app` does it: its address, and what it printed."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = folder / "app.log"
+    environment = {key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "DVC_ROOT")}
+    command = [sys.executable, "-m", "commands.app", "--port", str(port), *words]
+    with log.open("w") as out:
+        started = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out, start_new_session=True)
+    address = f"{'https' if words else 'http'}://127.0.0.1:{port}"
+    try:
+        wait(lambda: answers(address), f"{address}: {log.read_text()}")
+        yield address, log
+    finally:
+        os.killpg(started.pid, 15)
+        started.wait()
+
+
+def answers(address: str) -> bool:
+    """Whether the app says that it is well."""
+    with contextlib.suppress(requests.RequestException):
+        return requests.get(f"{address}/_stcore/health", verify=False, timeout=5).ok  # it signed itself
+    return False
+
+
+def wait(what, told: str = "", patience: float = PATIENCE):
+    """What a function returns once that is true. Raises AssertionError where it never is."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        with contextlib.suppress(StaleElementReferenceException, WebDriverException):
+            found = what()
+            if found:
+                return found
+        time.sleep(0.1)
+    raise AssertionError(f"waited {patience} s for {told or what}")
+
+
+class Visit:
+    """A visit to the app, by a window of a size."""
+
+    def __init__(self, driver: webdriver.Chrome, address: str) -> None:
+        self.driver, self.address = driver, address
+        self.resize(DESKTOP)
+
+    def resize(self, size: tuple[int, int], scheme: str = "light") -> None:
+        """A window of (width, height) pixels, light or dark."""
+        metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+
+    def open(self, page: str) -> None:
+        """Open a page anew, as a new visit."""
+        self.driver.get("about:blank")
+        self.driver.get(f"{self.address}/{page}")
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until the page has been drawn, and stays so."""
+        quiet = 0
+
+        def drawn() -> bool:
+            nonlocal quiet
+            state = self.driver.execute_script(
+                "const app = document.querySelector('[data-testid=stApp]');"
+                "return app && app.getAttribute('data-test-script-state') + ' ' +"
+                "!!document.querySelector('[data-testid=stSkeleton],[data-testid=stSpinner]')"
+            )
+            quiet = quiet + 1 if state == "notRunning false" else 0
+            return quiet > 5
+
+        wait(drawn, "the page to settle")
+        for kind in ("stException", "stDialog"):
+            assert not self.all(kind), self.all(kind)[0].text
+
+    def all(self, kind: str) -> list[WebElement]:
+        """Elements of one of Streamlit's kinds, as stImage."""
+        return self.driver.find_elements(By.CSS_SELECTOR, f"[data-testid={kind}]")
+
+    def text(self) -> str:
+        """All that the page says."""
+        return self.driver.find_element(By.CSS_SELECTOR, "[data-testid=stMain]").text
+
+    def says(self, words: str) -> None:
+        """Wait until the page says something."""
+        wait(lambda: words in self.text(), f"{words!r} on a page that says: {self.text()}")
+
+    def press(self, label: str) -> None:
+        """Press a button, or a choice, by its words."""
+        buttons = self.driver.find_elements(By.CSS_SELECTOR, "button, [data-testid=stCheckbox] label, summary")
+        button = next(button for button in buttons if button.text.strip().splitlines()[-1:] == [label])
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
+        button.click()
+        time.sleep(0.3)
+        self.settle()
+
+    def upload(self, path: Path) -> None:
+        """Choose a file."""
+        self.driver.find_element(By.CSS_SELECTOR, "[data-testid=stFileUploaderDropzoneInput]").send_keys(str(path))
+        time.sleep(0.3)
+        self.settle()
+
+    def overflow(self) -> int:
+        """Pixels by which the page is wider than the window."""
+        return self.driver.execute_script(
+            "const main = document.querySelector('[data-testid=stMain]'); return main.scrollWidth - main.clientWidth"
+        )
