@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pytest
 import yaml
 
@@ -81,3 +83,16 @@ def test_every_stage_of_dvc_yaml_is_in_the_lock_of_a_run():
     lock = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
     stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
     assert {name.split("@")[0] for name in lock} == stages - {"read_table"}  # runs where there are tables
+
+
+def test_the_notebook_runs_and_shows_what_it_promises(tmp_path):
+    folder = clone(tmp_path / "faces")
+    book = nbformat.read(folder / "notebooks/tour.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in book.cells)  # a face that it shows must not be committed
+    place = {"metadata": {"path": str(folder / "notebooks")}}
+    nbclient.NotebookClient(book, timeout=1800, kernel_name="python3", resources=place).execute()
+    shown = [out for cell in book.cells for out in cell.get("outputs", [])]
+    assert sum("image/png" in out.get("data", {}) for out in shown) >= 7
+    told = " ".join(out.get("text", "") + str(out.get("data", {}).get("text/html", "")) for out in shown)
+    assert all(words in told for words in ("copy of another", "utkface-full", "champion", "female"))
+    assert (folder / "reports/index.md").exists()

@@ -1,0 +1,107 @@
+"""Time the app in a real browser, on the shipped model: python -m benchmarks.app.
+
+From start to the first page; from a photo of 12 megapixels to its drawn prediction, the finding of its face included;
+and the memory of the app over a hundred uploads. Settings and results are printed; exit 1 where a bound is missed.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import skimage.data
+from PIL import Image
+
+from tests import browser
+
+SIZE = (4000, 3000)  # pixels of the photo
+FIRST, ONE, GROWTH = 3.0, 1.0, 50  # seconds to the first page and (p50) to a prediction; MiB gained after WARM uploads
+WARM = 20  # uploads, after which memory is compared with that after all
+
+
+def main() -> None:
+    """Print what was measured beside its bound."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--uploads", type=int, default=100, help=f"more than {WARM}; 100")
+    uploads = parser.parse_args().uploads
+    if uploads <= WARM:
+        parser.error(f"--uploads {uploads}: more than {WARM} are needed, of which the first ones do not count")
+    with tempfile.TemporaryDirectory() as place, browser.chrome() as driver:
+        folder = browser.cloned(Path(place))
+        photos = [photo(folder, number) for number in range(2)]
+        began = time.perf_counter()
+        with browser.served(folder) as (address, _):
+            visit = browser.Visit(driver, address)
+            driver.get(address)
+            browser.wait(lambda: visit.all("stFileUploaderDropzoneInput"), "the first page")
+            first = time.perf_counter() - began
+            visit.settle()
+            seconds, memory = drive(visit, photos, uploads)
+    kept = memory[-1] - memory[WARM - 1]
+    told = [
+        ("start to first page", first, FIRST, "s"),
+        (f"photo of {SIZE[0] * SIZE[1] // 10**6} megapixels to prediction, p50 of {uploads}",
+         statistics.median(seconds[1:]), ONE, "s"),
+        (f"memory gained over uploads {WARM} to {uploads} (of {memory[-1]:.0f})", kept, GROWTH, "MiB"),
+    ]  # fmt: skip
+    for what, value, bound, unit in told:
+        print(f"{what}: {value:.2f} {unit}, bound {bound} {unit}")
+    print(f"predictions: {min(seconds[1:]):.2f} to {max(seconds[1:]):.2f} s, the first {seconds[0]:.2f} s")
+    sys.exit(any(value > bound for _, value, bound, _ in told))
+
+
+def photo(folder: Path, number: int) -> Path:
+    """A JPEG of SIZE with a face in it, another for another number."""
+    face = Image.fromarray(skimage.data.astronaut()).resize((2200 + 200 * number,) * 2)
+    wide = Image.effect_noise(SIZE, 30).convert("RGB")  # so that its file is as large as a camera's
+    wide.paste(face, (300, 300))
+    path = folder / f"photo-{number}.jpg"
+    wide.save(path, quality=90)
+    return path
+
+
+def drive(visit: browser.Visit, photos: list[Path], uploads: int) -> tuple[list[float], list[float]]:
+    """Seconds (uploads,) from each choice of a photo to its drawn prediction, and MiB (uploads,) of the app after it."""
+    server = listening(int(visit.address.rsplit(":", 1)[1]))
+    seconds, memory = [], []
+    for number in range(uploads):
+        chosen = photos[number % len(photos)]
+        before = pictures(visit)
+        field = visit.all("stFileUploaderDropzoneInput")[0]
+        began = time.perf_counter()
+        field.send_keys(str(chosen))
+        browser.wait(lambda before=before: pictures(visit) - before and drawn(visit), "a prediction")
+        seconds.append(time.perf_counter() - began)
+        visit.settle()
+        memory.append(server.memory_info().rss / 2**20)
+    return seconds, memory
+
+
+def listening(port: int) -> psutil.Process:
+    """The process that listens at a port of this machine."""
+    found = next(each for each in psutil.net_connections("tcp") if each.status == "LISTEN" and each.laddr.port == port)
+    return psutil.Process(found.pid)
+
+
+def pictures(visit: browser.Visit) -> set[str]:
+    """Addresses of the pictures that the page has loaded, by which a new prediction is told from the last one."""
+    return set(
+        visit.driver.execute_script(
+            "return [...document.querySelectorAll('[data-testid=stImage] img')].filter((i) => i.complete).map((i) => i.src)"
+        )
+    )
+
+
+def drawn(visit: browser.Visit) -> bool:
+    """Whether the page has a distribution of ages, and has run to its end."""
+    return visit.driver.execute_script(
+        "return document.querySelectorAll('[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg').length"
+        " >= 2 && document.querySelector('[data-testid=stApp]').getAttribute('data-test-script-state') == 'notRunning'"
+    )
+
+
+if __name__ == "__main__":
+    main()
