@@ -64,7 +64,7 @@ def photo(folder: Path, number: int) -> Path:
 
 
 def drive(visit: browser.Visit, photos: list[Path], uploads: int) -> tuple[list[float], list[float]]:
-    """Seconds (uploads,) from each choice of a photo to its drawn prediction, and MiB (uploads,) of the app after it."""
+    """Seconds (uploads,) from the choice of a photo to its drawn prediction, and MiB (uploads,) of the app after it."""
     server = listening(int(visit.address.rsplit(":", 1)[1]))
     seconds, memory = [], []
     for number in range(uploads):
@@ -82,25 +82,22 @@ def drive(visit: browser.Visit, photos: list[Path], uploads: int) -> tuple[list[
 
 def listening(port: int) -> psutil.Process:
     """The process that listens at a port of this machine."""
-    found = next(each for each in psutil.net_connections("tcp") if each.status == "LISTEN" and each.laddr.port == port)
+    sockets = psutil.net_connections("tcp")
+    found = next(each for each in sockets if each.status == psutil.CONN_LISTEN and each.laddr.port == port)
     return psutil.Process(found.pid)
 
 
 def pictures(visit: browser.Visit) -> set[str]:
     """Addresses of the pictures that the page has loaded, by which a new prediction is told from the last one."""
-    return set(
-        visit.driver.execute_script(
-            "return [...document.querySelectorAll('[data-testid=stImage] img')].filter((i) => i.complete).map((i) => i.src)"
-        )
-    )
+    found = "return [...document.querySelectorAll('[data-testid=stImage] img')]"
+    return set(visit.driver.execute_script(f"{found}.filter((image) => image.complete).map((image) => image.src)"))
 
 
 def drawn(visit: browser.Visit) -> bool:
     """Whether the page has a distribution of ages, and has run to its end."""
-    return visit.driver.execute_script(
-        "return document.querySelectorAll('[data-testid=stVegaLiteChart] canvas, [data-testid=stVegaLiteChart] svg').length"
-        " >= 2 && document.querySelector('[data-testid=stApp]').getAttribute('data-test-script-state') == 'notRunning'"
-    )
+    charts = "document.querySelectorAll('[data-testid=stVegaLiteChart] :is(canvas, svg)').length >= 2"
+    state = "document.querySelector('[data-testid=stApp]').getAttribute('data-test-script-state')"
+    return visit.driver.execute_script(f"return {charts} && {state} == 'notRunning'")
 
 
 if __name__ == "__main__":
