@@ -33,7 +33,7 @@ def main() -> None:
         folder = browser.cloned(Path(place))
         photos = [photo(folder, number) for number in range(2)]
         began = time.perf_counter()
-        with browser.served(folder) as (address, _):
+        with browser.served(folder, folder / "app.log") as address:
             visit = browser.Visit(driver, address)
             driver.get(address)
             browser.wait(lambda: visit.all("stFileUploaderDropzoneInput"), "the first page")

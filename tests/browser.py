@@ -17,6 +17,7 @@ from selenium.common.exceptions import StaleElementReferenceException, WebDriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.conftest import ROOT
@@ -63,12 +64,11 @@ def cloned(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def served(folder: Path, *words: str) -> Iterator[tuple[str, Path]]:
-    """The app of a folder, started as `make app` does it: its address, and what it printed."""
+def served(folder: Path, log: Path, *words: str) -> Iterator[str]:
+    """The app of a folder, started as `make app` does it: its address; log: where what it prints goes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = folder / "app.log"
     environment = {key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "DVC_ROOT")}
     command = [sys.executable, "-m", "commands.app", "--port", str(port), *words]
     with log.open("w") as out:
@@ -76,7 +76,7 @@ def served(folder: Path, *words: str) -> Iterator[tuple[str, Path]]:
     address = f"{'https' if words else 'http'}://127.0.0.1:{port}"
     try:
         wait(lambda: answers(address), f"{address}: {log.read_text()}")
-        yield address, log
+        yield address
     finally:
         os.killpg(started.pid, 15)
         started.wait()
@@ -163,6 +163,15 @@ class Visit:
     def upload(self, path: Path) -> None:
         """Choose a file."""
         self.driver.find_element(By.CSS_SELECTOR, "[data-testid=stFileUploaderDropzoneInput]").send_keys(str(path))
+        time.sleep(0.3)
+        self.settle()
+
+    def pick(self, label: str, words: str) -> None:
+        """Pick the first choice of a select box that has certain words."""
+        box = self.driver.find_element(By.CSS_SELECTOR, f"[role=combobox][aria-label*='{label}']")
+        box.send_keys(words)
+        time.sleep(0.3)
+        box.send_keys(Keys.ENTER)
         time.sleep(0.3)
         self.settle()
 
