@@ -4,7 +4,6 @@ import streamlit as st
 
 from app import access, data, models, predict, why
 
-
 WIDE = "<style>[data-testid=stMarkdownContainer] table {display: block; overflow-x: auto}</style>"  # else phones cut it
 
 

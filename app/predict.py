@@ -70,24 +70,24 @@ def told(given: Photo, said: dict[str, tuple[Predictor, Prepared] | None], ethni
     if not said:
         return
     places = max((prepared.places for _, prepared in said.values()), key=len)
-    st.image(
-        photo.boxed(given.image, [place for place in places if place], charts.RED),
-        alt=f"The photo, with {len(places)} faces framed and numbered",
-        width=560,
-    )
-    if not places:
-        st.warning(
-            "No face was found. Is the face upright and large enough? A lower least score finds more; a picture "
-            "that is one face needs 'It is cropped'."
-        )
-        return
-    if len(places) > MOST:
-        st.info(f"{len(places)} faces were found; the {MOST} largest are shown, all of them are in the files.")
     rows = {version: list(photos.told([prepared], predictor)) for version, (predictor, prepared) in said.items()}
-    download(given.name, rows)
-    for number in range(min(len(places), MOST)):
-        with st.container(border=True):
-            face(number, said, rows, ethnicity)
+    left, right = st.columns([2, 3])
+    with left:
+        st.image(
+            photo.boxed(given.image, [place for place in places if place], charts.RED),
+            alt=f"The photo, with {len(places)} faces framed and numbered",
+            width="stretch",
+        )
+        if not places:
+            st.warning(photo.NONE)
+            return
+        download(given.name, rows)
+    with right:
+        if len(places) > MOST:
+            st.info(f"{len(places)} faces were found; the {MOST} largest are shown, all of them are in the files.")
+        for number in range(min(len(places), MOST)):
+            with st.container(border=True):
+                face(number, said, rows, ethnicity)
 
 
 def face(number: int, said: dict, rows: dict[str, list[dict]], ethnicity: bool) -> None:
@@ -98,11 +98,11 @@ def face(number: int, said: dict, rows: dict[str, list[dict]], ethnicity: bool) 
             continue
         with column:
             row = rows[version][number]
-            picture, words = st.columns([1, 2])
-            picture.image(prepared.seen[number], width=140, alt=f"Face {number + 1} as the model sees it")
-            with words:
-                st.caption(f"{version} ({predictor.about['variant']})")
-                headline(row, known)
+            st.caption(f"{version} ({predictor.about['variant']})")
+            with st.container(horizontal=True):
+                st.image(prepared.seen[number], width=110, alt=f"Face {number + 1} as the model sees it")
+                with st.container(width=200):
+                    headline(row, known)
             shown(predictor, prepared.seen[number], row, known, ethnicity)
 
 

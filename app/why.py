@@ -102,7 +102,7 @@ def given_face(predictor: Predictor) -> np.ndarray | None:
         cropped, score = photo.settings()
     places, seen = given.faces(predictor, cropped, score)
     if not seen:
-        st.warning("No face was found: a lower least score finds more; a picture of one face needs 'It is cropped'.")
+        st.warning(photo.NONE)
         return None
     number = 0
     if len(seen) > 1:

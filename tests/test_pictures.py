@@ -51,6 +51,18 @@ def test_a_moving_picture_gives_its_first_frame():
     assert found.getpixel((5, 5)) == (255, 0, 0)
 
 
+def test_pictures_of_a_file_are_counted():
+    assert pictures.frames(encoded(picture(1), "GIF", save_all=True, append_images=[picture(2), picture(3)])) == 3
+    assert pictures.frames(encoded(picture(1))) == 1
+
+
+def test_a_file_that_is_too_large_is_refused_before_decoding(monkeypatch):
+    content = encoded(picture(1))
+    monkeypatch.setattr(pictures, "MAX_BYTES", len(content) - 1)
+    with pytest.raises(pictures.PictureError, match="is larger than"):
+        pictures.decode(content)
+
+
 def test_a_comment_is_not_kept():
     image = pictures.decode(encoded(picture(), comment=b"private"))
     assert image.info["comment"] == b"private"

@@ -23,6 +23,8 @@ def decode(content: bytes, near: int | None = None) -> Image.Image:
     near: a side in pixels that is enough; a JPEG is then decoded at a fraction of its size where that is larger.
     Raises PictureError where it cannot be decoded or is absurdly large.
     """
+    if len(content) > MAX_BYTES:
+        raise PictureError(f"is larger than {MAX_BYTES >> 20} MiB")
     formats = FORMATS
     if content[4:8] == b"ftyp":  # as HEIC begins, the photos of iPhones
         import pillow_heif
