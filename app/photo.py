@@ -18,8 +18,8 @@ from stages.lib.predictor import Predictor
 SHOWN = 1200  # pixels: the longer side of a photo as it is shown
 FILE, CAMERA = "File", "Camera"
 NONE = (
-    "No face was found. Is it upright, and large enough? A lower least score (Settings) finds more; a picture that is one "
-    "face needs 'It is cropped'."
+    "No face was found. Is it upright, and large enough? A lower least score (Settings) finds more; a picture that is "
+    "one face needs 'It is cropped'."
 )
 # What is pasted anywhere on the page goes the way of a chosen file.
 PASTE = """<script>
