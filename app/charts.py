@@ -61,19 +61,20 @@ def shares(classes: dict[str, float]) -> alt.LayerChart:
 
 
 def counts(table: pd.DataFrame, x: str, colour: str | None, title: str, order: list | None = None) -> alt.Chart:
-    """Stacked bars of the column `faces` by the column x, which is years if its name is; colour: another column."""
-    axis = alt.X(f"{x}:O" if table[x].dtype == object else f"{x}:Q", title=title, sort=order)
-    encoded = {"x": axis, "y": alt.Y("sum(faces):Q", title="faces")}
+    """Stacked bars of the column `faces` by the column x: numbers in equal steps, or words; colour: another column."""
     hint = [alt.Tooltip(x, title=title), alt.Tooltip("sum(faces):Q", title="faces", format=",")]
+    place = {"x": alt.X(f"{x}:N", title=title, sort=order, axis=alt.Axis(labelAngle=0, labelLimit=160))}
+    if pd.api.types.is_numeric_dtype(table[x]):
+        step = table[x].drop_duplicates().sort_values().diff().min()
+        table = table.assign(end=table[x] + (step if step == step else 1) * NARROW)
+        ends = alt.Scale(domain=[float(table[x].min()), float(table["end"].max())], nice=False)
+        place = {"x": alt.X(f"{x}:Q", title=title, scale=ends), "x2": "end:Q"}
     if colour:
-        encoded["color"] = alt.Color(f"{colour}:N", scale=alt.Scale(range=PALETTE), legend=alt.Legend(orient="top"))
+        shades = alt.Scale(domain=list(dict.fromkeys(table[colour])), range=PALETTE)
+        place["color"] = alt.Color(f"{colour}:N", scale=shades, legend=alt.Legend(orient="top"))
         hint.insert(1, alt.Tooltip(colour))
-    chart = alt.Chart(table)
-    step = table[x].drop_duplicates().sort_values().diff().min() if table[x].dtype != object else None
-    if step == step and step is not None:
-        encoded["x"], encoded["x2"] = alt.X(f"{x}:Q", title=title), f"{x}_end:Q"
-        chart = alt.Chart(table.assign(**{f"{x}_end": table[x] + step * NARROW}))
-    return chart.mark_bar().encode(**encoded, tooltip=hint).properties(height=HEIGHT)
+    bars = alt.Chart(table).mark_bar().encode(**place, y=alt.Y("sum(faces):Q", title="faces"), tooltip=hint)
+    return bars.properties(height=HEIGHT)
 
 
 def lines(table: pd.DataFrame, x: str, y: str, colour: str, title: str, unit: str) -> alt.LayerChart:
@@ -85,7 +86,7 @@ def lines(table: pd.DataFrame, x: str, y: str, colour: str, title: str, unit: st
             f"{colour}:N",
             scale=alt.Scale(range=PALETTE),
             title=None,
-            legend=alt.Legend(orient="bottom", columns=2, labelLimit=0),
+            legend=alt.Legend(orient="bottom", columns=1, labelLimit=0),
         ),
         tooltip=[colour, alt.Tooltip(x, title=title), alt.Tooltip(y, title=unit, format=".3f")],
     )

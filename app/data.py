@@ -63,26 +63,26 @@ def distributions(dataset: str) -> None:
     st.subheader("Age")
     st.altair_chart(charts.counts(by_years(rows, "age", 5, by), "age", by, "age, years"), alt=f"Faces by age and {by}")
     for column, name in zip(st.columns(max(1, len(labelled))), labelled, strict=False):
-        table = rows.assign(**{name: rows[name].replace("", "unlabelled")}).groupby([name, "part"]).size()
+        table = ordered(ordered(rows.groupby([name, "part"]).size().reset_index(name="faces"), "part"), name)
         with column:
             st.subheader(name.capitalize())
-            order = [*targets.TARGETS[name].classes, "unlabelled"]
             st.altair_chart(
-                charts.counts(table.reset_index(name="faces"), name, "part", name, order),
+                charts.counts(table, name, "part", name, list(dict.fromkeys(table[name]))),
                 alt=f"Faces by {name} and part",
             )
     st.subheader("Age by group")
     st.dataframe(summary(rows, labelled), hide_index=True, alt="Mean and quartiles of age in each group")
-    years, bright = st.columns(2)
-    if rows["photo_year"].notna().any():
-        with years:
+    dated = rows["photo_year"].notna().any()
+    columns = iter(st.columns(2 if dated else 1))
+    if dated:
+        with next(columns):
             st.subheader("Age by year of the photo")
             st.altair_chart(
                 charts.band(quartiles(rows), "year", "year of the photo", "age, years"),
                 alt="Median and quartiles of age by the year of the photo",
             )
     if "brightness" in rows:
-        with bright:
+        with next(columns):
             st.subheader("Brightness")
             st.altair_chart(
                 charts.counts(by_years(rows, "brightness", 10, by), "brightness", by, "mean luma, 0 to 255"),
@@ -94,8 +94,16 @@ def by_years(rows: pd.DataFrame, column: str, step: int, by: str) -> pd.DataFram
     """Faces (column `faces`) in steps of a number, and by another column."""
     known = rows[rows[column].notna()]
     start = (known[column] // step * step).astype(float)
-    colour = known[by].replace("", "unlabelled")
-    return known.groupby([start.rename(column), colour]).size().reset_index(name="faces")
+    return ordered(known.groupby([start.rename(column), known[by]]).size().reset_index(name="faces"), by)
+
+
+def ordered(table: pd.DataFrame, by: str) -> pd.DataFrame:
+    """Rows in the order of the parts, or of a target's classes, '' last and called unlabelled."""
+    order = PARTS if by == "part" else [*targets.TARGETS[by].classes, ""]
+    table = table.sort_values(
+        by, key=lambda column: column.map({name: i for i, name in enumerate(order)}), kind="stable"
+    )
+    return table.assign(**{by: table[by].replace("", "unlabelled")})
 
 
 def summary(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
@@ -134,9 +142,7 @@ def left_out(dataset: str) -> None:
     st.subheader("From records to faces")
     steps = {"records": found["records"], **found["rejected"], "kept": found["kept"]}
     table = pd.DataFrame({"what became of them": list(steps), "faces": list(steps.values())})
-    st.altair_chart(
-        charts.counts(table, "what became of them", None, "", list(steps)), alt="Records, rejects and kept faces"
-    )
+    st.dataframe(table, hide_index=True)
     rejects = opened.table(str(folder / "rejects.csv"))
     reasons = rejects.assign(reason=rejects["reject"].str.replace(r"^copy of .*", "copy of another", regex=True))
     reason = st.selectbox("Reason", ["all", *sorted(reasons["reason"].unique())])

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from app import charts, faces, opened
-from stages.lib import metrics, predictions, targets
+from stages.lib import gating, metrics, predictions, targets
 from stages.lib.groups import ALL
 
 PUBLISHED = "published: "  # before the name of a result that was published
@@ -23,6 +23,7 @@ BY_DECADE = {  # title: the column that it needs, and what score_of takes
     "accuracy of sex": ("sex_predicted", "sex"),
     "accuracy of ethnicity": ("ethnicity_predicted", "ethnicity"),
 }
+VERDICTS = {gating.UNCHANGED: st.success, gating.IMPROVED: st.success}
 UI = "http://127.0.0.1:5000"
 EMPTY = "No model has been evaluated here yet: `make repro` in a shell trains and evaluates them."
 
@@ -208,6 +209,7 @@ def learning() -> None:
         return
     for column, (title, wanted) in zip(st.columns(3), curves(list(history)).items(), strict=False):
         table = history.melt("epoch", wanted, "curve").dropna()
+        table["curve"] = table["curve"].str.removeprefix("val_")
         with column:
             st.altair_chart(charts.lines(table, "epoch", "value", "curve", "epoch", title), alt=f"{title} by epoch")
     st.subheader("Search")
@@ -273,7 +275,7 @@ def gate() -> None:
     found = opened.document("reports/gate/verdict.json")
     for baseline, judged in found.items():
         for model, row in judged["models"].items():
-            tell = st.error if row["reasons"] else st.success
+            tell = st.error if row["reasons"] else VERDICTS.get(row["verdict"], st.info)
             tell(f"{baseline}, {model}: {row['verdict']}" + "".join(f"\n- {why}" for why in row["reasons"]))
     compared = opened.table("reports/gate/comparisons.csv")
     if not len(compared):

@@ -50,7 +50,7 @@ def main() -> None:
             disabled=targets.TARGETS[target].kind == "years",
         )
         least = st.slider(
-            "Show what is at least", 0.0, 1.0, 0.3, 0.05, key="threshold", help="As a share of the map's largest value."
+            "Show what is at least", 0.0, 1.0, 0.2, 0.05, key="threshold", help="As a share of the map's largest value."
         )
     with left:
         one, group = st.tabs(["One face", "A group in the mean"])

@@ -226,7 +226,9 @@ def loaded(path: Path) -> "keras.Model":
 
     try:
         if path.is_dir():
-            model = keras.models.model_from_json((path / "network.json").read_text())
+            network = json.loads((path / "network.json").read_text())
+            network.pop("compile_config", None)  # names losses that training made
+            model = keras.saving.deserialize_keras_object(network)
             model.load_weights(path / "model.weights.h5")
             views = json.loads((path / "model.json").read_text())["recipe"]["train"]["views"]
             return training.served(training.in_float32(model), views)
