@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
-from stages.lib import archives, datasets, packs, params, pictures, progress, records, running
+from stages.lib import archives, datasets, finding, packs, params, pictures, progress, records, running
 from stages.lib.pictures import PictureError
 
 LOT = 1 << 20  # bytes of pictures that a worker takes at once
@@ -29,7 +30,7 @@ def main(dataset: str, variant: str) -> None:
     p = params.load()
     module = datasets.find(p.variants[f"{dataset}-{variant}"].reader)
     raw, out = Path("data/raw", dataset, variant), Path("data/packs", dataset, variant)
-    boxes = None if variant in module.ARCHIVES else module.boxes(raw)
+    boxes = datasets.boxes(module, variant, raw)
     rejects: list[dict] = []
 
     def pass_over(name: str, reason: str) -> None:
@@ -48,6 +49,7 @@ def main(dataset: str, variant: str) -> None:
         quality=p.pack.quality,
         boxed=boxes is not None,
         margin=p.pack.margin,
+        framing=datasets.framing(module) if variant == "found" else None,
     )
     rows = keep(in_order(prepare, photos), rejects)
     shards = packs.write(progress.bar(rows, f"packing {dataset} {variant}", unit="faces"), out, p.pack.shard_faces)
@@ -55,6 +57,8 @@ def main(dataset: str, variant: str) -> None:
     manifest = {"kind": kind, "variant": variant, "side": p.pack.side, "shards": shards}
     (out / packs.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     records.write(pd.DataFrame(rejects, columns=["face_id", "reject"]), out / "rejects.csv")
+    if not shards:
+        raise SystemExit(nothing(dataset, variant, [row["reject"] for row in rejects]))
     progress.say(f"{dataset} {variant}: {sum(s['faces'] for s in shards)} pictures packed, {len(rejects)} rejected")
 
 
@@ -119,18 +123,22 @@ def pack_pictures(
     quality: int,
     boxed: bool,
     margin: float,
+    framing: np.ndarray | None = None,
 ) -> list[dict]:
     """Return one row of packs.SCHEMA for each (face id, published bytes, face box), or {face_id, reject}.
 
-    side: of a cropped face, the longer one of a full photo, in pixels.
+    side: of a face, the longer one of a full photo, in pixels.
     boxed: pictures are cut to their box (left, top, right, bottom in pixels), widened by margin, a share of it.
+    framing: as finding.cut takes it; the face is looked for and cut so, and a box says which of several it is.
     """
     rows, lumas = [], []
     for face, content, box in lot:
         try:
-            image = pictures.decode(content, near=None if boxed else side)
+            image = pictures.decode(content, near=None if boxed or framing is not None else side)
             width, height = image.size
-            if boxed:
+            if framing is not None:
+                image = find(image, box, framing)
+            elif boxed:
                 if box is None:
                     raise PictureError("no face box")
                 image = pictures.crop_box(image, box, margin)
@@ -148,6 +156,31 @@ def pack_pictures(
             if "reject" not in row:
                 row["brightness"], row["phash"] = next(measured)
     return rows
+
+
+def find(image: Image.Image, box: tuple[float, float, float, float] | None, framing: np.ndarray) -> Image.Image:
+    """Find the face that a photo is of, and cut it out as prediction does. Raises PictureError where there is none."""
+    face = finding.chosen(finder().find(image), box)
+    if face is None:
+        raise PictureError("no face was found")
+    return finding.cut(image, face, framing, finding.CUT)
+
+
+@functools.cache
+def finder() -> finding.Finder:
+    """The detector of this process, on one thread: every core has a process of its own."""
+    return finding.Finder(threads=1)
+
+
+def nothing(dataset: str, variant: str, reasons: list[str]) -> str:
+    """What is wrong where not one picture was packed, and what to do."""
+    counted = collections.Counter(reasons).most_common()
+    why = ", ".join(f"{reason} ({count})" for reason, count in counted[:3]) or "the archives hold none"
+    drawn = "; drawn faces are none to the finder" if variant == "found" else ""
+    return (
+        f"{dataset} {variant}: no picture could be packed: {why}{drawn}. Look at data/raw/{dataset}/{variant}, or take "
+        f"the rows of this variant out of variants and models in params.yaml"
+    )
 
 
 if __name__ == "__main__":

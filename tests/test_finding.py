@@ -87,6 +87,15 @@ def test_the_same_face_and_parts_of_it_are_left_out():
     assert finding.distinct([whole, again, part, apart, near]) == [whole, apart, near]
 
 
+def test_a_photo_is_of_its_largest_face_or_of_that_in_a_known_box():
+    large, small = (Face(box, 0.9, np.zeros((5, 2))) for box in ((0, 0, 40, 40), (50, 0, 60, 10)))
+    assert finding.chosen([]) is None
+    assert finding.chosen([large, small]) is large
+    assert finding.chosen([large, small], (45, -5, 65, 15)) is small  # a box with more around the face
+    assert finding.chosen([large, small], (30, 30, 55, 55)) is None  # a tenth of either
+    assert finding.chosen([], (0, 0, 40, 40)) is None
+
+
 @pytest.mark.parametrize("turn", [0.0, 0.5, -2.0])
 @pytest.mark.parametrize("scale", [0.4, 1.0, 7.3])
 def test_a_cut_brings_landmarks_to_their_places(turn, scale):
@@ -160,6 +169,8 @@ def test_decode_reads_what_phones_and_the_web_write(tmp_path, astronaut):
 
 def test_faces_are_framed_as_the_dataset_of_a_model_is():
     predictor = Predictor(SHIPPED, threads=2)
+    assert photos.framing(predictor) is utkface.FRAMING
+    predictor.about["variant"] = "found"
     assert photos.framing(predictor) is utkface.FRAMING
     predictor.about["dataset"] = "wiki"
     assert photos.framing(predictor) is imdb_wiki.FRAMING

@@ -60,6 +60,8 @@ def test_each_import_is_a_dependency(name):
     if any(TENSORFLOW.search(Path(ROOT, path).read_text()) for path in wanted):
         wanted.add("stages/__init__.py")  # says how TensorFlow computes
     used = wanted | needed(ROOT / f"stages/{name}.py", quiet=frozenset())
+    if any("datasets/${" in dep for dep in listed):  # a module that is found by its name
+        used |= {path for module in ROOT.glob("stages/lib/datasets/*.py") for path in needed(module)}
     folders = tuple(f"{dep}/" for dep in body(name)["deps"] if dep.startswith("stages/") and not dep.endswith(".py"))
     missing = [path for path in wanted if not any(re.fullmatch(p, path) for p in patterns)]
     missing = [path for path in missing if not (folders and path.startswith(folders))]

@@ -26,6 +26,12 @@ def test_the_committed_file_is_valid(project):
         (r"^  patience: \S+", "  patience_: 8", r"train.patience: is missing"),
         (r"^  val: \S+", "  val: 0.9", r"split: val, test and calibration leave nothing"),
         (r"^  utkface-full: \{dataset.*\n", "", r"'utkface-full' is not a row of variants"),
+        (
+            r"^    variant: \S+",
+            "    variant: found",
+            r"utkface-cropped.variant: 'utkface-found' is not a row of variants",
+        ),
+        (r"^    variant: \S+", "    variant: wild", r"variant: 'wild' is not one of 'cropped', 'found' or 'full'"),
         (r"^    network: \S+", "    network: residul", r"models.utkface-cropped.network: 'residul' is not a module"),
         (r"targets: \[.*?\]", "targets: [age, glasses]", r"targets.1: 'glasses' is not a row of"),
         (r"^datasets: \[(.*)\]", "datasets: [utkface, wiki, faces]", r"datasets.2: 'faces' must stand in one of"),

@@ -80,6 +80,7 @@ def test_absurd_dimensions_are_refused_before_decoding():
 def test_fit_keeps_the_aspect_of_full_photos_alone():
     assert pictures.fit(picture(size=(200, 100)), "full", 64).size == (64, 32)
     assert pictures.fit(picture(size=(200, 100)), "cropped", 64).size == (64, 64)
+    assert pictures.fit(picture(size=(200, 100)), "found", 64).size == (64, 64)
 
 
 def test_square_pads_and_cuts():

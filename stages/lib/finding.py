@@ -25,6 +25,8 @@ TILE = 32  # its sides are multiples of this
 OVERLAP = 0.3  # intersection over union from which two findings are one face
 INSIDE = 0.8  # share of the smaller one that lies in the other, from which it is a part of it
 EDGE = 2  # pixels beyond a cut that its filter reads
+CUT = 200  # side in pixels in which a face is cut out, as published crops are, before it is made smaller
+SAME = 0.5  # share of the smaller of a finding and a known box that lies in the other, from which both are of one face
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,18 @@ def distinct(faces: list[Face]) -> list[Face]:
         if not np.any((union >= OVERLAP) | (smaller >= INSIDE)):
             kept.append(face)
     return kept
+
+
+def chosen(faces: list[Face], box: tuple[float, float, float, float] | None = None) -> Face | None:
+    """The face that a photo is of: the first, which is the largest; None where it is none of them.
+
+    box: where it is known to be, left, top, right, bottom; of the faces that are there, the one that fits it best.
+    """
+    if box is None or not faces:
+        return next(iter(faces), None)
+    union, smaller = overlaps(box, np.array([face.box for face in faces]))
+    best = int(np.argmax(np.where(smaller >= SAME, union, 0)))
+    return faces[best] if smaller[best] >= SAME else None
 
 
 def overlaps(box: tuple[float, float, float, float], others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

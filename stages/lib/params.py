@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 PATH = Path("params.yaml")
 NETWORKS = Path(__file__).parent / "networks"
 DATASETS = Path(__file__).parent / "datasets"
+Kind = Literal["cropped", "found", "full"]  # of variant
 
 
 def _ranged(kind: type, allows: Any, phrase: str) -> Any:
@@ -61,7 +62,7 @@ class Variant(Section):
     """One DATASET-VARIANT: what is downloaded and packed."""
 
     dataset: str
-    variant: Literal["cropped", "full"]
+    variant: Kind
     reader: str
     pictures: str | None = None
 
@@ -90,7 +91,7 @@ class Model(Section):
     """One row of models: what train@MODEL makes."""
 
     dataset: str
-    variant: Literal["cropped", "full"]
+    variant: Kind
     network: str
     options: dict[str, Any] = {}
     targets: list[str]

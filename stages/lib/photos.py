@@ -8,11 +8,9 @@ import pandas as pd
 from PIL import Image
 
 from stages.lib import datasets, finding, pictures
-from stages.lib.datasets import utkface
 from stages.lib.pictures import PictureError
 from stages.lib.predictor import Predictor
 
-CUT = 200  # side in pixels in which a face is cut out, as published crops are, before it is made smaller
 PLACE = ("left", "top", "right", "bottom", "score")
 
 
@@ -34,12 +32,12 @@ def framing(predictor: Predictor) -> np.ndarray | None:
 
     One's own pictures are taken to be framed as UTKFace's chips.
     """
-    if predictor.about["variant"] != "cropped":
+    if predictor.about["variant"] == "full":
         return None
     try:
-        return datasets.find(predictor.about.get("dataset", "")).FRAMING
+        return datasets.framing(datasets.find(predictor.about.get("dataset", "")))
     except ModuleNotFoundError:
-        return utkface.FRAMING
+        return datasets.framing(datasets.find("utkface"))
 
 
 def faces(
@@ -59,7 +57,7 @@ def cut(image: Image.Image, found: list[finding.Face], predictor: Predictor) -> 
     if frame is None:
         return [(0, 0, *image.size, 1.0)], [predictor.look(image)]
     places = [(*(round(end) for end in face.box), round(face.score, 3)) for face in found]
-    return places, [predictor.look(finding.cut(image, face, frame, CUT)) for face in found]
+    return places, [predictor.look(finding.cut(image, face, frame, finding.CUT)) for face in found]
 
 
 def prepare(

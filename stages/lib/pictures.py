@@ -79,8 +79,8 @@ def crop_box(image: Image.Image, box: tuple[float, float, float, float], margin:
 
 
 def fit(image: Image.Image, variant: str, size: int) -> Image.Image:
-    """Resize: a cropped face to size x size (middle of the longer side), a full photo to a longer side of size."""
-    if variant == "cropped":
+    """Resize: a face to size x size (middle of the longer side), a full photo to a longer side of size."""
+    if variant != "full":
         return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     scale = size / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)

@@ -40,7 +40,7 @@ def _builder(dataset: str, archive: str) -> Callable[[int, int, int, int], Membe
         return utkface_chips if archive == "UTKFace.tar.gz" else utkface_photos
     if archive == f"{dataset}_crop.tar":
         return lambda faces, seed, number, of: imdb_wiki(dataset, faces, seed)
-    raise NotImplementedError(f"the sample has no {archive}; take {dataset}'s full variant out of params.yaml")
+    raise NotImplementedError(f"the sample has no {archive}; take {dataset}'s full and found out of params.yaml")
 
 
 def _write_tar(file: io.IOBase, content: Members) -> None:

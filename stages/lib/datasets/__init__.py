@@ -3,12 +3,16 @@
 A module gives HOME (where it is published), LICENCE, LABELS (what they are, in words), ARCHIVES {variant: archives},
 face_id(member) -> str | None: the id of the face that a member of an archive shows, None for what is no picture, and
 FRAMING: where a face's landmarks lie in its cropped pictures, as finding.cut takes it; UTKFace's where it gives none.
-A dataset without `cropped` archives also gives boxes(folder) -> {face id: (left, top, right, bottom)} in pixels.
+A dataset without `cropped` archives also gives boxes(folder) -> {face id: (left, top, right, bottom)} in pixels of its
+full photos; another may, where several faces stand in a photo.
 """
 
 import importlib
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,20 @@ def find(name: str) -> ModuleType:
 
 
 def archives(module: ModuleType, variant: str) -> tuple[Archive, ...]:
-    """Archives to read for a variant; without an official crop, `cropped` is made from the full photos."""
-    if variant == "cropped" and "cropped" not in module.ARCHIVES:
-        return module.ARCHIVES["full"]
-    return module.ARCHIVES[variant]
+    """Archives to read for a variant; without archives of its own, it is made from the full photos."""
+    return module.ARCHIVES[variant if variant in module.ARCHIVES else "full"]
+
+
+def boxes(module: ModuleType, variant: str, folder: Path) -> dict[str, tuple[float, float, float, float]] | None:
+    """Where the faces stand in the photos that a variant is made from, as the module's boxes(folder) tells it.
+
+    None where its pictures are used whole, and for `found` where the module knows no boxes.
+    """
+    if variant in module.ARCHIVES or (variant == "found" and not hasattr(module, "boxes")):
+        return None
+    return module.boxes(folder)
+
+
+def framing(module: ModuleType) -> np.ndarray:
+    """Where a face's landmarks lie in a dataset's cropped pictures, as finding.cut takes it."""
+    return module.FRAMING if hasattr(module, "FRAMING") else find("utkface").FRAMING
