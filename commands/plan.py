@@ -11,7 +11,7 @@ from stages.lib import archives, datasets, params
 def main() -> None:
     """Print one block a variant of params.yaml, then the sum."""
     p = params.load()
-    total = 0
+    total, planned = 0, set()
     for key, row in p.variants.items():
         if row.pictures is not None:
             print(f"{key}: your own, {row.pictures}")
@@ -22,11 +22,14 @@ def main() -> None:
         module = datasets.find(row.reader)
         wanted = datasets.archives(module, row.variant)
         here = is_here(Path("data/raw", row.dataset, row.variant))
-        print(f"{key}: {download.plan(wanted, p.data.source, module.LICENCE)}{' (fetched before)' if here else ''}")
+        once = p.data.source == "official" and planned.issuperset(wanted)  # as download.borrow does
+        planned |= set(wanted)
+        told = " (fetched before)" if here else " (fetched once: another variant's, too)" if once else ""
+        print(f"{key}: {download.plan(wanted, p.data.source, module.LICENCE)}{told}")
         for archive in wanted:
             for one, address in download.candidates(archive, p.data.source):
                 print(f"    {one.name:16} {address}")
-        total += 0 if here else sum(download.size_of(archive, p.data.source) for archive in wanted)
+        total += 0 if here or once else sum(download.size_of(archive, p.data.source) for archive in wanted)
     free = shutil.disk_usage(Path.cwd()).free
     print(f"To fetch: about {total / 1e9:.1f} GB; packs take as much again; {free / 1e9:.0f} GB are free here.")
 

@@ -1,5 +1,6 @@
 """Fetch the archives of one dataset's variant, checked: data.source -> data/raw/DATASET/VARIANT/."""
 
+import functools
 import hashlib
 import json
 import os
@@ -38,11 +39,33 @@ def main(dataset: str, variant: str) -> None:
         progress.say(plan(wanted, p.data.source, module.LICENCE))
         key = hashlib.sha256(p.data.source.encode()).hexdigest()[:16]
         with running.unfinished("download", f"{dataset}-{variant}", key) as place:
+            if p.data.source == "official":
+                borrow(wanted, folder, place)
             noted = [bring(archive, p.data.source, place) for archive in wanted]
             for row in noted:
                 shutil.move(place / row["name"], folder / row["name"])
+        provenance |= {"mirror": p.data.source != "official"}
     provenance["archives"] = noted
     (folder / archives.PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n")
+
+
+def borrow(wanted: tuple[Archive, ...], folder: Path, place: Path) -> None:
+    """Link archives that another variant of the dataset has from the publisher into `place`, to fetch them once.
+
+    folder: of this variant.
+    """
+    names = [archive.name for archive in wanted]
+    for path in sorted(folder.parent.glob(f"*/{archives.PROVENANCE}")):
+        noted = json.loads(path.read_text())
+        if path.parent == folder or noted.get("mirror") is not False:
+            continue
+        for row in noted["archives"]:
+            there, here = path.parent / row["name"], place / row["name"]
+            if row["name"] not in names or here.exists() or not there.exists():
+                continue
+            if archives.checksums(there)["sha256"] == row["sha256"]:
+                progress.say(f"{there} is taken, instead of fetching it again")
+                running.replace(here, functools.partial(link, there))
 
 
 def own(pictures: Path, folder: Path) -> dict:
@@ -158,11 +181,16 @@ def cached(archive: Archive, folder: Path) -> Path | None:
         return None
     folder.mkdir(parents=True, exist_ok=True)
     progress.say(f"{archive.name} is in DVC's cache already")
+    return link(path, folder / archive.name)
+
+
+def link(path: Path, to: Path) -> Path:
+    """Give a file another name, or copy it where the disk cannot; returns the name."""
     try:
-        os.link(path, folder / archive.name)
+        os.link(path, to)
     except OSError:
-        shutil.copyfile(path, folder / archive.name)
-    return folder / archive.name
+        shutil.copyfile(path, to)
+    return to
 
 
 def note(archive: Archive, path: Path) -> dict:

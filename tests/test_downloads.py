@@ -4,12 +4,14 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
+from commands import plan
 from stages import download
 from stages.lib import archives, datasets, fetching
 from stages.lib.archives import ArchiveError
@@ -190,6 +192,46 @@ def test_an_archive_in_the_cache_is_not_fetched_again(web, published, project, t
     place.mkdir()
     assert official(place, published)["official"] is True
     assert web.asked == []
+
+
+@pytest.fixture
+def part(monkeypatch, edit):
+    """part1.tar.gz, without a published checksum, as all of UTKFace's photos; and a row of variants for `found`."""
+    archive = Archive("part1.tar.gz", (f"https://{HUGGING}",), about=len(CONTENT))
+    monkeypatch.setitem(utkface.ARCHIVES, "full", (archive,))
+    row = "  utkface-found: {dataset: utkface, variant: found, reader: utkface}\n"
+    edit(r"^  wiki-cropped: \{", row + "  wiki-cropped: {")
+
+
+def test_archives_of_full_are_fetched_once_for_found_too(web, project, edit, part, capsys):
+    edit(r"^  source: \S+", "  source: official")
+    plan.main()
+    said = re.search(r"utkface-found: part1.tar.gz .*", capsys.readouterr().out)[0]
+    assert said.endswith("(fetched once: another variant's, too)")
+    web.answers = {HUGGING: servers.whole(CONTENT)}
+    download.main("utkface", "full")
+    web.asked.clear()
+    download.main("utkface", "found")
+    assert web.asked == []
+    noted = [(project / f"data/raw/utkface/{variant}/provenance.json").read_text() for variant in ("full", "found")]
+    assert noted[0] == noted[1]
+    assert (project / "data/raw/utkface/found/part1.tar.gz").read_bytes() == CONTENT
+
+
+def test_archives_of_a_mirror_or_changed_ones_are_not_taken_for_the_publishers(web, project, edit, part, mirror):
+    raw = project / "data/raw/utkface"
+    (mirror / "part1.tar.gz").write_bytes(OTHER)
+    edit(r"^  source: \S+", f"  source: {mirror}")
+    download.main("utkface", "full")
+    edit(r"^  source: \S+", "  source: official")
+    web.answers = {HUGGING: servers.whole(CONTENT)}
+    download.main("utkface", "found")
+    assert (raw / "found/part1.tar.gz").read_bytes() == CONTENT
+    download.main("utkface", "full")
+    (raw / "full/part1.tar.gz").unlink()
+    (raw / "full/part1.tar.gz").write_bytes(OTHER)
+    download.main("utkface", "found")
+    assert (raw / "found/part1.tar.gz").read_bytes() == CONTENT
 
 
 def test_a_full_disk_is_said_before_anything_is_fetched(web, published, tmp_path):

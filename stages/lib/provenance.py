@@ -7,7 +7,8 @@ from pathlib import Path
 def read(dataset: str, variant: str) -> dict:
     """What download noted: {kind (sample, real or own), simulated, licence, archives}.
 
-    archives: [{name, size in bytes, sha256, official (true, false, null where nothing is published)}].
+    archives: [{name, size in bytes, sha256, official (true, false, null where nothing is published)}]. Where kind is
+    real, mirror, too: whether they came from elsewhere than the publishers' addresses.
     """
     return json.loads(Path("data/raw", dataset, variant, "provenance.json").read_text())
 
