@@ -1,4 +1,4 @@
-"""Put all models in one table, and full against cropped on the same faces: reports/models/ -> reports/comparison/."""
+"""Put all models in one table, and variants on the same faces: reports/models/ -> reports/comparison/."""
 
 import shutil
 from pathlib import Path
@@ -14,6 +14,9 @@ HEADLINES = {
     "classes": {"accuracy": "accuracy"},
 }
 
+# Variants that are held against each other.
+AGAINST = (("full", "cropped"), ("found", "cropped"), ("full", "found"))
+
 # What holds one entry a model; other stages depend on these folders whole.
 MADE = (
     "data/tuned",
@@ -27,7 +30,7 @@ MADE = (
 
 
 def main() -> None:
-    """Read what evaluate wrote for every model of params.yaml; write the tables and a plot."""
+    """Read what evaluate wrote for every model of params.yaml; write the tables, and a plot for each of AGAINST."""
     p = params.load()
     for place in MADE:
         forget(Path(place), list(p.models))
@@ -38,16 +41,20 @@ def main() -> None:
         column: [""] for column in ("n", "value", "low", "high")}) for name in p.models}  # fmt: skip
     table = models_table(scores)
     records.write(table, out / "models.csv")
-    rows = []
-    for full, cropped in pairs(p.models):
-        read = [predictions.read(f"reports/models/{name}/predictions.csv") for name in (full, cropped)]
-        rows += paired(p.models[full].dataset, full, cropped, *read, p.evaluate)
-    columns = ["dataset", "full", "cropped", "score", "n", "full_value", "cropped_value", "difference", "low", "high"]
-    difference = pd.DataFrame(rows, columns=columns)
-    records.write(difference.round(6), out / "full_against_cropped.csv")
-    if rows:
-        plots.save(plots.differences(difference), out / "full_against_cropped.png")
-    progress.say(f"{len(table)} models compared, {len(pairs(p.models))} pairs of full and cropped")
+    for variants in AGAINST:
+        rows = []
+        for names in pairs(p.models, *variants):
+            read = [predictions.read(f"reports/models/{name}/predictions.csv") for name in names]
+            rows += paired(p.models[names[0]].dataset, *names, *read, p.evaluate)
+        if rows:
+            values = [f"{variant}_value" for variant in variants]
+            columns = ["dataset", *variants, "score", "n", *values, "difference", "low", "high"]
+            difference = pd.DataFrame(rows, columns=columns)
+            path = out / "_against_".join(variants)
+            records.write(difference.round(6), path.with_suffix(".csv"))
+            plots.save(plots.differences(difference, *variants), path.with_suffix(".png"))
+    count = sum(len(pairs(p.models, *variants)) for variants in AGAINST)
+    progress.say(f"{len(table)} models compared, {count} pairs that differ in the variant alone")
 
 
 def forget(folder: Path, named: list[str]) -> None:
@@ -81,21 +88,20 @@ def headlines() -> list[tuple[str, str, str]]:
     ]
 
 
-def pairs(models: dict[str, params.Model]) -> list[tuple[str, str]]:
-    """Names of models (full, cropped) that differ in the variant alone."""
-    found = []
-    for a, first in models.items():
-        for b, second in models.items():
-            alike = first.model_copy(update={"variant": "cropped"}) == second
-            if first.variant == "full" and second.variant == "cropped" and alike:
-                found.append((a, b))
-    return found
+def pairs(models: dict[str, params.Model], first: str, second: str) -> list[tuple[str, str]]:
+    """Names of models, one of each of two variants, that differ in the variant alone."""
+    return [
+        (name, other)
+        for name, row in models.items()
+        for other, its in models.items()
+        if row.variant == first and its == row.model_copy(update={"variant": second})
+    ]
 
 
 def paired(
-    dataset: str, full: str, cropped: str, first: pd.DataFrame, second: pd.DataFrame, settings: params.Evaluate
+    dataset: str, name: str, other: str, first: pd.DataFrame, second: pd.DataFrame, settings: params.Evaluate
 ) -> list[tuple]:
-    """Rows of full_against_cropped.csv: full minus cropped on the test faces that both have, by paired bootstrap."""
+    """Rows of FIRST_against_SECOND.csv: first minus second on the test faces that both have, by paired bootstrap."""
     first, second = (t.set_index("face_id") for t in (first, second))
     common = first.index.intersection(second.index)
     first, second = first.loc[common], second.loc[common]
@@ -103,17 +109,17 @@ def paired(
         return []
     tail = 100 * (1 - settings.confidence) / 2
     rows = []
-    for title, name, score in headlines():
-        if name not in first or name not in second:
+    for title, target, score in headlines():
+        if target not in first or target not in second:
             continue
-        tables = [predictions.statistics(t, targets.TARGETS[name]) for t in (first, second)]
-        values = [float(metrics.scores(targets.TARGETS[name], t.sum(axis=0))[score]) for t in tables]
+        tables = [predictions.statistics(t, targets.TARGETS[target]) for t in (first, second)]
+        values = [float(metrics.scores(targets.TARGETS[target], t.sum(axis=0))[score]) for t in tables]
         both = resampling.gather(np.hstack(tables), first["group"].to_numpy())
         sums = np.split(resampling.sums(both, settings.resamples, settings.seed), 2, axis=1)
-        drawn = [metrics.scores(targets.TARGETS[name], t)[score] for t in sums]
+        drawn = [metrics.scores(targets.TARGETS[target], t)[score] for t in sums]
         low, high = np.nanpercentile(drawn[0] - drawn[1], [tail, 100 - tail])
-        n = int(first[name].replace("", np.nan).notna().sum())
-        rows.append((dataset, full, cropped, title, n, *values, values[0] - values[1], low, high))
+        n = int(first[target].replace("", np.nan).notna().sum())
+        rows.append((dataset, name, other, title, n, *values, values[0] - values[1], low, high))
     return rows
 
 

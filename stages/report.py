@@ -38,9 +38,8 @@ def warnings(noted: dict[str, dict]) -> list[str]:
 
 
 def comparison(folder: Path, confidence: float) -> list[str]:
-    """Tables of models, and of full against cropped."""
+    """Tables of models, and of one variant against another."""
     models = pd.read_csv(folder / "models.csv", keep_default_na=False)
-    difference = pd.read_csv(folder / "full_against_cropped.csv")
     lines = [
         f"On test faces, with {confidence:.0%} bootstrap intervals. MAE is of the median of the age distribution and "
         "RMSE of its mean, both in years.",
@@ -48,14 +47,21 @@ def comparison(folder: Path, confidence: float) -> list[str]:
         table(models),
         "",
     ]
-    if len(difference):
-        shown = difference.assign(
-            **{"full minus cropped": [f"{d:+.3f} [{a:+.3f}, {b:+.3f}]" for d, a, b in interval(difference)]}
-        )
-        shown = shown[["dataset", "score", "n", "full_value", "cropped_value", "full minus cropped"]].round(3)
-        lines += ["## Full against cropped", "", "The same test faces, paired.", "", table(shown), ""]
-        lines += ["![full against cropped](comparison/full_against_cropped.png)", ""]
+    for path in sorted(folder.glob("*_against_*.csv")):
+        lines += against(pd.read_csv(path), path.stem)
     return lines
+
+
+def against(difference: pd.DataFrame, stem: str) -> list[str]:
+    """One variant against another; rows of STEM.csv, of which STEM is FIRST_against_SECOND."""
+    first, second = stem.split("_against_")
+    minus = [f"{d:+.3f} [{a:+.3f}, {b:+.3f}]" for d, a, b in interval(difference)]
+    values = [f"{first}_value", f"{second}_value"]
+    shown = difference[["dataset", "score", "n", *values]].assign(**{f"{first} minus {second}": minus}).round(3)
+    title = stem.replace("_", " ")
+    faces = "The same test faces, paired"
+    faces += "; a photo in which no face was found has no part in it." if "found" in (first, second) else "."
+    return [f"## {title.capitalize()}", "", faces, "", table(shown), "", f"![{title}](comparison/{stem}.png)", ""]
 
 
 def interval(rows: pd.DataFrame) -> zip:

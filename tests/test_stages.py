@@ -1,16 +1,22 @@
 """Stages from archives to splits, on faces drawn small; bad archives and bad addresses."""
 
+import io
 import json
 import os
 import signal
+import tarfile
 import time
 
 import numpy as np
 import pandas as pd
 import pytest
+import skimage.data
+import yaml
+from PIL import Image
 
-from stages import clean, compare, convert_mat, download, pack, parse_labels, split
-from stages.lib import archives, packs, params, records
+from stages import clean, compare, convert_mat, download, pack, parse_labels, report, split
+from stages.lib import archives, finding, packs, params, pictures, records
+from stages.lib.datasets import utkface
 from tests.conftest import encoded, picture
 
 
@@ -133,6 +139,69 @@ def test_a_dataset_without_crops_is_cropped_by_its_boxes():
     assert [r["reject"] for r in rejects] == ["no face box", "is empty"]
 
 
+ASTRONAUT = "20170116172300001_45_1_0"
+
+
+def photos_of(project, edit, **photos):
+    """Archives of UTKFace's photos by name, as download leaves them for utkface-found."""
+    edit(
+        r"^  utkface-full: .*",
+        "  utkface-full: {dataset: utkface, variant: full, reader: utkface}\n"
+        "  utkface-found: {dataset: utkface, variant: found, reader: utkface}",
+    )
+    folder = project / "data/raw/utkface/found"
+    folder.mkdir(parents=True)
+    with tarfile.open(folder / "part1.tar.gz", "w:gz") as archive:
+        for name, pixels in photos.items():
+            content = encoded(Image.fromarray(pixels), "PNG")
+            info = tarfile.TarInfo(f"part1/{name}.jpg")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    (folder / "provenance.json").write_text(json.dumps({"kind": "real", "archives": [{"name": "part1.tar.gz"}]}))
+
+
+def test_found_faces_are_cut_out_of_the_photos_and_others_rejected(project, edit):
+    astronaut = skimage.data.astronaut()
+    photos_of(
+        project, edit, **{"45_1_0_20170116172300001": astronaut, "1_0_0_20170116172300002": skimage.data.rocket()}
+    )
+    pack.main("utkface", "found")
+    found = packs.Pack("data/packs/utkface/found")
+    assert found.face_ids == [ASTRONAUT]
+    assert found.manifest["variant"] == "found"
+    (face,) = finding.Finder(threads=1).find(Image.fromarray(astronaut))
+    side = found.manifest["side"]
+    cut = pictures.fit(finding.cut(Image.fromarray(astronaut), face, utkface.FRAMING, finding.CUT), "found", side)
+    packed = np.asarray(pictures.decode(found.images(np.array([0]))[0]), float)
+    assert packed.shape == (side, side, 3)
+    assert np.abs(packed - np.asarray(cut)).mean() < 3  # what JPEG costs
+    assert found.column("width").tolist() == [512]
+    assert records.read("data/packs/utkface/found/rejects.csv").to_dict("records") == [
+        {"face_id": "20170116172300002_1_0_0", "reject": "no face was found"}
+    ]
+
+
+def test_where_no_face_is_found_at_all_the_stage_says_so(project, edit):
+    photos_of(project, edit, **{"1_0_0_20170116172300002": np.zeros((40, 40, 3), np.uint8)})
+    with pytest.raises(SystemExit, match=r"utkface found: no picture could be packed: no face was found \(1\); drawn"):
+        pack.main("utkface", "found")
+
+
+def test_a_known_box_says_which_face_is_cut_out():
+    photo = Image.new("RGB", (900, 512))
+    photo.paste(Image.fromarray(skimage.data.astronaut()), (0, 0))
+    photo.paste(Image.fromarray(skimage.data.astronaut()[:, ::-1]).resize((256, 256)), (600, 100))
+    content = encoded(photo, "PNG")
+    boxes = [None, (180, 60, 270, 180), (710, 120, 780, 200), (300, 300, 400, 400)]
+    rows = pack.pack_pictures([(str(box), content, box) for box in boxes], "found", 64, 92, False, 0, utkface.FRAMING)
+    large, same, small, none = rows
+    assert large["image"] == same["image"]
+    assert none["reject"] == "no face was found"
+    pixels = [np.asarray(pictures.decode(row["image"]), float) for row in (large, small)]
+    assert np.corrcoef(pixels[0].ravel(), pixels[1][:, ::-1].ravel())[0, 1] > 0.9  # the mirrored one
+    assert np.corrcoef(pixels[0].ravel(), pixels[1].ravel())[0, 1] < 0.9
+
+
 def test_work_comes_back_in_order_from_several_processes():
     photos = [(str(i), bytes(pack.LOT // 2)) for i in range(40)]
     assert [len(lot) for lot in pack.lots(photos[:5])] == [2, 2, 1]
@@ -160,6 +229,69 @@ def test_reports_of_a_model_that_is_left_out_go_with_it(tmp_path):
         (tmp_path / f"{name}.json").write_text("{}")
     compare.forget(tmp_path, ["kept"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "kept.json"]
+
+
+def said(wrong, faces=30):
+    """Test faces f0 on, all male and each a group of its own, of which the first are taken for female."""
+    predicted = ["female"] * wrong + ["male"] * (faces - wrong)
+    ids = [f"f{i:02d}" for i in range(faces)]
+    return pd.DataFrame({"face_id": ids, "group": ids, "part": "test", "sex": "male", "sex_predicted": predicted})
+
+
+@pytest.fixture
+def three(project):
+    """full, found and cropped models of utkface as evaluate leaves them; of found, the last five faces are missing."""
+    values = yaml.safe_load((project / "params.yaml").read_text())
+    row = values["models"]["utkface-cropped"]
+    for variant in ("full", "found"):
+        values["variants"][f"utkface-{variant}"] = {"dataset": "utkface", "variant": variant, "reader": "utkface"}
+    values["models"] = {f"utkface-{variant}": row | {"variant": variant} for variant in ("cropped", "found", "full")}
+    values["gate"]["floors"] = {}
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
+    for name, rows in {"cropped": said(3), "found": said(5, 25), "full": said(15)}.items():
+        folder = project / "reports/models" / f"utkface-{name}"
+        folder.mkdir(parents=True)
+        rows.to_csv(folder / "predictions.csv", index=False)
+        accuracy = (rows["sex"] == rows["sex_predicted"]).mean()
+        scores = {"part": "test", "target": "sex", "score": "accuracy", "group": "", "n": len(rows), "value": accuracy}
+        pd.DataFrame([scores | {"low": 0.0, "high": 1.0}]).to_csv(folder / "scores.csv", index=False)
+    return project / "reports/comparison"
+
+
+def test_each_two_variants_are_compared_on_the_faces_that_both_have(three):
+    compare.main()
+    tables = {path.stem: pd.read_csv(path) for path in sorted(three.glob("*_against_*.csv"))}
+    assert list(tables) == ["found_against_cropped", "full_against_cropped", "full_against_found"]
+    assert sorted(path.stem for path in three.glob("*.png")) == list(tables)
+    values = ["dataset", "full", "cropped", "score", "n", "full_value", "cropped_value", "difference", "low", "high"]
+    assert list(tables["full_against_cropped"]) == values
+    (row,) = tables["found_against_cropped"].to_dict("records")
+    assert (row["found"], row["cropped"], row["score"]) == ("utkface-found", "utkface-cropped", "sex accuracy")
+    assert (row["n"], row["found_value"], row["cropped_value"], row["difference"]) == (25, 0.8, 0.88, -0.08)
+    assert row["low"] < -0.08 < row["high"]
+    assert tables["full_against_found"][["n", "difference"]].to_numpy().tolist() == [[25, -0.4]]
+    assert tables["full_against_cropped"][["n", "difference"]].to_numpy().tolist() == [[30, -0.4]]
+
+
+def test_the_report_shows_each_two_variants(three):
+    compare.main()
+    lines = report.comparison(three, 0.95)
+    assert [line for line in lines if line.startswith("## ")] == [
+        "## Found against cropped", "## Full against cropped", "## Full against found",
+    ]  # fmt: skip
+    assert "![full against found](comparison/full_against_found.png)" in lines
+    assert "The same test faces, paired; a photo in which no face was found has no part in it." in lines
+    (three / "found_against_cropped.csv").unlink()
+    assert "## Found against cropped" not in report.comparison(three, 0.95)
+
+
+def test_models_that_differ_in_more_than_the_variant_are_no_pair(project):
+    models = params.load().models
+    assert compare.pairs(models, "full", "cropped") == [("utkface-full", "utkface-cropped")]
+    assert compare.pairs(models, "cropped", "full") == [("utkface-cropped", "utkface-full")]
+    assert compare.pairs(models, "found", "cropped") == []
+    other = models["utkface-full"].model_copy(update={"options": {"widths": [8], "blocks": [1]}})
+    assert compare.pairs(models | {"utkface-full": other}, "full", "cropped") == []
 
 
 def test_folds_share_the_faces_between_them_and_keep_groups_whole():

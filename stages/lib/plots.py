@@ -96,8 +96,8 @@ def learning_curves(history: pd.DataFrame, best_epoch: int, what: str) -> Figure
     return figure
 
 
-def differences(rows: pd.DataFrame) -> Figure:
-    """Full minus cropped with intervals, one panel a score; rows of full_against_cropped.csv."""
+def differences(rows: pd.DataFrame, first: str, second: str) -> Figure:
+    """One variant minus another with intervals, one panel a score; rows of FIRST_against_SECOND.csv of compare."""
     names = list(dict.fromkeys(rows["score"]))
     figure, all_axes = plt.subplots(
         1, max(1, len(names)), figsize=(2.6 * max(1, len(names)), 3.4), layout="constrained"
@@ -114,7 +114,7 @@ def differences(rows: pd.DataFrame) -> Figure:
         axes.set_xlim(-0.6, len(part) - 0.4)
         axes.set_title(name)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle("full minus cropped, same test faces")
+    figure.suptitle(f"{first} minus {second}, same test faces")
     return figure
 
 
