@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import cards, datasets, lineage, params, progress, provenance, records, running, targets
+from stages.lib import cards, datasets, lineage, packs, params, progress, provenance, records, running, targets
 
 OWN_LABELS = "Those of the owner's table."
+SEEN = {"full": "full pictures", "cropped": "cropped pictures", "found": "faces found in the full pictures"}
 CLOSE = 2  # bits of the perceptual hash
 DRAWN_LABELS = "What the faces were drawn with; some were made to contradict their copies, as those of photos do."
 
@@ -35,7 +36,9 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
     by_group = records.read(f"reports/groups/{name}/groups.csv").fillna({"by": ""})
     registered = provenance.store_name(row.dataset, noted)
     scores = records.read(f"reports/models/{name}/scores.csv")
-    faces = records.read(f"data/splits/{row.dataset}.csv")["part"].value_counts()
+    split = records.read(f"data/splits/{row.dataset}.csv")
+    pack = packs.Pack(f"data/packs/{row.dataset}/{row.variant}")
+    faces = split["part"][pack.rows(split["face_id"]) >= 0].value_counts()
     drawn = cards.resampled(records.read(f"reports/models/{name}/predictions.csv")["group"])
     fitted = load(f"data/calibrated/{name}/calibration.json")
     digest = lineage.digest(f"data/splits/{row.dataset}.csv")
@@ -47,7 +50,7 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
     lines = [f"# {name}", "", *quotes(noted)]
     lines += [
         f"Tells {', '.join(row.targets)} from a face. A {row.network} network of {about['parameters']:,} parameters, "
-        f"{begun} on {faces['train']:,.0f} {row.variant} pictures of {row.dataset} with Keras, for "
+        f"{begun} on {faces['train']:,.0f} {SEEN[row.variant]} of {row.dataset} with Keras, for "
         f"pictures of {about['image_size']} x {about['image_size']} pixels, exported as ONNX.",
         "",
         f"**Intended use.** {cards.INTENDED}",
