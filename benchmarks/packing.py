@@ -49,7 +49,7 @@ def bare(archive: Path, p: params.Pack) -> tuple[int, int]:
 
     def work(lot: list[tuple[str, bytes]]) -> int:
         decoded = (Image.open(io.BytesIO(content)).convert("RGB") for _, content in lot)
-        return sum(1 for image in decoded if image.resize((p.size, p.size), Image.Resampling.BICUBIC))
+        return sum(1 for image in decoded if image.resize((p.side, p.side), Image.Resampling.BICUBIC))
 
     count, running = 0, collections.deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -65,7 +65,7 @@ def packed(archive: Path, p: params.Pack) -> tuple[int, int]:
     module, rejects = datasets.find("utkface"), []
     photos = ((module.face_id(name), content, None) for name, content in archives.members(archive))
     prepare = functools.partial(
-        pack.pack_pictures, variant="cropped", size=p.size, quality=p.quality, boxed=False, margin=p.margin
+        pack.pack_pictures, variant="cropped", side=p.side, quality=p.quality, boxed=False, margin=p.margin
     )
     with tempfile.TemporaryDirectory() as folder:
         shards = packs.write(pack.keep(pack.in_order(prepare, photos), rejects), Path(folder), p.shard_faces)
