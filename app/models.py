@@ -35,7 +35,7 @@ def main() -> None:
         "Overview": overview,
         "By age and group": by_group,
         "Learning": learning,
-        "Full or cropped": pairs,
+        "Variants": pairs,
         "Gate": gate,
         "Faces": worst_faces,
         "MLflow": mlflow,
@@ -243,27 +243,32 @@ def searched(name: str, folder: Path) -> pd.DataFrame | None:
 
 
 def pairs() -> None:
-    """Full against cropped, on the same faces."""
-    path = Path("reports/comparison/full_against_cropped.csv")
-    if not path.exists() or not len(table := opened.table(str(path))):
+    """One variant of a model against another, on the same faces."""
+    found = sorted(Path("reports/comparison").glob("*_against_*.csv"))
+    if not found:
         st.info("No two models differ in their variant alone: see `models` in params.yaml.")
         return
     for text in opened.warnings():
         st.warning(text, icon=":material/draw:")
-    for dataset, rows in table.groupby("dataset"):
-        st.subheader(dataset)
-        st.caption(
-            "The same test faces, paired: a model of whole photos less a model of face crops. Above 0, errors (MAE, "
-            "RMSE) are larger on whole photos; below 0, accuracies are lower there."
-        )
-        years = rows["score"].str.contains("MAE|RMSE")
-        for column, (some, unit) in zip(st.columns(2), ((rows[years], "years"), (rows[~years], "share")), strict=True):
-            renamed = some.rename(columns={"difference": "value"})
-            column.altair_chart(
-                charts.intervals(renamed, "score", f"full less cropped, {unit}", zero=True),
-                alt=f"Full less cropped, {unit}",
-            )
-        st.dataframe(rows.round(4), hide_index=True)
+    for path in found:
+        first, second = path.stem.split("_against_")
+        for dataset, rows in opened.table(str(path)).groupby("dataset"):
+            st.subheader(f"{dataset}: {first} against {second}")
+            against(rows, first, second)
+
+
+def against(rows: pd.DataFrame, first: str, second: str) -> None:
+    """Differences of the scores of two variants; rows of FIRST_against_SECOND.csv of one dataset."""
+    st.caption(
+        f"The same test faces, paired: {first} less {second}. Above 0, errors (MAE, RMSE) of {first} are larger; below "
+        "0, its accuracies are lower."
+    )
+    years = rows["score"].str.contains("MAE|RMSE")
+    for column, (some, unit) in zip(st.columns(2), ((rows[years], "years"), (rows[~years], "share")), strict=True):
+        shown = some.rename(columns={"difference": "value"})
+        title = f"{first} less {second}, {unit}"
+        column.altair_chart(charts.intervals(shown, "score", title, zero=True), alt=title)
+    st.dataframe(rows.round(4), hide_index=True)
 
 
 def gate() -> None:

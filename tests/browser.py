@@ -153,7 +153,9 @@ class Visit:
 
     def press(self, label: str) -> None:
         """Press a button, or a choice, by its words."""
-        buttons = self.driver.find_elements(By.CSS_SELECTOR, "button, [role=tab], [data-testid=stCheckbox] label, summary")
+        buttons = self.driver.find_elements(
+            By.CSS_SELECTOR, "button, [role=tab], [data-testid=stCheckbox] label, summary"
+        )
         button = next(button for button in buttons if button.text.strip().splitlines()[-1:] == [label])
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
         button.click()

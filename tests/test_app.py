@@ -191,7 +191,7 @@ def test_pages_say_what_to_run_where_nothing_has_run(visit):
     visit.says("make repro")
 
 
-@pytest.mark.parametrize("view", ["By age and group", "Learning", "Full or cropped", "Gate"])
+@pytest.mark.parametrize("view", ["By age and group", "Learning", "Variants", "Gate"])
 def test_committed_results_are_plotted_and_said_to_be_of_drawn_faces(visit, view):
     visit.open("models")
     visit.press(view)

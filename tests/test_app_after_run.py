@@ -44,7 +44,7 @@ def test_the_data_of_a_run_are_counted_plotted_and_shown(visit):
     assert re.fullmatch(r"Face: (\d+|age\?), (fe)?male", images[0].get_attribute("alt"))
 
 
-@pytest.mark.parametrize("view", ["Overview", "By age and group", "Learning", "Full or cropped", "Gate"])
+@pytest.mark.parametrize("view", ["Overview", "By age and group", "Learning", "Variants", "Gate"])
 def test_each_view_of_the_models_is_drawn(visit, view):
     visit.open("models")
     visit.press(view)
