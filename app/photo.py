@@ -119,7 +119,7 @@ def boxed(image: Image.Image, places: list[tuple], colour: str) -> Image.Image:
     shown = ImageOps.contain(image, (SHOWN, SHOWN)) if max(image.size) > SHOWN else image.copy()
     scale = shown.width / image.width
     draw = ImageDraw.Draw(shown)
-    width = max(2, round(max(shown.size) / 250))
+    width = max(2, round(max(shown.size) / 150))
     font = ImageFont.load_default(max(12, round(max(shown.size) / 35)))
     for number, (left, top, right, bottom, _) in enumerate(places, 1):
         box = [end * scale for end in (left, top, right, bottom)]

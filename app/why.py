@@ -16,7 +16,7 @@ LIMITS = (
     "A map shows what this model's answer hangs on, not what is true of a face or a person, and not a reason for it: "
     "maps of several methods that agree are worth more than one that looks right."
 )
-WIDTH = 230  # pixels of a map
+WIDTH = 210  # pixels of a map
 FIRST = ("grad_cam", "integrated_gradients", "occlusion")  # methods that are shown unless others are picked
 MOST = 200  # faces of a group
 PHOTO, RUN = "A photo of mine", "A face of the last run"
