@@ -11,6 +11,7 @@ from stages.lib import targets
 
 PARTS = ["train", "val", "calibration", "test"]
 BY = {"part": "part", "sex": "sex", "ethnicity": "ethnicity", "nothing": None}
+LISTED = 2000  # rows of a table
 SHOWN = 48  # faces in a grid
 VIEWS = ["Distributions", "Left out", "Faces", "Card"]
 
@@ -60,8 +61,10 @@ def distributions(dataset: str) -> None:
         name for name, target in targets.TARGETS.items() if target.kind == "classes" and (rows[name] != "").any()
     ]
     by = st.segmented_control("Colour by", ["part", *labelled], default="part", required=True)
-    st.subheader("Age")
-    st.altair_chart(charts.counts(by_years(rows, "age", 5, by), "age", by, "age, years"), alt=f"Faces by age and {by}")
+    if rows["age"].notna().any():
+        st.subheader("Age")
+        counted = by_years(rows, "age", 5, by)
+        st.altair_chart(charts.counts(counted, "age", by, "age, years"), alt=f"Faces by age and {by}")
     for column, name in zip(st.columns(max(1, len(labelled))), labelled, strict=False):
         table = ordered(ordered(rows.groupby([name, "part"]).size().reset_index(name="faces"), "part"), name)
         with column:
@@ -72,7 +75,7 @@ def distributions(dataset: str) -> None:
             )
     st.subheader("Age by group")
     st.dataframe(summary(rows, labelled), hide_index=True, alt="Mean and quartiles of age in each group")
-    dated = rows["photo_year"].notna().any()
+    dated = rows.dropna(subset=["photo_year", "age"]).shape[0] > 0
     columns = iter(st.columns(2 if dated else 1))
     if dated:
         with next(columns):
@@ -146,7 +149,7 @@ def left_out(dataset: str) -> None:
     rejects = opened.table(str(folder / "rejects.csv"))
     reasons = rejects.assign(reason=rejects["reject"].str.replace(r"^copy of .*", "copy of another", regex=True))
     reason = st.selectbox("Reason", ["all", *sorted(reasons["reason"].unique())])
-    st.dataframe(reasons[(reasons["reason"] == reason) | (reason == "all")][["face_id", "reject"]], hide_index=True)
+    listed(reasons[(reasons["reason"] == reason) | (reason == "all")][["face_id", "reject"]])
     st.subheader("Copies that disagree")
     conflicts = opened.table(str(folder / "conflicts.csv"))
     masked = ", ".join(
@@ -154,12 +157,19 @@ def left_out(dataset: str) -> None:
         for name, n in found["labels_in_conflict"].items()
     )
     st.markdown(f"{found['faces_with_copies']:,} faces have copies. Labels that they disagree on: {masked}.")
-    st.dataframe(conflicts, hide_index=True)
+    listed(conflicts)
     with_copies = opened.table(str(folder / "faces.csv")).query("copies > 1")
     if len(with_copies) and opened.pack(dataset, "cropped"):
         st.subheader("Faces with the most copies")
         shown = with_copies.nlargest(SHOWN // 2, "copies")
         faces.grid(dataset, "cropped", shown, [f"{int(row['copies'])} copies" for _, row in shown.iterrows()])
+
+
+def listed(table: pd.DataFrame) -> None:
+    """The first rows of a table that may be long."""
+    st.dataframe(table[:LISTED], hide_index=True)
+    if len(table) > LISTED:
+        st.caption(f"The first {LISTED:,} of {len(table):,}.")
 
 
 def show_faces(dataset: str) -> None:

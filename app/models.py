@@ -152,11 +152,14 @@ def predicted(name: str, part: str) -> pd.DataFrame:
         return predictions.read(f"reports/models/{name}/predictions.csv", part)
     except (predictions.PredictionsError, OSError) as error:
         st.error(str(error))
-        return pd.DataFrame({"age": []})
+        return pd.DataFrame()
 
 
 def each_face(said: pd.DataFrame, part: str) -> None:
     """Plots of rows of predictions.csv: predicted against true age, and scores by decade, of both sexes and each."""
+    if "age" not in said:
+        st.info("These faces have no age labels, by which plots are laid out.")
+        return
     known = said[said["age"].notna()]
     left, right = st.columns(2)
     if "age_predicted" in said and len(known):
@@ -312,7 +315,9 @@ def worst_faces() -> None:
         return
     row = opened.document(str(about))
     said = predicted(name, "test")
-    told = [target for target in targets.TARGETS if f"{target}_predicted" in said]
+    told = [target for target in targets.TARGETS if f"{target}_predicted" in said and target in said]
+    if not told:
+        return
     left, right = st.columns(2)
     target = left.segmented_control("Target", told, default=told[0], required=True)
     order = right.segmented_control("Which", ["Worst", "At random"], default="Worst", required=True)

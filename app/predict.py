@@ -87,12 +87,12 @@ def told(given: Photo, said: dict[str, tuple[Predictor, Prepared] | None], ethni
             st.info(f"{len(places)} faces were found; the {MOST} largest are shown, all of them are in the files.")
         for number in range(min(len(places), MOST)):
             with st.container(border=True):
-                face(number, said, rows, ethnicity)
+                face(number, given.key, said, rows, ethnicity)
 
 
-def face(number: int, said: dict, rows: dict[str, list[dict]], ethnicity: bool) -> None:
+def face(number: int, key: str, said: dict, rows: dict[str, list[dict]], ethnicity: bool) -> None:
     """One face: what is known of it, and a column of what each model says."""
-    known = truth(number)
+    known = truth(number, key)
     for column, (version, (predictor, prepared)) in zip(st.columns(len(said)), said.items(), strict=True):
         if number >= len(prepared.seen):
             continue
@@ -106,18 +106,18 @@ def face(number: int, said: dict, rows: dict[str, list[dict]], ethnicity: bool) 
             shown(predictor, prepared.seen[number], row, known, ethnicity)
 
 
-def truth(number: int) -> dict[str, object]:
-    """What a visitor knows of a face, {target: label or None}."""
+def truth(number: int, key: str) -> dict[str, object]:
+    """What a visitor knows of a face, {target: label or None}; key: of its photo."""
     known: dict[str, object] = {}
     with st.expander(f"Face {number + 1}: do you know the true age and sex?"):
         for column, name in zip(st.columns(2), ("age", "sex"), strict=True):
             target = targets.TARGETS[name]
             if target.kind == "years":
                 known[name] = column.number_input(
-                    f"True {name}, years", 0, target.units - 1, None, key=f"true_{name}_{number}"
+                    f"True {name}, years", 0, target.units - 1, None, key=f"true_{name}_{number}_{key}"
                 )
             else:
-                known[name] = column.selectbox(f"True {name}", target.classes, None, key=f"true_{name}_{number}")
+                known[name] = column.selectbox(f"True {name}", target.classes, None, key=f"true_{name}_{number}_{key}")
     return known
 
 
