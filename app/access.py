@@ -14,4 +14,6 @@ def granted() -> bool:
     if wanted and not st.session_state.get("granted"):
         given = st.query_params.get("token", "")
         st.session_state["granted"] = hmac.compare_digest(given.encode(), wanted.encode())
+    if wanted and st.session_state["granted"]:
+        st.query_params["token"] = wanted  # which a change of pages drops, and a phone that wakes up needs
     return not wanted or st.session_state["granted"]

@@ -88,7 +88,12 @@ def lines(table: pd.DataFrame, x: str, y: str, colour: str, title: str, unit: st
             title=None,
             legend=alt.Legend(orient="bottom", columns=1, labelLimit=0),
         ),
-        tooltip=[colour, alt.Tooltip(x, title=title), alt.Tooltip(y, title=unit, format=".3f")],
+        tooltip=[
+            colour,
+            alt.Tooltip(x, title=title),
+            alt.Tooltip(y, title=unit, format=".3f"),
+            *(["n"] if "n" in table else []),
+        ],
     )
     return (base.mark_line() + base.mark_point(size=25, filled=True)).properties(height=HEIGHT)
 

@@ -10,7 +10,6 @@ from app import charts, faces, opened
 from stages.lib import targets
 
 PARTS = ["train", "val", "calibration", "test"]
-BY = {"part": "part", "sex": "sex", "ethnicity": "ethnicity", "nothing": None}
 LISTED = 2000  # rows of a table
 SHOWN = 48  # faces in a grid
 VIEWS = ["Distributions", "Left out", "Faces", "Card"]
@@ -176,6 +175,9 @@ def show_faces(dataset: str) -> None:
     """Faces of any group, drawn at random."""
     rows = read(dataset)
     pictured = [path.name for path in sorted(Path("data/packs", dataset).glob("*")) if opened.pack(dataset, path.name)]
+    if not pictured:
+        st.info("Their pictures are not here: `make repro` in a shell makes them.")
+        return
     variant, part, more = st.columns([2, 3, 1], vertical_alignment="bottom")
     shown_as = variant.segmented_control("Variant", pictured, default=pictured[0], required=True)
     parts = part.segmented_control("Part", PARTS, selection_mode="multi", default=[])

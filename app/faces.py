@@ -13,6 +13,9 @@ WIDTH = 104  # pixels: a face's in a grid
 def grid(dataset: str, variant: str, rows: pd.DataFrame, captions: list[str]) -> None:
     """Pictures of faces, by face_id, each with a line below; those that the pack lacks are passed over."""
     pack = opened.pack(dataset, variant)
+    if pack is None:
+        st.info("Their pictures are not here: `make repro` in a shell makes them.")
+        return
     at = pack.rows(rows["face_id"])
     there = np.flatnonzero(at >= 0)
     images = pack.images(at[there])

@@ -1,27 +1,52 @@
 """The web app, as `make app` starts it: Streamlit runs this file for each visit, and again at each click."""
 
+import functools
+import logging
+from collections.abc import Callable
+
 import streamlit as st
 
-from app import access, data, models, predict, why
+from app import access, data, models, photo, predict, why
 
 WIDE = "<style>[data-testid=stMarkdownContainer] table {display: block; overflow-x: auto}</style>"  # else phones cut it
+PAGES = {
+    "Predict": (predict.main, ":material/face:"),
+    "Why": (why.main, ":material/visibility:"),
+    "Models": (models.main, ":material/monitoring:"),
+    "Data": (data.main, ":material/database:"),
+}
 
 
 def main() -> None:
     """Show the page that was asked for."""
+    photo.keep_in_memory()
     st.set_page_config(page_title="Faces", page_icon=":material/familiar_face_and_zone:", layout="wide")
     st.html(WIDE)
     if not access.granted():
         st.error("This app is open to those who have its token: use the whole address that `make app` printed.")
         return
-    st.navigation(
-        [
-            st.Page(predict.main, title="Predict", url_path="predict", icon=":material/face:", default=True),
-            st.Page(why.main, title="Why", url_path="why", icon=":material/visibility:"),
-            st.Page(models.main, title="Models", url_path="models", icon=":material/monitoring:"),
-            st.Page(data.main, title="Data", url_path="data", icon=":material/database:"),
-        ]
-    ).run()
+    pages = [
+        st.Page(shielded(page), title=title, url_path=title.lower(), icon=icon, default=title == "Predict")
+        for title, (page, icon) in PAGES.items()
+    ]
+    st.navigation(pages).run()
+
+
+def shielded(page: Callable[[], None]) -> Callable[[], None]:
+    """A page that says so where a run takes its files away, or is just writing them."""
+
+    @functools.wraps(page)
+    def shown() -> None:
+        try:
+            page()
+        except (OSError, ValueError, LookupError, SystemExit) as error:
+            logging.getLogger(__name__).exception("%s failed", page.__module__)
+            st.error(
+                f"This cannot be shown ({type(error).__name__}: {error}). Where a run is at work in this folder, its "
+                "files are being written: reload the page in a while. Else `make repro` in a shell makes them anew."
+            )
+
+    return shown
 
 
 main()

@@ -16,12 +16,11 @@ POINTS = 4000  # of a scatter plot
 GRID = 24  # faces
 PARTS = ["test", "val", "calibration"]
 DECADE = 10  # years
-LEAST = 5  # faces of a decade that are scored
-BY_DECADE = {  # title: the column that it needs, and what score_of takes
-    "RMSE of age, years": ("age_predicted", "rmse"),
-    "MAE of age, years": ("age_predicted", "mae"),
-    "accuracy of sex": ("sex_predicted", "sex"),
-    "accuracy of ethnicity": ("ethnicity_predicted", "ethnicity"),
+BY_DECADE = {  # title: target, and what score_of takes
+    "RMSE of age, years": ("age", "rmse"),
+    "MAE of age, years": ("age", "mae"),
+    "accuracy of sex": ("sex", "accuracy"),
+    "accuracy of ethnicity": ("ethnicity", "accuracy"),
 }
 VERDICTS = {gating.UNCHANGED: st.success, gating.IMPROVED: st.success}
 UI = "http://127.0.0.1:5000"
@@ -72,8 +71,8 @@ def overview() -> None:
     for name, folder in sources().items():
         if name.startswith(PUBLISHED):
             st.markdown(
-                f"**{name.removeprefix(PUBLISHED)}**, on test faces that no choice was made on "
-                f"([how it was made]({folder}/README.md)):"
+                f"**{name.removeprefix(PUBLISHED)}**, on test faces that no choice was made on; `{folder}/README.md` "
+                "says how it was made."
             )
             st.dataframe(headlines(opened.table(f"{folder}/results.csv")), hide_index=True)
             for table, title in (
@@ -93,7 +92,11 @@ def overview() -> None:
     st.dataframe(opened.table(str(compared)), hide_index=True)
     st.subheader("Scores by part")
     st.caption("A model that is much better on train than on test has learnt faces by heart.")
-    name = st.selectbox("Model", [name for name in sources() if not name.startswith(PUBLISHED)], key="parts")
+    made = [name for name in sources() if not name.startswith(PUBLISHED)]
+    if not made:
+        st.info(EMPTY)
+        return
+    name = st.selectbox("Model", made, key="parts")
     found = opened.document(f"reports/models/{name}/metrics.json")
     st.dataframe(pd.DataFrame(found).rename_axis("score").reset_index().round(4), hide_index=True, height=460)
 
@@ -139,7 +142,7 @@ def groups(table: pd.DataFrame) -> None:
     few = rows["value"].isna()
     st.altair_chart(
         charts.intervals(rows[~few], "group", f"{target} {score}"),
-        alt=f"{target} {score} by {by}, test faces, with 95% intervals",
+        alt=f"{target} {score} by {by}, test faces, with intervals",
     )
     if few.any():
         told = ", ".join(f"{group} ({int(n)})" for group, n in rows.loc[few, ["group", "n"]].to_numpy())
@@ -173,38 +176,43 @@ def each_face(said: pd.DataFrame, part: str) -> None:
             )
     with right:
         st.subheader("By age")
-        title = st.selectbox("Score by decade", [title for title, (key, _) in BY_DECADE.items() if key in said])
-        table = by_decade(known, BY_DECADE[title][1])
+        told = [title for title, (target, _) in BY_DECADE.items() if f"{target}_predicted" in said and target in said]
+        title = st.selectbox("Score by decade", told)
+        least = opened.evaluated().min_n
+        table = by_decade(known, *BY_DECADE[title], least)
         st.altair_chart(
             charts.lines(table, "age", "value", "who", "true age, years", title), alt=f"{title} by decade of age"
         )
+        st.caption(f"Decades of {least} faces or more.")
 
 
-def by_decade(said: pd.DataFrame, score: str) -> pd.DataFrame:
-    """Columns age (middle of a decade), who (both sexes, or one), value and n; decades of LEAST faces or more."""
-    rows = []
+def by_decade(said: pd.DataFrame, target: str, score: str, least: int) -> pd.DataFrame:
+    """Columns age (middle of a decade), who (both sexes, or one), value and n; of `least` labelled faces or more."""
+    said, rows = said[said[target].notna() & (said[target] != "")], []
     sexes = {label: some for label, some in said.groupby("sex") if label} if "sex" in said else {}
     for who, some in ({"both": said} | sexes).items():
         for start, decade in some.groupby(some["age"] // DECADE * DECADE):
-            value = score_of(decade, score)
-            if len(decade) >= LEAST and value == value:
+            if len(decade) >= least:
+                value = score_of(decade, target, score)
                 rows.append({"age": start + DECADE / 2, "who": who, "value": value, "n": len(decade)})
     return pd.DataFrame(rows, columns=["age", "who", "value", "n"])
 
 
-def score_of(rows: pd.DataFrame, score: str) -> float:
-    """MAE or RMSE of age, or the accuracy of a target, of rows of predictions.csv; NaN where none is labelled."""
+def score_of(rows: pd.DataFrame, target: str, score: str) -> float:
+    """MAE of the median or RMSE of the mean in years, or accuracy, of labelled rows of predictions.csv."""
     if score == "mae":
-        return float((rows["age_predicted"] - rows["age"]).abs().mean())
+        return float((rows[f"{target}_predicted"] - rows[target]).abs().mean())
     if score == "rmse":
-        return float(np.sqrt(((rows["age_mean"] - rows["age"]) ** 2).mean()))
-    labelled = rows[rows[score] != ""]
-    return float((labelled[score] == labelled[f"{score}_predicted"]).mean()) if len(labelled) else float("nan")
+        return float(np.sqrt(((rows[f"{target}_mean"] - rows[target]) ** 2).mean()))
+    return float((rows[target] == rows[f"{target}_predicted"]).mean())
 
 
 def learning() -> None:
     """Curves of a training, and the trials of the search before it."""
     known = {name: folder for name, folder in sources().items() if (folder / "history.csv").exists()}
+    if not known:
+        st.info(EMPTY)
+        return
     name = choose(known, "learnt")
     history = opened.table(str(known[name] / "history.csv"))
     if not len(history):
@@ -352,7 +360,10 @@ def mlflow() -> None:
     """Registered versions and runs, as MLflow's store has them."""
     from stages.lib import serving
 
-    st.markdown(f"`make ui` in a shell starts the MLflow UI: [runs]({UI}/#/experiments), [models]({UI}/#/models).")
+    st.markdown(
+        f"`make ui` in a shell starts the MLflow UI, which this machine then shows: [runs]({UI}/#/experiments), "
+        f"[models]({UI}/#/models)."
+    )
     if not serving.has_store():
         st.info(
             "MLflow's store is empty: `make repro` in a shell trains models, logs and registers them. Until a real "

@@ -6,10 +6,9 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from stages.lib import packs, records, serving
+from stages.lib import packs, params, records, serving
 from stages.lib.finding import Finder
-from stages.lib.predictor import SHIPPED, Predictor
-from stages.lib.serving import Served
+from stages.lib.predictor import SHIPPED, ModelError, Predictor
 
 FRESH = 10  # seconds for which what was read of files that a run may change is kept
 
@@ -20,27 +19,55 @@ def finder() -> Finder:
     return Finder()
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _predictor(path: Path, changed: float) -> Predictor:
-    return Predictor(path)
-
-
-def predictor(served: Served) -> Predictor:
-    """A model, opened anew where its file has changed."""
-    return _predictor(served.path, served.path.stat().st_mtime)
-
-
 @st.cache_data(ttl=FRESH, show_spinner="Looking for registered models ...")
-def models() -> dict[str, Served]:
-    """Models to choose from, {label: where and which}: the one that speaks unless another is named comes first."""
-    shipped = [serving.of_file(path) for path in sorted(SHIPPED.parent.glob("*.onnx"), reverse=True)]
-    return {served.version: served for served in (serving.find(), *serving.registered(), *shipped)}
+def models() -> tuple[dict[str, str], str]:
+    """Models to choose from, {label: name that serving.find takes}, and what is wrong with the store, or ''.
+
+    The one that speaks unless another is named comes first.
+    """
+    shipped = {serving.of_file(path).version: str(path) for path in sorted(SHIPPED.parent.glob("*.onnx"), reverse=True)}
+    try:
+        known, wrong = serving.registered(), ""
+    except ModelError as error:
+        known, wrong = [], str(error)
+    store = {label: f"models:/{label}" for label in known}
+    champion = known[:1] if known and known[0].startswith(f"{serving.REGISTERED}/") else []
+    return {label: store[label] for label in champion} | shipped | store, wrong
+
+
+@st.cache_resource(max_entries=8, show_spinner="Opening the model ...")
+def _predictor(name: str, changed: float) -> Predictor:
+    return Predictor(serving.find(name).path)
+
+
+def predictor(name: str) -> Predictor:
+    """A model by a name that serving.find takes; a file is opened anew where it has changed. Raises ModelError."""
+    path = Path(name)
+    if path.suffix == ".onnx" and not path.exists():
+        raise ModelError(f"{name} is not there any more")
+    return _predictor(name, path.stat().st_mtime if path.suffix == ".onnx" else 0.0)
+
+
+def warn(predictor: Predictor, label: str) -> None:
+    """Say so where a model was taught by no photos, or by stand-ins of such."""
+    if predictor.about.get("kind") == "sample":
+        st.warning(
+            f"{label}: drawn faces taught this model: what it says of photos means nothing.", icon=":material/draw:"
+        )
+    elif "-simulated/" in label:
+        st.warning(f"{label}: simulated pictures taught this model: no number of it is a real result.")
 
 
 @st.cache_data(ttl=FRESH, show_spinner=False)
 def table(path: str) -> pd.DataFrame:
     """A table of records or results; its texts are text, '' where empty."""
     return records.read(path)
+
+
+@st.cache_data(ttl=FRESH, show_spinner=False)
+def evaluated() -> params.Evaluate:
+    """How results are evaluated: params.yaml's section."""
+    return params.load().evaluate
 
 
 @st.cache_data(ttl=FRESH, show_spinner=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+from starlette.formparsers import MultiPartParser
 
 from app import opened
 from stages.lib import finding, photos, pictures
@@ -39,6 +40,11 @@ if (!window.facesPaste) {
 </script>"""
 
 
+def keep_in_memory() -> None:
+    """Let the server hold what is uploaded in memory, whatever its size; it would write what is above 1 MiB to disk."""
+    MultiPartParser.spool_max_size = 2 * pictures.MAX_BYTES
+
+
 @dataclass
 class Photo:
     """A photo that was given: image, RGB and upright; found: {least score: faces}; note: what was left of it."""
@@ -68,7 +74,7 @@ def ask() -> Photo | None:
         given = st.file_uploader(
             "A photo with faces: choose it, drop it here, or paste it",
             [kind[1:] for kind in PICTURES],
-            max_upload_size=pictures.MAX_BYTES >> 20,
+            max_upload_size=st.get_option("server.maxUploadSize"),
             key="upload",
             on_change=drop,
             args=("upload",),

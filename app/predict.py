@@ -11,7 +11,6 @@ from app.photo import Photo
 from stages.lib import photos, targets
 from stages.lib.photos import Prepared
 from stages.lib.predictor import ModelError, Predictor
-from stages.lib.serving import Served
 
 MOST = 12  # faces that are shown at once
 CAUTION = (
@@ -19,7 +18,6 @@ CAUTION = (
     "for others (see Models). Not fit for decisions about anybody. The photo stays in memory, and is gone with this "
     "page."
 )
-DRAWN = "Drawn faces taught this model: what it says of photos means nothing."
 
 
 def main() -> None:
@@ -37,23 +35,25 @@ def main() -> None:
     if given is None:
         opened.finder()  # so that it is loaded when a photo comes
         return
-    said = {served.version: read(given, served, cropped, least) for served in chosen}
-    told(given, said, ethnicity)
+    read = {label: look(given, name, cropped, least) for label, name in chosen.items()}
+    told(given, {label: pair for label, pair in read.items() if pair}, ethnicity)
 
 
-def choose() -> list[Served]:
-    """One model, and a second one if it is asked for."""
-    known = opened.models()
+def choose() -> dict[str, str]:
+    """One model, and a second one if it is asked for: {label: name}."""
+    known, wrong = opened.models()
+    if wrong:
+        st.warning(wrong)
     first = st.selectbox("Model", list(known), key="model", help="The champion of faces-utkface, or the shipped one.")
-    others = [name for name in known if name != first]
+    others = [label for label in known if label != first]
     second = st.selectbox("Compare with", others, index=None, placeholder="no other", key="second")
-    return [known[name] for name in (first, second) if name]
+    return {label: known[label] for label in (first, second) if label}
 
 
-def read(given: Photo, served: Served, cropped: bool, least: float) -> tuple[Predictor, Prepared] | None:
+def look(given: Photo, name: str, cropped: bool, least: float) -> tuple[Predictor, Prepared] | None:
     """A model, and the faces of a photo as it sees them; None, with the reason shown, where it cannot be opened."""
     try:
-        predictor = opened.predictor(served)
+        predictor = opened.predictor(name)
     except ModelError as error:
         st.error(str(error))
         return None
@@ -61,16 +61,14 @@ def read(given: Photo, served: Served, cropped: bool, least: float) -> tuple[Pre
         return predictor, Prepared(given.name, *given.faces(predictor, cropped, least))
 
 
-def told(given: Photo, said: dict[str, tuple[Predictor, Prepared] | None], ethnicity: bool) -> None:
-    """The photo with its faces framed, then each face."""
-    said = {version: pair for version, pair in said.items() if pair}
-    for version, (predictor, _) in said.items():
-        if predictor.about.get("kind") == "sample":
-            st.warning(f"{version}: {DRAWN}", icon=":material/draw:")
-    if not said:
-        return
-    places = max((prepared.places for _, prepared in said.values()), key=len)
-    rows = {version: list(photos.told([prepared], predictor)) for version, (predictor, prepared) in said.items()}
+def told(given: Photo, read: dict[str, tuple[Predictor, Prepared]], ethnicity: bool) -> None:
+    """The photo with its faces framed, then what each model says of each face; and of the whole, where it sees that."""
+    for label, (predictor, _) in read.items():
+        opened.warn(predictor, label)
+    rows = {label: list(photos.told([prepared], predictor)) for label, (predictor, prepared) in read.items()}
+    whole = [label for label, (predictor, _) in read.items() if photos.framing(predictor) is None]
+    framed = [label for label in read if label not in whole]
+    places = read[framed[0]][1].places if framed else []
     left, right = st.columns([2, 3])
     with left:
         st.image(
@@ -78,46 +76,54 @@ def told(given: Photo, said: dict[str, tuple[Predictor, Prepared] | None], ethni
             alt=f"The photo, with {len(places)} faces framed and numbered",
             width="stretch",
         )
-        if not places:
+        if framed and not places:
             st.warning(photo.NONE)
-            return
-        download(given.name, rows)
+        if any(rows.values()):
+            download(given.name, rows)
     with right:
         if len(places) > MOST:
             st.info(f"{len(places)} faces were found; the {MOST} largest are shown, all of them are in the files.")
-        for number in range(min(len(places), MOST)):
+        for number, place in enumerate(places[:MOST]):
             with st.container(border=True):
-                face(number, given.key, said, rows, ethnicity)
+                face(
+                    f"Face {number + 1}",
+                    f"{given.key} {place}",
+                    number,
+                    {label: read[label] for label in framed},
+                    rows,
+                    ethnicity,
+                )
+        for label in whole:
+            with st.container(border=True):
+                face("The whole photo", f"{given.key} whole {label}", 0, {label: read[label]}, rows, ethnicity)
 
 
-def face(number: int, key: str, said: dict, rows: dict[str, list[dict]], ethnicity: bool) -> None:
-    """One face: what is known of it, and a column of what each model says."""
-    known = truth(number, key)
-    for column, (version, (predictor, prepared)) in zip(st.columns(len(said)), said.items(), strict=True):
-        if number >= len(prepared.seen):
-            continue
+def face(what: str, key: str, number: int, read: dict, rows: dict[str, list[dict]], ethnicity: bool) -> None:
+    """One face: what is known of it, and a column of what each model says; key: of the face among all."""
+    known = truth(what, key)
+    for column, (label, (predictor, prepared)) in zip(st.columns(len(read)), read.items(), strict=True):
         with column:
-            row = rows[version][number]
-            st.caption(f"{version} ({predictor.about['variant']})")
+            row = rows[label][number]
+            st.caption(f"{label} ({predictor.about['variant']})")
             with st.container(horizontal=True):
-                st.image(prepared.seen[number], width=110, alt=f"Face {number + 1} as the model sees it")
+                st.image(prepared.seen[number], width=110, alt=f"{what} as the model sees it")
                 with st.container(width=200):
                     headline(row, known)
             shown(predictor, prepared.seen[number], row, known, ethnicity)
 
 
-def truth(number: int, key: str) -> dict[str, object]:
-    """What a visitor knows of a face, {target: label or None}; key: of its photo."""
+def truth(what: str, key: str) -> dict[str, object]:
+    """What a visitor knows of a face, {target: label or None}."""
     known: dict[str, object] = {}
-    with st.expander(f"Face {number + 1}: do you know the true age and sex?"):
+    with st.expander(f"{what}: do you know the true age and sex?"):
         for column, name in zip(st.columns(2), ("age", "sex"), strict=True):
             target = targets.TARGETS[name]
             if target.kind == "years":
                 known[name] = column.number_input(
-                    f"True {name}, years", 0, target.units - 1, None, key=f"true_{name}_{number}_{key}"
+                    f"True {name}, years", 0, target.units - 1, None, key=f"true {name} {key}"
                 )
             else:
-                known[name] = column.selectbox(f"True {name}", target.classes, None, key=f"true_{name}_{number}_{key}")
+                known[name] = column.selectbox(f"True {name}", target.classes, None, key=f"true {name} {key}")
     return known
 
 
@@ -157,9 +163,10 @@ def shown(predictor: Predictor, seen: np.ndarray, row: dict, known: dict[str, ob
         if target.kind == "years":
             ends = (row.get(f"{target.name}_low"), row.get(f"{target.name}_high"))
             share = predictor.fitted.get(target.name, {}).get("confidence")
+            margin = f", margin {ends[0]:.0f} to {ends[1]:.0f}" if share else ""
             st.altair_chart(
                 charts.ages(p, row[target.name], *ends, known.get(target.name)),
-                alt=f"Probability of each age; most probable {row[target.name]:.0f} years",
+                alt=f"Probability of each age; predicted {row[target.name]:.0f} years{margin}",
             )
             if share:
                 st.caption(

@@ -10,7 +10,6 @@ import streamlit as st
 from app import faces, opened, photo
 from stages.lib import attribution, targets
 from stages.lib.predictor import SHIPPED, ModelError, Predictor
-from stages.lib.serving import of_file
 
 LIMITS = (
     "A map shows what this model's answer hangs on, not what is true of a face or a person, and not a reason for it: "
@@ -39,10 +38,9 @@ def main() -> None:
     with right:
         name = st.selectbox("Model", list(known), key="explained")
         chosen = known[name]
-        predictor = opened.predictor(of_file(chosen.onnx))
-        target = st.segmented_control(
-            "Target", [each.name for each in predictor.targets], default="age", required=True, key="asked"
-        )
+        predictor = opened.predictor(str(chosen.onnx))
+        told = [each.name for each in predictor.targets]
+        target = st.segmented_control("Target", told, default=told[0], required=True, key=f"asked {' '.join(told)}")
         of = st.selectbox(
             "Of the answer",
             ["the predicted one", *targets.TARGETS[target].classes],
@@ -54,6 +52,7 @@ def main() -> None:
         )
     with left:
         one, group = st.tabs(["One face", "A group in the mean"])
+    opened.warn(predictor, name)
     asked = (target, None if of == "the predicted one" or targets.TARGETS[target].kind == "years" else of)
     with one:
         seen = given_face(predictor)
@@ -82,7 +81,7 @@ def explainer(path: Path, changed: float) -> attribution.Explainer:
 def opened_explainer(chosen: Explained) -> attribution.Explainer | None:
     """The same, opened anew where the file has changed; None, with the reason shown, where that cannot be done."""
     try:
-        return explainer(chosen.weights, chosen.weights.stat().st_mtime)
+        return explainer(chosen.weights, chosen.onnx.stat().st_mtime)
     except (ModelError, OSError) as error:
         st.error(str(error))
         return None
@@ -132,6 +131,9 @@ def picked(rows: pd.DataFrame, predictor: Predictor) -> np.ndarray | None:
     """A test face, another one at each press of a button."""
     if st.button("Another face", icon=":material/shuffle:"):
         st.session_state["picked"] = st.session_state.get("picked", 0) + 1
+    if not len(rows):
+        st.info("The split has no test faces.")
+        return None
     row = rows.sample(1, random_state=st.session_state.get("picked", 0))
     st.caption(f"Labelled: {faces.labels(row.iloc[0])}.")
     seen = seen_of(row, predictor)
@@ -174,7 +176,7 @@ def drawn(
     model: attribution.Explainer, chosen: Explained, seen: np.ndarray, asked: tuple[str, str | None], method: str
 ) -> np.ndarray:
     """A map, kept while the face is the same, since sliders run the page again."""
-    face = (str(chosen.weights), seen.tobytes())
+    face = (str(chosen.weights), chosen.onnx.stat().st_mtime, seen.tobytes())
     if st.session_state.get("mapped") != face:
         st.session_state["mapped"], st.session_state["maps"] = face, {}
     maps = st.session_state["maps"]
@@ -184,7 +186,7 @@ def drawn(
 
 
 def average(chosen: Explained, predictor: Predictor, asked: tuple[str, str | None], least: float) -> None:
-    """The mean map over test faces of a group that the visitor picks."""
+    """The mean map over test faces of a group that the visitor picks; it stays until another question is asked."""
     rows = packed_faces(predictor)
     if rows is None:
         st.info("This needs the faces of a run: `make repro` in a shell makes them, and the model that they taught.")
@@ -192,31 +194,40 @@ def average(chosen: Explained, predictor: Predictor, asked: tuple[str, str | Non
     rows = faces.only(rows, "mean")
     names = {method.name: key for key, method in attribution.METHODS.items()}
     left, right = st.columns(2)
-    method = left.selectbox("Map", list(names), index=list(names.values()).index("grad_cam"), key="mean_method")
+    name = left.selectbox("Map", list(names), index=list(names.values()).index("grad_cam"), key="mean_method")
     many = right.slider("Faces", 1, MOST, min(32, MOST), key="mean_faces")
-    some = rows.sample(min(many, len(rows)), random_state=0) if len(rows) else rows
+    some = rows.sample(min(many, len(rows)), random_state=0)
     st.caption(f"{len(some)} of {len(rows)} test faces of the group.")
-    if not len(some) or not st.button("Draw the mean", type="primary"):
+    question = (chosen, asked, name, tuple(some["face_id"]))
+    if len(some) and st.button("Draw the mean", type="primary"):
+        st.session_state["mean"] = question, drawn_mean(chosen, seen_of(some, predictor), asked, names[name])
+    kept, found = st.session_state.get("mean", (None, None))
+    if kept != question or found is None:
         return
-    model = opened_explainer(chosen)
-    if model is None:
-        return
-    seen = seen_of(some, predictor)
-    bar = st.progress(0.0, "Drawing ...")
-    found = attribution.mean_map(
-        attribution.normalised(model.explain(image, asked[0], names[method], asked[1])) for image in counted(seen, bar)
-    )
-    bar.empty()
-    signed = attribution.METHODS[names[method]].signed
-    mean = np.stack(seen).mean(axis=0).astype(np.uint8)
+    mean, map_ = found
+    shown = attribution.overlay(mean, attribution.normalised(map_), least, attribution.METHODS[names[name]].signed)
     with st.container(horizontal=True):
         st.image(mean, "Mean of the faces", width=WIDTH, alt="Mean of the faces")
-        st.image(
-            attribution.overlay(mean, attribution.normalised(found), least, signed),
-            f"Mean of {method}",
-            width=WIDTH,
-            alt=f"Mean of {method} over the mean face",
-        )
+        st.image(shown, f"Mean of {name}", width=WIDTH, alt=f"Mean of {name} over the mean face")
+
+
+def drawn_mean(
+    chosen: Explained, seen: list[np.ndarray], asked: tuple[str, str | None], method: str
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Mean of faces (s, s, 3) uint8 and of their maps (s, s); None, with the reason shown, where there is none."""
+    model = opened_explainer(chosen)
+    if model is None:
+        return None
+    bar = st.progress(0.0, "Drawing ...")
+    maps = (attribution.normalised(model.explain(image, asked[0], method, asked[1])) for image in counted(seen, bar))
+    try:
+        found = attribution.mean_map(maps)
+    except ValueError as error:
+        st.warning(str(error))
+        return None
+    finally:
+        bar.empty()
+    return np.stack(seen).mean(axis=0).astype(np.uint8), found
 
 
 def counted(seen: list[np.ndarray], bar):  # noqa: ANN001, ANN201 - Streamlit names no class

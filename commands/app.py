@@ -12,6 +12,7 @@ import datetime
 import ipaddress
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 TOKEN = "FACES_TOKEN"  # as app/access.py reads it
+PHONE_UPLOAD = 30  # MiB: enough for a phone's photo, and strangers on the network cannot fill the memory as fast
 DAYS = 30  # for which a certificate holds
 
 
@@ -29,19 +31,22 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8501)
     parser.add_argument("--phone", action="store_true", help="let phones of the local network in, by a token")
     words = parser.parse_args()
-    taken = in_use(words.port)
+    address = own_address() if words.phone else "127.0.0.1"
+    if address is None:
+        parser.error("this machine is on no network that a phone could share")
+    taken = in_use(address, words.port)
     if taken:
         parser.error(f"port {words.port} is taken ({taken}): name another, as in `make app PORT={words.port + 1}`")
+    for ends in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ends, lambda *_: sys.exit("stopped"))  # so that the server stops, too, and the key is removed
     with contextlib.ExitStack() as stack:
         options, environment = [], dict(os.environ)
         if words.phone:
-            address = own_address()
-            if address is None:
-                parser.error("this machine is on no network that a phone could share")
             certificate, key = stack.enter_context(certified(address))
             environment[TOKEN] = secrets.token_urlsafe(16)
-            options += ["--server.address", "0.0.0.0", "--server.sslCertFile", certificate, "--server.sslKeyFile", key]
+            options += ["--server.address", address, "--server.sslCertFile", certificate, "--server.sslKeyFile", key]
             options += ["--server.allowedHosts", address, "--browser.serverAddress", address]
+            options += ["--server.maxUploadSize", str(PHONE_UPLOAD), "--client.showErrorDetails", "none"]
             show(f"https://{address}:{words.port}/?token={environment[TOKEN]}")
         else:
             print(f"Open http://127.0.0.1:{words.port}", flush=True)
@@ -50,12 +55,12 @@ def main() -> None:
             sys.exit(subprocess.run(command, env=environment, check=False).returncode)
 
 
-def in_use(port: int) -> str:
+def in_use(address: str, port: int) -> str:
     """Why a port of this machine cannot be listened at; '' where it can."""
     with socket.socket() as trial:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            trial.bind(("127.0.0.1", port))
+            trial.bind((address, port))
         except (OSError, OverflowError) as error:
             return str(error)
     return ""

@@ -1,11 +1,13 @@
 """A headless browser that drives the app as a person does, and the app itself, in a folder of its own."""
 
 import contextlib
+import io
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +22,11 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
+from commands.app import own_address
 from tests.conftest import ROOT
 
 DESKTOP, PHONE = (1280, 900), (390, 844)  # pixels
-PARTS = (".streamlit", "app", "commands", "params.yaml", "pretrained", "reports", "stages")  # of the project, as cloned
+PARTS = (".streamlit", "app", "commands", "params.yaml", "pretrained", "stages")  # of the project, as it stands
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--lang=en-US",
@@ -60,6 +63,9 @@ def cloned(folder: Path) -> Path:
     """Make a folder the project as one who cloned it has it: nothing that a run made is there."""
     for part in PARTS:
         (folder / part).symlink_to(ROOT / part)
+    committed = subprocess.run(["git", "archive", "HEAD", "reports"], cwd=ROOT, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(committed)) as archive:
+        archive.extractall(folder, filter="data")
     return folder
 
 
@@ -73,9 +79,9 @@ def served(folder: Path, log: Path, *words: str) -> Iterator[str]:
     command = [sys.executable, "-m", "commands.app", "--port", str(port), *words]
     with log.open("w") as out:
         started = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out, start_new_session=True)
-    address = f"{'https' if words else 'http'}://127.0.0.1:{port}"
+    address = f"https://{own_address()}:{port}" if "--phone" in words else f"http://127.0.0.1:{port}"
     try:
-        wait(lambda: answers(address), f"{address}: {log.read_text()}")
+        wait(lambda: answers(address), lambda: f"{address}: {log.read_text()}")
         yield address
     finally:
         os.killpg(started.pid, 15)
@@ -89,8 +95,8 @@ def answers(address: str) -> bool:
     return False
 
 
-def wait(what, told: str = "", patience: float = PATIENCE):
-    """What a function returns once that is true. Raises AssertionError where it never is."""
+def wait(what, told, patience: float = PATIENCE):
+    """What a function returns once that is true; told: what is waited for, or says it. Raises AssertionError."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
         with contextlib.suppress(StaleElementReferenceException, WebDriverException):
@@ -98,7 +104,7 @@ def wait(what, told: str = "", patience: float = PATIENCE):
             if found:
                 return found
         time.sleep(0.1)
-    raise AssertionError(f"waited {patience} s for {told or what}")
+    raise AssertionError(f"waited {patience} s for {told() if callable(told) else told}")
 
 
 class Visit:
@@ -143,13 +149,18 @@ class Visit:
         """Elements of one of Streamlit's kinds, as stImage."""
         return self.driver.find_elements(By.CSS_SELECTOR, f"[data-testid={kind}]")
 
+    def pictures(self, count: int) -> list[WebElement]:
+        """All pictures of the page if they are so many, else none."""
+        found = self.driver.find_elements(By.CSS_SELECTOR, "[data-testid=stImage] img")
+        return found if len(found) == count else []
+
     def text(self) -> str:
         """All that the page says."""
         return self.driver.find_element(By.CSS_SELECTOR, "[data-testid=stMain]").text
 
     def says(self, words: str) -> None:
         """Wait until the page says something."""
-        wait(lambda: words in self.text(), f"{words!r} on a page that says: {self.text()}")
+        wait(lambda: words in self.text(), lambda: f"{words!r} on a page that says: {self.text()}")
 
     def press(self, label: str) -> None:
         """Press a button, or a choice, by its words."""

@@ -57,8 +57,11 @@ def decode(content: bytes, near: int | None = None) -> Image.Image:
 
 
 def frames(content: bytes) -> int:
-    """How many pictures a file that decode takes holds: more than one where it is animated."""
-    return getattr(Image.open(io.BytesIO(content)), "n_frames", 1)
+    """How many pictures a file that decode takes holds: more than one where it is animated, 1 if that is not known."""
+    try:
+        return getattr(Image.open(io.BytesIO(content), formats=FORMATS), "n_frames", 1)
+    except Exception:  # noqa: BLE001 - of a file cut short, Pillow's plugins raise what they like; HEIC is none of these
+        return 1
 
 
 def crop_box(image: Image.Image, box: tuple[float, float, float, float], margin: float) -> Image.Image:

@@ -1,6 +1,5 @@
 """Which model speaks: the one that is named, else the champion of faces-utkface, else the shipped one."""
 
-import contextlib
 import hashlib
 import os
 from dataclasses import dataclass
@@ -34,10 +33,7 @@ def find(named: str | None = None) -> Served:
         return of_file(Path(named))
     if not has_store():
         raise ModelError(f"{named}: no model is registered here: `dvc repro` does, or name a file, which ends in .onnx")
-    try:
-        return of_store(named if named.startswith("models:/") else f"models:/{named}@champion")
-    except SystemExit as error:
-        raise ModelError(f"{error}; a file of one ends in .onnx") from None
+    return of_store(named if named.startswith("models:/") else f"models:/{named}@champion")
 
 
 def has_store() -> bool:
@@ -56,25 +52,32 @@ def champion() -> Served | None:
     return of_store(f"models:/{REGISTERED}@champion")
 
 
-def registered() -> list[Served]:
-    """All registered versions whose files are there, the champions first, then the newest; none without a store."""
+def registered() -> list[str]:
+    """NAME/VERSION of all registered versions: the champion that speaks first, then other champions, then the newest.
+
+    None without a store. Raises ModelError where the store does not answer.
+    """
     if not has_store():
         return []
     from stages.lib import tracking
 
-    client, found = tracking.open_client(), []
-    for version in tracking.versions(client):
-        with contextlib.suppress(SystemExit):
-            found.append(Served(tracking.onnx_of(version), f"{version.name}/{version.version}"))
-    return found
+    try:
+        found = tracking.versions(tracking.open_client())
+    except tracking.UNREACHABLE as error:
+        raise ModelError(f"MLflow does not answer, so that no registered model is known: {error}") from None
+    speaks = [each for each in found if each.name == REGISTERED and "champion" in each.aliases]
+    return [f"{each.name}/{each.version}" for each in (*speaks, *(each for each in found if each not in speaks))]
 
 
 def of_store(uri: str) -> Served:
-    """A registered version, its file fetched where it is elsewhere. Raises SystemExit where there is none."""
+    """A registered version, its file fetched where it is elsewhere. Raises ModelError where there is none."""
     from stages.lib import tracking
 
-    _, version, _ = tracking.named(uri)
-    return Served(tracking.onnx_of(version), f"{version.name}/{version.version}")
+    try:
+        _, version, _ = tracking.named(uri)
+        return Served(tracking.onnx_of(version), f"{version.name}/{version.version}")
+    except SystemExit as error:
+        raise ModelError(f"{error}; a file of a model ends in .onnx") from None
 
 
 def of_file(path: Path) -> Served:
