@@ -190,7 +190,7 @@ def test_a_server_answers_as_the_readme_says(folder):
     command = [sys.executable, "-m", "commands.serve", "--port", str(port)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as server:
         try:
-            for _ in range(240):
+            for _ in range(720):
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                     break
                 time.sleep(0.25)
