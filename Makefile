@@ -40,7 +40,7 @@ repro: check ## run the pipeline and print the comparison table
 	@python -m commands.summary
 
 test: setup lint ## lint and the fast tests
-	@python -m pytest -m "not slow and not run"
+	@python -m pytest -n 2 --dist loadfile -m "not slow and not run"
 
 test-slow: setup ## the long tests
 	@python -m pytest -m slow
