@@ -138,3 +138,16 @@ def scatter(table: pd.DataFrame, x: str, y: str, colour: str | None, titles: tup
     )
     place = {"x": alt.X(f"{x}:Q", title=titles[0]), "y": alt.Y(f"{y}:Q", title=titles[1])}
     return (line.encode(**place) + points.encode(**place)).properties(height=380)
+
+
+def confusion(table: pd.DataFrame, classes: tuple[str, ...]) -> alt.LayerChart:
+    """Columns true, predicted, faces and share (of the true class) as a heat map with its counts."""
+    base = alt.Chart(table).encode(
+        x=alt.X("predicted:N", sort=list(classes), axis=alt.Axis(labelAngle=0, orient="top")),
+        y=alt.Y("true:N", sort=list(classes)),
+        tooltip=["true", "predicted", "faces", alt.Tooltip("share", title="of the true class", format=".1%")],
+    )
+    shade = alt.Color("share:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None)
+    ink = alt.condition(alt.datum.share > 0.5, alt.value("white"), alt.value("black"))
+    layers = base.mark_rect().encode(color=shade) + base.mark_text().encode(text="faces:Q", color=ink)
+    return layers.properties(height=60 + 46 * len(classes))

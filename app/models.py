@@ -15,7 +15,7 @@ PUBLISHED = "published: "  # before the name of a result that was published
 POINTS = 4000  # of a scatter plot
 GRID = 24  # faces
 PARTS = ["test", "val", "calibration"]
-DECADE = 10  # years
+DECADE, STEP = 10, 5  # years
 BY_DECADE = {  # title: target, and what score_of takes
     "RMSE of age, years": ("age", "rmse"),
     "MAE of age, years": ("age", "mae"),
@@ -184,6 +184,38 @@ def each_face(said: pd.DataFrame, part: str) -> None:
             charts.lines(table, "age", "value", "who", "true age, years", title), alt=f"{title} by decade of age"
         )
         st.caption(f"Decades of {least} faces or more.")
+    told = [target for target in targets.TARGETS.values() if f"{target.name}_predicted" in said and target.name in said]
+    for column, target in zip(st.columns(len(told)), told, strict=True):
+        with column:
+            if target.kind == "years":
+                st.subheader(f"{target.name.capitalize()}, true and predicted")
+                table = spread(said, target.name)
+                chart = charts.lines(table, "years", "faces", "which", f"{target.name}, years", "faces")
+                st.altair_chart(chart, alt=f"Faces by true and by predicted {target.name}")
+            else:
+                st.subheader(f"{target.name.capitalize()}, confused")
+                chart = charts.confusion(confused(said, target), target.classes)
+                st.altair_chart(chart, alt=f"Faces by true and predicted {target.name}")
+
+
+def spread(said: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Columns years (middle of five), faces and which: true or predicted; of the labelled rows of predictions.csv."""
+    said = said[said[name].notna()]
+    parts = {"true": said[name], "predicted": said[f"{name}_predicted"]}
+    counted = [
+        (years // STEP * STEP + STEP / 2).value_counts().sort_index().rename_axis("years").reset_index(name="faces")
+        for years in parts.values()
+    ]
+    return pd.concat([table.assign(which=which) for which, table in zip(parts, counted, strict=True)])
+
+
+def confused(said: pd.DataFrame, target: targets.Target) -> pd.DataFrame:
+    """Columns true, predicted, faces and share, of the true class; of the labelled rows of predictions.csv."""
+    said = said[said[target.name] != ""]
+    table = pd.crosstab(said[target.name], said[f"{target.name}_predicted"])
+    table = table.reindex(index=target.classes, columns=target.classes, fill_value=0)
+    table = table.rename_axis(index="true", columns="predicted").stack().reset_index(name="faces")
+    return table.assign(share=table["faces"] / table.groupby("true")["faces"].transform("sum").clip(lower=1))
 
 
 def by_decade(said: pd.DataFrame, target: str, score: str, least: int) -> pd.DataFrame:

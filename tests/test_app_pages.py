@@ -44,6 +44,19 @@ def test_faces_are_ranked_by_how_wrong_a_model_is():
     assert models.wrongness(SAID, TARGETS["sex"]).round(6).fillna(-1).tolist() == [0, 0.6, -1, 0.8, 0]
 
 
+def test_true_and_predicted_are_counted():
+    ages = models.spread(SAID, "age")
+    assert ages.to_numpy().tolist() == [
+        [12.5, 2, "true"], [17.5, 1, "true"], [22.5, 1, "true"],
+        [12.5, 2, "predicted"], [17.5, 1, "predicted"], [27.5, 1, "predicted"],
+    ]  # fmt: skip
+    sexes = models.confused(SAID, TARGETS["sex"])
+    assert sexes[["true", "predicted", "faces"]].to_numpy().tolist() == [
+        ["male", "male", 2], ["male", "female", 1], ["female", "male", 1], ["female", "female", 0]
+    ]  # fmt: skip
+    assert sexes["share"].round(3).tolist() == [0.667, 0.333, 1, 0]
+
+
 def test_curves_are_put_together_by_their_units():
     names = ["epoch", "loss", "val_age_mae", "val_age_percentile_gap", "val_sex_accuracy", "val_score"]
     assert models.curves(names) == {

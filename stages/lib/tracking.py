@@ -394,7 +394,7 @@ def versions(client: MlflowClient) -> list[Any]:
 
 
 def runs(client: MlflowClient, most: int = 200) -> pd.DataFrame:
-    """The newest runs of all experiments, searches' trials left out: what they are, and their test metrics.
+    """The newest runs that stages made, searches' trials left out: what they are, and their test metrics.
 
     Columns: experiment, experiment_id, run_id, run, kind, status, started (UTC), source, then a column a metric.
     """
