@@ -124,7 +124,7 @@ def boxed(image: Image.Image, places: list[tuple], colour: str) -> Image.Image:
     """A copy of a photo, small enough to be shown, with its faces framed and numbered from 1."""
     scale = min(1.0, SHOWN / max(image.size))
     size = [max(1, round(side * scale)) for side in image.size]
-    shown = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    shown = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.0)
     draw = ImageDraw.Draw(shown)
     width = max(2, round(max(shown.size) / 150))
     font = ImageFont.load_default(max(12, round(max(shown.size) / 35)))
