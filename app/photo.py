@@ -9,7 +9,7 @@ import streamlit as st
 from PIL import Image, ImageDraw, ImageFont
 from starlette.formparsers import MultiPartParser
 
-from app import opened
+from app import charts, opened
 from stages.lib import finding, photos, pictures
 from stages.lib.datasets.table import PICTURES
 from stages.lib.finding import Face
@@ -120,7 +120,7 @@ def example_photo() -> Path | None:
     return found if found and found.exists() else None
 
 
-def boxed(image: Image.Image, places: list[tuple], colour: str) -> Image.Image:
+def boxed(image: Image.Image, places: list[tuple]) -> Image.Image:
     """A copy of a photo, small enough to be shown, with its faces framed and numbered from 1."""
     scale = min(1.0, SHOWN / max(image.size))
     size = [max(1, round(side * scale)) for side in image.size]
@@ -130,9 +130,9 @@ def boxed(image: Image.Image, places: list[tuple], colour: str) -> Image.Image:
     font = ImageFont.load_default(max(12, round(max(shown.size) / 35)))
     for number, (left, top, right, bottom, _) in enumerate(places, 1):
         box = [end * scale for end in (left, top, right, bottom)]
-        draw.rectangle(box, outline=colour, width=width)
+        draw.rectangle(box, outline=charts.RED, width=width)
         ends = draw.textbbox((box[0], box[1]), f" {number} ", font=font)
-        draw.rectangle(ends, fill=colour)
+        draw.rectangle(ends, fill=charts.RED)
         draw.text((box[0], box[1]), f" {number} ", fill="white", font=font)
     return shown
 

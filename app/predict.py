@@ -72,7 +72,7 @@ def told(given: Photo, read: dict[str, tuple[Predictor, Prepared]], ethnicity: b
     left, right = st.columns([2, 3])
     with left:
         st.image(
-            photo.boxed(given.image, [place for place in places if place], charts.RED),
+            photo.boxed(given.image, [place for place in places if place]),
             alt=f"The photo, with {len(places)} faces framed and numbered",
             width="stretch",
         )

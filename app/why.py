@@ -105,7 +105,7 @@ def given_face(predictor: Predictor) -> np.ndarray | None:
         return None
     number = 0
     if len(seen) > 1:
-        st.image(photo.boxed(given.image, places, "#d55e00"), alt="The photo with its faces numbered", width=WIDTH)
+        st.image(photo.boxed(given.image, places), alt="The photo with its faces numbered", width=WIDTH)
         number = st.number_input("Face", 1, len(seen), 1, key="face_number") - 1
     return seen[number]
 

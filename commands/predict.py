@@ -24,7 +24,6 @@ import numpy as np
 from stages.lib import finding, photos, pictures, progress, serving, targets
 from stages.lib.datasets.table import PICTURES
 from stages.lib.photos import Prepared
-from stages.lib.pictures import PictureError
 from stages.lib.predictor import ModelError, Predictor
 
 LOT = 32  # pictures that are predicted together
@@ -131,23 +130,17 @@ def prepare(name: str, predictor: Predictor, finder: finding.Finder | None, leas
     """Read a picture and find its faces; finder: None where the whole is one."""
     try:
         content = read(name)
-    except PictureError as error:
-        return Prepared(name, error=str(error))
     except OSError as error:
         return Prepared(name, error=error.strerror or str(error))
     return photos.prepare(name, content, predictor, finder, least)
 
 
 def read(name: str) -> bytes:
-    """Bytes of a picture's file. Raises OSError, and PictureError where it is too large."""
+    """Bytes of a picture's file, no more of a larger one than decode needs to refuse it. Raises OSError."""
     if name == STDIN:
-        content = sys.stdin.buffer.read(pictures.MAX_BYTES + 1)
-    else:
-        with Path(name).open("rb") as file:
-            content = file.read(pictures.MAX_BYTES + 1)
-    if len(content) > pictures.MAX_BYTES:
-        raise PictureError(f"is larger than {pictures.MAX_BYTES >> 20} MiB")
-    return content
+        return sys.stdin.buffer.read(pictures.MAX_BYTES + 1)
+    with Path(name).open("rb") as file:
+        return file.read(pictures.MAX_BYTES + 1)
 
 
 def write(rows: Iterable[dict], names: list[str], kind: str) -> int:

@@ -130,7 +130,7 @@ def test_nothing_to_predict_is_said(tmp_path):
 def test_pictures_that_are_too_large_are_not_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "MAX_BYTES", 100)
     (tmp_path / "a.jpg").write_bytes(bytes(101))
-    assert predict.prepare(str(tmp_path / "a.jpg"), None, None, 0.5).error == "is larger than 0 MiB"
+    assert predict.prepare(str(tmp_path / "a.jpg"), None, object(), 0.5).error == "is larger than 0 MiB"
     monkeypatch.undo()
     bomb = encoded(Image.new("1", (20_000, 10_000)), "PNG")
     (tmp_path / "b.png").write_bytes(bomb)
