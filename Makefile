@@ -1,4 +1,4 @@
-# `make` lists what can be typed. Set PYTHON to choose the interpreter; CUDA=1 to install for an NVIDIA GPU.
+# `make` lists what can be typed. Set PYTHON to choose the interpreter; CUDA=1 to install for an NVIDIA GPU, CLUSTER=1 for Ray.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -7,7 +7,7 @@ SHELL := /bin/bash
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
-LOCK := $(if $(CUDA),requirements-cuda.txt,requirements.txt)
+LOCK := $(if $(CLUSTER),requirements-cluster.txt,$(if $(CUDA),requirements-cuda.txt,requirements.txt))
 BIN := .venv/bin
 READY := .venv/ready-$(basename $(LOCK))
 QUIET := import os; [os.environ.setdefault(k, v) for k, v in dict(MLFLOW_DISABLE_TELEMETRY="true", \
@@ -15,7 +15,7 @@ QUIET := import os; [os.environ.setdefault(k, v) for k, v in dict(MLFLOW_DISABLE
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help setup check repro test test-slow lint plan refetch gate baseline seeds lineage reproduce relocate leakage folds \
-	recipe publish published serve app ui lock bench bench-training clean
+	recipe publish published serve app ui services sweep lock bench bench-training clean
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -83,6 +83,9 @@ baseline: check ## accept the present results as the baseline (WHY="..." where t
 seeds: check ## measure what another seed changes, which the gate forgives (K=5)
 	@python -m commands.seeds $(or $(K),5)
 
+sweep: check ## train all models, seeds (SEEDS=5) or folds (FOLDS=1) side by side; what follows trains nothing
+	@python -m commands.sweep $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FOLDS),--folds) $(if $(AT_ONCE),--at-once $(AT_ONCE))
+
 leakage: check ## train on a random split that tears copies apart, to show what leakage is worth
 	@python -m commands.leakage $(MODELS)
 
@@ -108,6 +111,9 @@ ui: check ## open the MLflow UI on this project's runs (PORT=5000)
 	@echo "Open http://127.0.0.1:$(or $(PORT),5000)/#/experiments?workflowType=machine_learning"
 	@mlflow ui --port $(or $(PORT),5000)
 
+services: setup ## start PostgreSQL, S3 and an MLflow server on both, to try what a group shares (PORT=5000 and the next two)
+	@python -m commands.services --port $(or $(PORT),5000)
+
 bench: setup ## time the pipeline on the sample
 	@python -m benchmarks.repro
 
@@ -119,6 +125,7 @@ bench-training: setup ## time training beside PyTorch (which it installs into .v
 lock: ## compile the locks anew from requirements*.in (needs uv)
 	uv pip compile requirements.in -o requirements.txt $(UV_FLAGS)
 	uv pip compile requirements-cuda.in -o requirements-cuda.txt $(UV_FLAGS)
+	uv pip compile requirements-cluster.in -o requirements-cluster.txt $(UV_FLAGS)
 UV_FLAGS := --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 

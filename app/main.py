@@ -1,20 +1,20 @@
 """The web app, as `make app` starts it: Streamlit runs this file for each visit, and again at each click."""
 
-import functools
+import importlib
 import logging
 from collections.abc import Callable
 
 import streamlit as st
 
-from app import access, data, models, photo, predict, why
+from app import access, photo
 
 WIDE = "<style>[data-testid=stMarkdownContainer] table {display: block; overflow-x: auto}</style>"  # else phones cut it
 PAGES = {
-    "Predict": (predict.main, ":material/face:"),
-    "Why": (why.main, ":material/visibility:"),
-    "Models": (models.main, ":material/monitoring:"),
-    "Data": (data.main, ":material/database:"),
-}
+    "predict": ":material/face:",
+    "why": ":material/visibility:",
+    "models": ":material/monitoring:",
+    "data": ":material/database:",
+}  # each a module of this folder, imported when it is opened
 
 
 def main() -> None:
@@ -26,21 +26,20 @@ def main() -> None:
         st.error("This app is open to those who have its token: use the whole address that `make app` printed.")
         return
     pages = [
-        st.Page(shielded(page), title=title, url_path=title.lower(), icon=icon, default=title == "Predict")
-        for title, (page, icon) in PAGES.items()
+        st.Page(shielded(name), title=name.title(), url_path=name, icon=icon, default=name == "predict")
+        for name, icon in PAGES.items()
     ]
     st.navigation(pages).run()
 
 
-def shielded(page: Callable[[], None]) -> Callable[[], None]:
+def shielded(name: str) -> Callable[[], None]:
     """A page that says so where a run takes its files away, or is just writing them."""
 
-    @functools.wraps(page)
     def shown() -> None:
         try:
-            page()
+            importlib.import_module(f"app.{name}").main()
         except (OSError, ValueError, LookupError, SystemExit) as error:
-            logging.getLogger(__name__).exception("%s failed", page.__module__)
+            logging.getLogger(__name__).exception("%s failed", name)
             st.error(
                 f"This cannot be shown ({type(error).__name__}: {error}). Where a run is at work in this folder, its "
                 "files are being written: reload the page in a while. Else `make repro` in a shell makes them anew."

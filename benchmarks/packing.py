@@ -2,8 +2,8 @@
 
 import argparse
 import collections
-import functools
 import io
+import itertools
 import json
 import os
 import tempfile
@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from stages import pack
-from stages.lib import archives, datasets, packs, params
+from stages.lib import archives, datasets, engine, packs, params
 
 LEAST = 0.8  # of the bare loop's rate
 MOST = 1.2  # times the archive's size
@@ -62,16 +62,21 @@ def bare(archive: Path, p: params.Pack) -> tuple[int, int]:
 
 def packed(archive: Path, p: params.Pack) -> tuple[int, int]:
     """Pack every picture into a folder of its own, as the stage does."""
-    module, rejects = datasets.find("utkface"), []
-    photos = ((module.face_id(name), content, None) for name, content in archives.members(archive))
-    prepare = functools.partial(
-        pack.pack_pictures, variant="cropped", side=p.side, quality=p.quality, boxed=False, margin=p.margin
-    )
     with tempfile.TemporaryDirectory() as folder:
-        shards = packs.write(pack.keep(pack.in_order(prepare, photos), rejects), Path(folder), p.shard_faces)
-        (Path(folder) / packs.MANIFEST).write_text(json.dumps(shards))
+        shards = pack_into(Path(folder), archive, p)
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
     return sum(shard["faces"] for shard in shards), size
+
+
+def pack_into(folder: Path, archive: Path, p: params.Pack) -> list[dict]:
+    """Pack every picture of an archive into a folder; returns what its manifest says of the shards."""
+    module, rejects = datasets.find("utkface"), []
+    photos = ((module.face_id(name), content, None) for name, content in archives.members(archive))
+    settings = {"variant": "cropped", "side": p.side, "quality": p.quality, "boxed": False, "margin": p.margin}
+    prepared = engine.each(pack.pack_pictures, pack.lots(photos), processes=True, **settings)
+    shards = packs.write(pack.keep(itertools.chain.from_iterable(prepared), rejects), folder, p.shard_faces)
+    (folder / packs.MANIFEST).write_text(json.dumps(shards))
+    return shards
 
 
 if __name__ == "__main__":

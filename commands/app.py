@@ -14,9 +14,9 @@ import os
 import secrets
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,19 +40,27 @@ def main() -> None:
     for ends in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(ends, lambda *_: sys.exit("stopped"))  # so that the server stops, too, and the key is removed
     with contextlib.ExitStack() as stack:
-        options, environment = [], dict(os.environ)
+        options = []
         if words.phone:
             certificate, key = stack.enter_context(certified(address))
-            environment[TOKEN] = secrets.token_urlsafe(16)
+            os.environ[TOKEN] = secrets.token_urlsafe(16)
             options += ["--server.address", address, "--server.sslCertFile", certificate, "--server.sslKeyFile", key]
             options += ["--server.allowedHosts", address, "--browser.serverAddress", address]
             options += ["--server.maxUploadSize", str(PHONE_UPLOAD), "--client.showErrorDetails", "none"]
-            show(f"https://{address}:{words.port}/?token={environment[TOKEN]}")
+            show(f"https://{address}:{words.port}/?token={os.environ[TOKEN]}")
         else:
             print(f"Open http://127.0.0.1:{words.port}", flush=True)
-        command = [sys.executable, "-m", "streamlit", "run", "app/main.py", "--server.port", str(words.port), *options]
-        with contextlib.suppress(KeyboardInterrupt):
-            sys.exit(subprocess.run(command, env=environment, check=False).returncode)
+        from streamlit.web import cli
+
+        threading.Thread(target=load, daemon=True).start()
+        cli.main(["run", "app/main.py", "--server.port", str(words.port), *options], "streamlit", standalone_mode=False)
+
+
+def load() -> None:
+    """Import the first page, and open what it needs, while the server starts and a browser comes."""
+    from app import opened, predict  # noqa: F401
+
+    opened.finder()
 
 
 def in_use(address: str, port: int) -> str:

@@ -19,12 +19,10 @@ OURS = "folds of our own"
 def main() -> None:
     """Folds that have run before cost nothing: DVC restores them from its cache."""
     p = params.load()
-    count = max([p.split.folds, *(len(source.folds) for source in p.split.from_.values())])
-    if count < 2:
-        raise SystemExit("there is one fold: set split.folds, or split.from.DATASET.folds, in params.yaml")
-    for fold in range(count):
-        side_runs.run(name(fold, count), {"split.fold": fold})
-    scores = [read(name(fold, count), list(p.models)) for fold in range(count)]
+    total = count(p)
+    for fold in range(total):
+        side_runs.run(name(fold, total), {"split.fold": fold})
+    scores = [read(name(fold, total), list(p.models)) for fold in range(total)]
     found = table(scores, {model: protocol(row.dataset, p.split) for model, row in p.models.items()})
     if OUT.exists():
         old = pd.read_csv(OUT)
@@ -34,6 +32,14 @@ def main() -> None:
         records.write(found, OUT)
     print(found.to_markdown(index=False))
     print(f"{OUT}: commit it, and `make publish` shows it")
+
+
+def count(p: params.Params) -> int:
+    """Folds of `split`. Raises SystemExit where there is one."""
+    total = max([p.split.folds, *(len(source.folds) for source in p.split.from_.values())])
+    if total < 2:
+        raise SystemExit("there is one fold: set split.folds, or split.from.DATASET.folds, in params.yaml")
+    return total
 
 
 def protocol(dataset: str, split: params.Split) -> str:

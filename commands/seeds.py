@@ -28,7 +28,7 @@ def main() -> None:
         parser.error("a spread needs two seeds at least")
     p = params.load()
     wanted = words.models or list(p.models)
-    seeds = [p.train.seed + 1 + words.first + i for i in range(words.count)]
+    seeds = after(p, words.first + words.count)[words.first :]
     for number, seed in enumerate(seeds):
         progress.say(f"seed {seed}, {number + 1} of {len(seeds)}")
         side_runs.run(f"seed-{seed}", settings(p, wanted, seed), [f"evaluate@{model}" for model in wanted])
@@ -52,6 +52,11 @@ def main() -> None:
         baselines.write(name, found)
         print(found.spread[found.spread["slice"] == pairing.ALL].to_markdown(index=False))
         print(f"{baselines.FOLDER / name / baselines.SPREAD}: commit it")
+
+
+def after(p: params.Params, count: int) -> list[int]:
+    """So many seeds, the first ones after that of params.yaml."""
+    return [p.train.seed + 1 + i for i in range(count)]
 
 
 def settings(p: params.Params, wanted: list[str], seed: int) -> dict[str, int]:

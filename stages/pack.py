@@ -3,23 +3,16 @@
 import collections
 import functools
 import hashlib
+import itertools
 import json
-import multiprocessing
-import multiprocessing.connection
-import os
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from stages.lib import archives, datasets, finding, packs, params, pictures, progress, records, running
+from stages.lib import archives, datasets, engine, finding, packs, params, pictures, progress, records, running
 from stages.lib.pictures import PictureError
 
 LOT = 1 << 20  # bytes of pictures that a worker takes at once
@@ -42,8 +35,10 @@ def main(dataset: str, variant: str) -> None:
         for name, content in archives.members(archive, pass_over)
     )
     photos = ((face, content, boxes and boxes.get(face)) for face, content in members if face is not None)
-    prepare = functools.partial(
+    prepared = engine.each(  # by processes: Pillow holds the interpreter while it opens and encodes
         pack_pictures,
+        lots(photos),
+        processes=True,
         variant=variant,
         side=p.pack.side,
         quality=p.pack.quality,
@@ -51,7 +46,7 @@ def main(dataset: str, variant: str) -> None:
         margin=p.pack.margin,
         framing=datasets.framing(module) if variant == "found" else None,
     )
-    rows = keep(in_order(prepare, photos), rejects)
+    rows = keep(itertools.chain.from_iterable(prepared), rejects)
     shards = packs.write(progress.bar(rows, f"packing {dataset} {variant}", unit="faces"), out, p.pack.shard_faces)
     kind = json.loads((raw / archives.PROVENANCE).read_text())["kind"]
     manifest = {"kind": kind, "variant": variant, "side": p.pack.side, "shards": shards}
@@ -60,26 +55,6 @@ def main(dataset: str, variant: str) -> None:
     if not shards:
         raise SystemExit(nothing(dataset, variant, [row["reject"] for row in rejects]))
     progress.say(f"{dataset} {variant}: {sum(s['faces'] for s in shards)} pictures packed, {len(rejects)} rejected")
-
-
-def in_order(work: Callable[[list], list], items: Iterable[tuple]) -> Iterator:
-    """Yield what work(lot) returns for each lot, in order, on as many processes as cores; reads never far ahead.
-
-    Processes, since threads would wait for each other: Pillow holds the interpreter while it opens and encodes.
-    """
-    workers = os.cpu_count() or 1
-    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, context, initializer=die_with_parent) as pool:
-        pending: collections.deque = collections.deque()
-        try:
-            for lot in lots(items):
-                pending.append(pool.submit(work, lot))
-                if len(pending) >= 3 * workers:
-                    yield from pending.popleft().result()
-            while pending:
-                yield from pending.popleft().result()
-        except BrokenProcessPool:
-            raise SystemExit("a worker was killed, most likely for want of memory: free some and run again") from None
 
 
 def lots(photos: Iterable[tuple]) -> Iterator[list[tuple]]:
@@ -93,14 +68,6 @@ def lots(photos: Iterable[tuple]) -> Iterator[list[tuple]]:
             lot, size = [], 0
     if lot:
         yield lot
-
-
-def die_with_parent() -> None:
-    """In a worker: leave interrupts to the parent, and end when it is gone, however it went."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    gone = multiprocessing.parent_process().sentinel
-    threading.Thread(target=lambda: (multiprocessing.connection.wait([gone]), os._exit(1)), daemon=True).start()
 
 
 def keep(rows: Iterable[dict], rejects: list[dict]) -> Iterator[dict]:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import faces, fingerprint, lessons, params, progress, records, running, training
+from stages.lib import faces, fingerprint, lessons, params, progress, records, running, training, trainings
+from stages.lib.trainings import Job
 
 
 def main(name: str) -> None:
@@ -54,22 +55,24 @@ def teach(
     budget, settings = own.budget_for(pack.manifest["kind"]), own.train
     train, ids = faces.of(split, pack, "train", row.targets)
     if not kept.exists():
-        training.prepare(settings.threads, settings.seed, budget.precision)
         val, _ = faces.of(split, pack, "val", row.targets)
         out = left_out(ids, number, len(rows)) if p.lessons[name].held_out else np.zeros(len(ids), bool)
         seen = train.where(~out)
         progress.say(f"{name}, {who} of {len(rows)}: training on {len(seen)} faces")
 
-        def tell(epoch: int, numbers: dict[str, float]) -> None:
+        def tell(_: int, epoch: int, numbers: dict[str, float]) -> None:
             progress.epoch(f"{name}, {who},", epoch, budget.epochs, numbers)
 
         folder = place / f"{number}"
         folder.mkdir(exist_ok=True)
         side = pack.manifest["side"]
         taught = lessons.read(before, ids[~out], row.targets) if before else None
-        model, found = training.fit(
-            row, seen, val, settings, side, budget.epochs, tell, budget.train_minutes, folder, taught
-        )
+        precision = training.resolved(budget.precision)
+        job = Job(settings, budget.epochs, budget.train_minutes, folder)
+        ((_, found),) = trainings.run([job], tell, row, seen, val, side, precision, taught)
+        training.prepare(settings.threads, settings.seed, precision)
+        model = training.network(row, settings)
+        model.set_weights(found.weights)
         told = out if out.any() else np.ones(len(ids), bool)
         batches = [
             training.probabilities(model, images, 2)

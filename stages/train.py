@@ -8,8 +8,10 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 
-from stages.lib import faces, fingerprint, lessons, params, progress, records, running, tracking, training
+from stages.lib import faces, fingerprint, lessons, params, progress, records, running, tracking, training, trainings
+from stages.lib.trainings import Fitted, Job
 
+CHECKED = 64  # pictures
 PARITY = 1e-4  # largest difference of a probability between Keras and ONNX Runtime
 
 
@@ -21,7 +23,7 @@ def main(name: str) -> None:
     budget = p.budget_for(pack.manifest["kind"])
     tuned = Path("data/tuned") / f"{name}.json"
     settings = params.with_value(p.train, json.loads(tuned.read_text())["values"])
-    precision = training.prepare(settings.threads, settings.seed, budget.precision)
+    precision = training.resolved(budget.precision)
     budget = budget.model_copy(update={"precision": precision})
     (train, ids), (val, _) = (faces.of(split, pack, part, row.targets) for part in ("train", "val"))
     lesson = Path("data/lessons") / row.lesson
@@ -34,14 +36,16 @@ def main(name: str) -> None:
     ):
         progress.say(f"{name}: training on {len(train)} faces, validating on {len(val)}")
 
-        def tell(epoch: int, numbers: dict[str, float]) -> None:
+        def tell(_: int, epoch: int, numbers: dict[str, float]) -> None:
             progress.epoch(name, epoch, budget.epochs, numbers)
             log(epoch, numbers)
 
         side = pack.manifest["side"]
-        model, found = training.fit(
-            row, train, val, settings, side, budget.epochs, tell, budget.train_minutes, place, taught
-        )
+        job = Job(settings, budget.epochs, budget.train_minutes, place)
+        ((_, found),) = trainings.run([job], tell, row, train, val, side, precision, taught)
+        training.prepare(settings.threads, settings.seed, precision)
+        model = training.network(row, settings)
+        model.set_weights(found.weights)
         about = {
             "name": name,
             "fingerprint": key,
@@ -60,17 +64,17 @@ def main(name: str) -> None:
             "floors": found.floors,
             "recipe": recipe,
         }
-        write(model, found, about, Path("data/models") / name, settings.views)
+        images = next(faces.pixels(val, *faces.view(side, settings), step=CHECKED))
+        write(model, found, about, Path("data/models") / name, settings.views, images)
 
 
-def write(model: keras.Model, found: training.Validation, about: dict, out: Path, views: int) -> None:
-    """Write the files of a trained model, and hold its export against it."""
+def write(model: keras.Model, found: Fitted, about: dict, out: Path, views: int, images: np.ndarray) -> None:
+    """Write the files of a trained model, and hold its export against it for pictures (n, s, s, 3) uint8."""
     out.mkdir(parents=True, exist_ok=True)
     model.save_weights(out / "model.weights.h5")
     (out / "network.json").write_text(model.to_json() + "\n")
     records.write(pd.DataFrame(found.history).round(6), out / "history.csv")
     (out / "model.json").write_text(json.dumps(about, indent=1) + "\n")
-    images = found.pixels[:64]
     training.export_onnx(model, out / "model.onnx", {"faces": json.dumps(about)}, views)
     wanted = training.probabilities(training.in_float32(model), images, views)
     check_parity(exported(out / "model.onnx", list(wanted), images), wanted)

@@ -2,14 +2,18 @@
 
 import json
 import shutil
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras_tuner
 import numpy as np
 
-from stages.lib import faces, fingerprint, lessons, params, progress, running, training
+from stages.lib import faces, fingerprint, lessons, params, progress, running, training, trainings
+from stages.lib.trainings import Fitted, Job
+
+RUNNING, COMPLETED = "RUNNING", "COMPLETED"  # of KerasTuner's trials
 
 
 def main(name: str) -> None:
@@ -22,7 +26,7 @@ def main(name: str) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     result = {"values": {}, "defaults": None, "best": None, "gain": None, "cut_short": False, "trials": []}
     if budget.trials and p.tune.space:
-        training.prepare(p.train.threads, p.train.seed, budget.precision)
+        budget = budget.model_copy(update={"precision": training.resolved(budget.precision)})
         (train, ids), (val, _) = (faces.of(split, pack, part, row.targets) for part in ("train", "val"))
         lesson = Path("data/lessons") / row.lesson
         taught = lessons.read(lesson, ids, row.targets)
@@ -48,51 +52,68 @@ def search(
     place: Path,
     taught: dict[str, np.ndarray] | None = None,
 ) -> dict:
-    """Run the defaults, then the trials; all are trained alike and scored by `score` on validation.
+    """Run the defaults, then the trials in rounds of tune.together; all are scored by `score` on validation.
 
-    The best trial's values are kept where it gains tune.least_gain or more over the defaults.
+    The best trial's values are kept where it gains tune.least_gain or more over the defaults. What a round tries, and
+    what its trials must reach, follows from the rounds before it alone, so that it does not matter which ends first.
 
-    place: a folder where finished trials are kept, and each epoch of the one under way; made where there is none. The
+    place: a folder where finished trials are kept, and each epoch of those under way; made where there is none. The
     search is repeated from its start, a trial that is found there is not trained again and one that was under way goes
     on, so a search that was stopped ends as if it had not been.
     """
     place.mkdir(parents=True, exist_ok=True)
     kept = place / "trials.json"
     done = json.loads(kept.read_text()) if kept.exists() else {"seconds": 0.0, "trials": []}
+    known: dict[int, dict] = {trial["trial"]: trial for trial in done["trials"]}
     started = time.monotonic() - done["seconds"]
     trials: list[dict] = []
 
-    def run(values: dict[str, float]) -> float:
-        label = "defaults" if not trials else f"trial {len(trials)} of {budget.trials}"
-        known = done["trials"][len(trials)] if len(trials) < len(done["trials"]) else None
-        if known and known["values"] == values:
-            trials.append(known)
-            progress.say(f"{name} {label}: score {known['score']:.4f}, from an earlier run that was stopped")
-            return known["score"]
+    def label(number: int) -> str:
+        return f"{name} {f'trial {number} of {budget.trials}' if number else 'defaults'}"
 
-        def tell(epoch: int, numbers: dict[str, float]) -> None:
-            shown = {key: numbers[key] for key in ("loss", "val_score")}
-            progress.epoch(f"{name} {label},", epoch, budget.trial_epochs, shown)
-
-        settings, state = params.with_value(p.train, values), place / f"{len(trials)}"
-        state.mkdir(exist_ok=True)
-        _, validation = training.fit(
-            row, train, val, settings, side, budget.trial_epochs, tell, place=state, lesson=taught
-        )
-        history = [{k: round(v, 6) for k, v in entry.items()} for entry in validation.history]
+    def keep(number: int, values: dict[str, float], fitted: Fitted) -> None:
+        history = [{k: round(v, 6) for k, v in entry.items()} for entry in fitted.history]
         score = max(entry["val_score"] for entry in history)
-        trials.append({"trial": len(trials), "values": values, "score": score, "history": history})
+        known[number] = {"trial": number, "values": values, "score": score, "history": history}
         seconds = time.monotonic() - started
-        text = json.dumps({"seconds": seconds, "trials": trials})
+        text = json.dumps({"seconds": seconds, "trials": [known[each] for each in sorted(known)]})
         running.replace(kept, lambda part: part.write_text(text))
-        shutil.rmtree(state)
-        left = seconds / len(trials) * (budget.trials + 1 - len(trials))
-        progress.say(f"{name} {label}: score {score:.4f} with {values or 'params.yaml'}; about {left:.0f} s left")
-        return score
+        shutil.rmtree(place / f"{number}", ignore_errors=True)
+        left = seconds / len(known) * (budget.trials + 1 - len(known))
+        progress.say(f"{label(number)}: score {score:.4f} with {values or 'params.yaml'}; about {left:.0f} s left")
 
-    run({})
-    tuner = searcher(p.tune, budget.trials, place / "oracle", run, started, budget.tune_minutes)
-    tuner.search(verbose=0)
+    def run(tried: Sequence[dict[str, float]]) -> list[float]:
+        numbers = range(len(trials), len(trials) + len(tried))
+        bar = hopeless(trials, p.tune.give_up, budget.trial_epochs)
+        jobs: dict[int, Job] = {}
+        for number, values in zip(numbers, tried, strict=True):
+            if known.get(number, {}).get("values") == values:
+                progress.say(f"{label(number)}: score {known[number]['score']:.4f}, from an earlier run")
+                continue
+            state = place / f"{number}"
+            state.mkdir(exist_ok=True)
+            jobs[number] = Job(params.with_value(p.train, values), budget.trial_epochs, place=state, bar=bar)
+        order = list(jobs)
+
+        def tell(job: int, epoch: int, numbers: dict[str, float]) -> None:
+            shown = {key: numbers[key] for key in ("loss", "val_score")}
+            progress.epoch(f"{label(order[job])},", epoch, budget.trial_epochs, shown)
+
+        if jobs:
+            for job, fitted in trainings.run([*jobs.values()], tell, row, train, val, side, budget.precision, taught):
+                keep(order[job], tried[order[job] - len(trials)], fitted)
+        trials.extend(known[number] for number in numbers)
+        return [trial["score"] for trial in trials[-len(tried) :]]
+
+    run([{}])
+    rounds = proposals(p.tune, budget.trials, place / "oracle")
+    tried = next(rounds, None)
+    while tried and not (budget.tune_minutes and len(trials) > 1 and late(started, budget.tune_minutes)):
+        scores = run(tried)
+        try:
+            tried = rounds.send(scores)
+        except StopIteration:
+            break
     best = max(trials, key=lambda trial: trial["score"])
     lucky = best["score"] - trials[0]["score"] < p.tune.least_gain
     return {
@@ -105,43 +126,63 @@ def search(
     }
 
 
-def searcher(
-    tune: params.Tune,
-    trials: int,
-    folder: Path,
-    run: Callable[[dict[str, float]], float],
-    started: float,
-    minutes: float | None,
-) -> keras_tuner.Tuner:
-    """Return KerasTuner's search over the space of params.yaml, with `run` as its trial."""
-    base = {"bayesian": keras_tuner.BayesianOptimization, "random": keras_tuner.RandomSearch}[tune.method]
+def late(started: float, minutes: float) -> bool:
+    """Whether so many minutes have passed since a time of time.monotonic()."""
+    return time.monotonic() - started > 60 * minutes
 
-    class Trials(base):
-        def run_trial(self, trial, *args, **kwargs):  # noqa: ANN001
-            try:
-                return -run({key: trial.hyperparameters.values[key] for key in tune.space})
-            except Exception as error:  # KerasTuner would go on with the next trial
-                raise keras_tuner.errors.FatalError(str(error)) from error
 
-        def on_trial_end(self, trial) -> None:  # noqa: ANN001
-            super().on_trial_end(trial)
-            if minutes is not None and time.monotonic() - started > 60 * minutes:
-                self.oracle.max_trials = 0
+def hopeless(trials: Sequence[dict], give_up: int | None, epochs: int) -> tuple[float, ...]:
+    """The score, one an epoch, that a trial's best must reach not to be stopped; none where give_up is None.
 
+    From epoch `give_up` on, it is the median over the trials that came so far of the mean of their scores until then
+    (the median stopping rule: Golovin et al. 2017, "Google Vizier", section 3.2.2).
+    """
+    if give_up is None or not trials:
+        return ()
+    curves = [[entry["val_score"] for entry in trial["history"]] for trial in trials]
+    bar = []
+    for epoch in range(epochs):
+        means = [statistics.mean(curve[: epoch + 1]) for curve in curves if len(curve) > epoch]
+        bar.append(statistics.median(means) if means and epoch + 1 >= give_up else -float("inf"))
+    return tuple(bar)
+
+
+def proposals(tune: params.Tune, trials: int, folder: Path) -> Iterator[list[dict[str, float]]]:
+    """Yield rounds of values to try, tune.together at a time, by KerasTuner over the space of params.yaml.
+
+    A generator that is sent the scores of each round, in its order; it ends after `trials`, or where the space has no
+    more to try.
+    """
+    kind = {"bayesian": keras_tuner.BayesianOptimization, "random": keras_tuner.RandomSearch}[tune.method]
     space = keras_tuner.HyperParameters()
     for key, values in tune.space.items():
         space.Float(key, values.min, values.max, step=values.step, sampling=values.sampling)
-    return Trials(
+    oracle = kind(
         hyperparameters=space,
         hypermodel=None,
-        objective=keras_tuner.Objective("default_objective", "min"),
+        objective=keras_tuner.Objective("score", "max"),
         max_trials=trials,
         seed=tune.seed + 1,  # KerasTuner takes 0 for none
         tune_new_entries=False,
         overwrite=True,
         directory=str(folder),
         project_name="trials",
-    )
+    ).oracle
+    oracle.verbose = 0
+    while True:
+        tried = []
+        while len(tried) < tune.together:
+            trial = oracle.create_trial(f"{len(tried)}")
+            if trial.status != RUNNING:
+                break
+            tried.append(trial)
+        if not tried:
+            return
+        scores = yield [{key: trial.hyperparameters.values[key] for key in tune.space} for trial in tried]
+        for trial, score in zip(tried, scores, strict=True):
+            oracle.update_trial(trial.trial_id, {"score": score})
+            trial.status = COMPLETED
+            oracle.end_trial(trial)
 
 
 if __name__ == "__main__":

@@ -81,9 +81,9 @@ def test_copies_are_found_among_too_many_to_compare_all(change, monkeypatch):
     blocks = duplicates._near_blocks
 
     def counted(*of):
-        for some in blocks(*of):
-            compared.extend(len(rows) * len(columns) for rows, columns in some)
-            yield some
+        for rows, columns in blocks(*of):
+            compared.append(len(rows) * len(columns))
+            yield rows, columns
 
     monkeypatch.setattr(duplicates, "_near_blocks", counted)
     assert np.array_equal(duplicates.near_pairs(grey, LEAST), wanted)

@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 from stages import clean, compare, convert_mat, download, pack, parse_labels, report, split
-from stages.lib import archives, finding, packs, params, pictures, records
+from stages.lib import archives, engine, finding, packs, params, pictures, records
 from stages.lib.datasets import utkface
 from tests.conftest import encoded, picture
 
@@ -205,20 +205,22 @@ def test_a_known_box_says_which_face_is_cut_out():
 def test_work_comes_back_in_order_from_several_processes():
     photos = [(str(i), bytes(pack.LOT // 2)) for i in range(40)]
     assert [len(lot) for lot in pack.lots(photos[:5])] == [2, 2, 1]
-    assert list(pack.in_order(slow_at_first, photos)) == [str(i) for i in range(40)]
+    for processes in (True, False):
+        found = engine.each(slow_at_first, pack.lots(photos), processes, more="x")
+        assert [name for names in found for name in names] == [f"{i}x" for i in range(40)]
 
 
-def slow_at_first(lot):
+def slow_at_first(lot, more):
     time.sleep(0.3 if lot[0][0] == "0" else 0)
-    return [name for name, _ in lot]
+    return [name + more for name, _ in lot]
 
 
-def test_a_worker_that_is_killed_is_told(tmp_path):
+def test_a_worker_that_is_killed_is_told():
     with pytest.raises(SystemExit, match="a worker was killed"):
-        list(pack.in_order(killed, [("a", b"a")]))
+        list(engine.each(killed, ["a"], processes=True))
 
 
-def killed(lot):
+def killed(item):
     os.kill(os.getpid(), signal.SIGKILL)
 
 

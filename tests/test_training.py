@@ -2,10 +2,8 @@
 
 import json
 import random
-import types
 
 import keras
-import keras_tuner
 import numpy as np
 import onnx
 import pandas as pd
@@ -15,7 +13,19 @@ from keras import ops
 
 from stages import pack, tune
 from stages import train as stage
-from stages.lib import augmentation, drawing, faces, losses, networks, packs, params, pictures, targets, training
+from stages.lib import (
+    augmentation,
+    drawing,
+    faces,
+    losses,
+    networks,
+    packs,
+    params,
+    pictures,
+    targets,
+    training,
+    trainings,
+)
 from stages.lib.networks import FusedBatchNormalization
 from stages.lib.predictor import EMBEDDING, Predictor
 from tests.conftest import encoded
@@ -391,9 +401,9 @@ def test_a_search_that_was_stopped_trains_no_epoch_twice(drawn, settings, projec
     trained, killed = [], []
     fit = training.fit
 
-    def watched(*args, **kwargs):
+    def watched(*args):
         random.random()  # what other code draws changes nothing
-        *rest, tell = args
+        *rest, tell, minutes, place, lesson, bar = args
 
         def told(epoch, numbers):
             tell(epoch, numbers)
@@ -402,11 +412,12 @@ def test_a_search_that_was_stopped_trains_no_epoch_twice(drawn, settings, projec
                 killed.append(epoch)
                 raise Killed
 
-        return fit(*rest, told, **kwargs)
+        return fit(*rest, told, minutes, place, lesson, bar)
 
+    monkeypatch.setattr(training, "prepare", lambda *_: "float32")  # TensorFlow has computed in this process already
     whole = tune.search("m", p, row(p), train, val, 36, budget, tmp_path / "whole")
     monkeypatch.setattr(training, "fit", watched)
-    with pytest.raises(keras_tuner.errors.FatalError):
+    with pytest.raises(Killed):
         tune.search("m", p, row(p), train, val, 36, budget, tmp_path / "stopped")
     found = tune.search("m", p, row(p), train, val, 36, budget, tmp_path / "stopped")
     assert found == whole
@@ -457,23 +468,70 @@ def test_a_trial_that_gains_next_to_nothing_is_not_kept(project, tmp_path, monke
     p = params.load()
     budget = p.budgets.sample.model_copy(update={"trials": 2})
     left = iter(scores)
-    fitted = lambda *_, **__: (None, types.SimpleNamespace(history=[{"val_score": next(left)}]))  # noqa: E731
-    monkeypatch.setattr(training, "fit", fitted)
+    monkeypatch.setattr(trainings, "one", lambda *_, **__: fitted([next(left)]))
     found = tune.search("m", p, row(p), None, None, 36, budget, tmp_path / "place")
     assert p.tune.least_gain == 0.01
     assert found["best"] == max(scores)
     assert found["values"] == (found["trials"][2]["values"] if kept else {})
 
 
+def fitted(scores):
+    return trainings.Fitted([], [{"val_score": score} for score in scores], 0, False, {})
+
+
+@pytest.mark.parametrize("together", [1, 3])
 @pytest.mark.parametrize("method", ["bayesian", "random"])
-def test_the_trials_of_a_search_follow_from_its_seed_alone(project, tmp_path, method):
-    def tried(folder, seed):
-        seen = []
-        options = params.load().tune.model_copy(update={"method": method, "seed": seed})
-        tune.searcher(options, 3, tmp_path / folder, lambda values: seen.append(values) or 0.5, 0.0, None).search(
-            verbose=0
-        )
-        return seen
+def test_the_trials_of_a_search_follow_from_its_seed_and_their_scores_alone(project, tmp_path, method, together):
+    def tried(folder, seed, score=lambda values: values["dropout"]):
+        options = params.load().tune.model_copy(update={"method": method, "seed": seed, "together": together})
+        rounds, seen = tune.proposals(options, 10, tmp_path / folder), []
+        found = next(rounds)
+        while found:
+            seen.append(found)
+            try:
+                found = rounds.send([score(values) for values in found])
+            except StopIteration:
+                break
+        assert [len(each) for each in seen] == ([1] * 10 if together == 1 else [3, 3, 3, 1])
+        return [values for each in seen for values in each]
 
     assert tried("one", 0) == tried("two", 0)
     assert tried("one", 0) != tried("three", 1)
+    learns = tried("one", 0) != tried("four", 0, lambda values: -values["dropout"])
+    assert learns == (method == "bayesian")
+
+
+def test_trials_that_end_in_any_order_give_the_same_search(project, tmp_path, monkeypatch):
+    p = params.load()
+    p = p.model_copy(update={"tune": p.tune.model_copy(update={"together": 3, "give_up": 2})})
+    budget = p.budgets.sample.model_copy(update={"trials": 5, "trial_epochs": 4})
+    bars = []
+
+    def search(folder, order):
+        def run(jobs, *_):
+            bars.append([job.bar for job in jobs])
+            for number in order(range(len(jobs))):
+                score = 0.5 - jobs[number].settings.dropout
+                yield number, fitted([score, score + 0.01, score + 0.02, score + 0.03])
+
+        monkeypatch.setattr(trainings, "run", run)
+        return tune.search("m", p, row(p), None, None, 36, budget, tmp_path / folder)
+
+    whole = search("one", list)
+    assert search("two", lambda numbers: list(numbers)[::-1]) == whole
+    assert [trial["trial"] for trial in whole["trials"]] == list(range(6))
+    assert [len(each) for each in bars[:3]] == [1, 3, 2]
+    assert bars[0] == [()]
+    assert len(set(bars[1])) == 1
+    first = whole["trials"][0]["history"][0]["val_score"]
+    assert bars[1][0] == (-float("inf"), *(pytest.approx(first + more) for more in (0.005, 0.01, 0.015)))
+
+
+def test_a_training_stops_where_its_best_score_stays_below_the_bar(drawn, settings, project):
+    train, val = parts(drawn)
+    _, whole = training.fit(row(params.load()), train, val, settings, 36, 4)
+    best = max(entry["val_score"] for entry in whole.history[:2])
+    _, found = training.fit(row(params.load()), train, val, settings, 36, 4, bar=(-1, best, best + 1, -1))
+    assert found.history == whole.history[:3]
+    assert found.done
+    assert not found.cut_short

@@ -4,16 +4,14 @@ Two pictures are of one photo where the fine detail of small grey versions of th
 join strangers who smile alike before they find a copy that was cut, compressed or mirrored; detail tells them apart.
 """
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import scipy.sparse
 from scipy.ndimage import gaussian_filter
 from scipy.sparse.csgraph import connected_components
 
-from stages.lib import packs, pictures
+from stages.lib import engine, packs, pictures
 
 SIDE = 24  # pixels, of the small grey picture
 COARSE = 1.5  # pixels: standard deviation of the blur that divides fine from coarse
@@ -31,12 +29,13 @@ CELLS, NEAREST = 1024, 16  # into which more are sorted, and how many of them ea
 def thumbnails(pack: packs.Pack, rows: np.ndarray) -> np.ndarray:
     """Small grey pictures (n, SIDE, SIDE) uint8 of rows (n,) of a pack of square pictures."""
 
-    def part(at: np.ndarray) -> np.ndarray:
-        return small(np.stack([np.asarray(pictures.decode(content)) for content in pack.images(at)]))
+    parts = (pack.images(rows[start : start + 512]) for start in range(0, len(rows), 512))
+    return np.concatenate([np.zeros((0, SIDE, SIDE), np.uint8), *engine.each(thumbnails_of, parts)])
 
-    parts = [rows[start : start + 512] for start in range(0, len(rows), 512)]
-    with ThreadPoolExecutor() as pool:
-        return np.concatenate([np.zeros((0, SIDE, SIDE), np.uint8), *pool.map(part, parts)])
+
+def thumbnails_of(encoded: list[bytes]) -> np.ndarray:
+    """Small grey pictures (n, SIDE, SIDE) uint8 of n encoded square ones of one size."""
+    return small(np.stack([np.asarray(pictures.decode(content)) for content in encoded]))
 
 
 def small(images: np.ndarray) -> np.ndarray:
@@ -85,35 +84,46 @@ def near_pairs(grey: np.ndarray, least: float) -> np.ndarray:
     main, mirrored = np.column_stack([even, odd[:, -1]]), odd[:, :-1]
     del even
 
-    def tile(block: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-        rows, columns = block
-        bound, turned = main[rows] @ main[columns].T, mirrored[rows] @ mirrored[columns].T
-        bound += np.abs(turned, out=turned)
-        i, j = np.divmod(np.flatnonzero(bound >= least - SLACK), bound.shape[1])
-        i, j = rows[i], columns[j]
-        i, j = i[i != j], j[i != j]
-        near = [
-            correlation(_details(fine[i[k : k + ROWS]]), _details(fine[j[k : k + ROWS]])) >= least
-            for k in range(0, len(i), ROWS)
-        ]
-        near = np.concatenate([np.zeros(0, bool), *near])
-        return np.column_stack([first[i[near]], first[j[near]]])
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for blocks in _all_blocks(count) if count <= ALL else _near_blocks(main[:, :-2], mirrored):
-            found += pool.map(tile, blocks)
-            if sum(map(len, found)) > MANY:
-                found = [equal_pairs(groups(len(grey), *found))]
+    blocks = _all_blocks(count) if count <= ALL else _near_blocks(main[:, :-2], mirrored)
+    held = len(found[0])
+    for i, j in engine.each(compared, blocks, fine=fine, main=main, mirrored=mirrored, least=least):
+        found.append(np.column_stack([first[i], first[j]]))
+        held += len(i)
+        if held > MANY:
+            found = [equal_pairs(groups(len(grey), *found))]
+            held = len(found[0])
     return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
 
 
-Blocks = Iterator[list[tuple[np.ndarray, np.ndarray]]]  # rows and columns to be compared, several at a time
+def compared(
+    block: tuple[np.ndarray, np.ndarray], fine: np.ndarray, main: np.ndarray, mirrored: np.ndarray, least: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which of rows and columns correlate by `least` or more: indices (m,) of the one and of the other.
+
+    fine, main, mirrored: details, and their coordinates, of all pictures, as near_pairs makes them.
+    """
+    rows, columns = block
+    bound, turned = main[rows] @ main[columns].T, mirrored[rows] @ mirrored[columns].T
+    bound += np.abs(turned, out=turned)
+    i, j = np.divmod(np.flatnonzero(bound >= least - SLACK), bound.shape[1])
+    i, j = rows[i], columns[j]
+    i, j = i[i != j], j[i != j]
+    near = [
+        correlation(_details(fine[i[k : k + ROWS]]), _details(fine[j[k : k + ROWS]])) >= least
+        for k in range(0, len(i), ROWS)
+    ]
+    near = np.concatenate([np.zeros(0, bool), *near])
+    return i[near], j[near]
+
+
+Blocks = Iterator[tuple[np.ndarray, np.ndarray]]  # rows and columns to be compared
 
 
 def _all_blocks(count: int) -> Blocks:
     for start in range(0, count, ROWS):
         rows = np.arange(start, min(start + ROWS, count))
-        yield [(rows, np.arange(at, min(at + COLUMNS, count))) for at in range(start, count, COLUMNS)]
+        for at in range(start, count, COLUMNS):
+            yield rows, np.arange(at, min(at + COLUMNS, count))
 
 
 def _near_blocks(even: np.ndarray, odd: np.ndarray) -> Blocks:
@@ -135,7 +145,8 @@ def _near_blocks(even: np.ndarray, odd: np.ndarray) -> Blocks:
         members = np.flatnonzero(own == cell)
         seekers = np.unique(order[ends[cell - 1] if cell else 0 : ends[cell]] // near.shape[1])
         size = max(1, BLOCK // max(1, len(members)))
-        yield [(seekers[at : at + size], members) for at in range(0, len(seekers), size)]
+        for at in range(0, len(seekers), size):
+            yield seekers[at : at + size], members
 
 
 def _details(stored: np.ndarray) -> np.ndarray:

@@ -72,7 +72,10 @@ class Finder:
         """Faces in an RGB picture, the largest first; least: the score from which a finding is one."""
         longest = max(image.size)
         sides = {min(side, longest): border for side, border in LOOKS}
-        found = [(side, face) for side, border in sides.items() for face in self._look(image, side, border, least)]
+        near = image.reduce(max(1, longest // max(sides)))  # quick, and what is left of it is larger than any look
+        found = [
+            (side, face) for side, border in sides.items() for face in self._look(near, image.size, side, border, least)
+        ]
 
         def trust(item: tuple[int, Face]) -> tuple[bool, float]:
             side, face = item
@@ -81,16 +84,19 @@ class Finder:
         ranked = [face for _, face in sorted(found, key=trust, reverse=True)]
         return sorted(distinct(ranked), key=lambda face: -face.area)
 
-    def _look(self, image: Image.Image, side: int, border: float, least: float) -> list[Face]:
-        """Faces in a picture whose longer side is shown in `side` pixels, with a black border of a share of it."""
-        size = [max(1, round(length * side / max(image.size))) for length in image.size]
+    def _look(self, image: Image.Image, whole: tuple[int, int], side: int, border: float, least: float) -> list[Face]:
+        """Faces in a picture whose longer side is shown in `side` pixels, with a black border of a share of it.
+
+        whole: width and height of which the faces are told.
+        """
+        size = [max(1, round(length * side / max(whole))) for length in whole]
         small = np.asarray(image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0), np.float32)
         pad, (high, wide) = round(border * side), small.shape[:2]
         shape = [math.ceil((length + 2 * pad) / TILE) * TILE for length in (high, wide)]
         canvas = np.zeros((1, 3, *shape), np.float32)
         canvas[0, :, pad : pad + high, pad : pad + wide] = small.transpose(2, 0, 1)
         boxes, scores, landmarks = decoded(*self.session.run(None, {"input.1": canvas}), least)
-        scale = np.array(image.size) / size
+        scale = np.array(whole) / size
         boxes, landmarks = (boxes - pad) * np.tile(scale, 2), (landmarks - pad) * scale
         return [
             Face(tuple(box), score, points)

@@ -71,11 +71,23 @@ class Pack:
     def __init__(self, folder: Path | str) -> None:
         """Open the shards of a folder. Raises FileNotFoundError where there is no pack."""
         folder = Path(folder)
-        self.manifest = json.loads((folder / MANIFEST).read_text())
-        files = [pa.ipc.open_file(pa.memory_map(str(folder / s["name"]))) for s in self.manifest["shards"]]
-        self.table = pa.concat_tables([file.read_all() for file in files]) if files else SCHEMA.empty_table()
+        manifest = json.loads((folder / MANIFEST).read_text())
+        files = [pa.ipc.open_file(pa.memory_map(str(folder / s["name"]))) for s in manifest["shards"]]
+        table = pa.concat_tables([file.read_all() for file in files]) if files else SCHEMA.empty_table()
+        self._take(manifest, table)
+
+    def _take(self, manifest: dict, table: pa.Table) -> None:
+        self.manifest, self.table = manifest, table
         self.face_ids = self.table["face_id"].to_pylist()
         self._row = {face: row for row, face in enumerate(self.face_ids)}
+
+    def __getstate__(self) -> tuple[dict, pa.Table]:
+        """What another process needs, which has it whole in memory then."""
+        return self.manifest, self.table
+
+    def __setstate__(self, state: tuple[dict, pa.Table]) -> None:
+        """Be a pack that another process opened."""
+        self._take(*state)
 
     def rows(self, face_ids: Iterable[str]) -> np.ndarray:
         """Row (n,) of each face id; -1 where the pack has none."""

@@ -215,6 +215,8 @@ class Tune(Section):
     seed: Whole
     method: Literal["bayesian", "random"]
     least_gain: NotNegative
+    together: Count = 1  # older runs have none of these two
+    give_up: Count | None = None
     space: dict[str, Range]
 
 

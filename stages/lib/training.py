@@ -3,7 +3,7 @@
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import keras
@@ -30,19 +30,27 @@ CPU = Path("/proc/cpuinfo")  # of Linux
 Log = Callable[[int, dict[str, float]], None]
 
 
-def prepare(threads: int, seed: int, precision: str) -> str:
-    """Set what makes training repeatable, before anything else of TensorFlow runs; returns float32 or bfloat16.
+def resolved(precision: str) -> str:
+    """float32 or bfloat16; for `auto`, bfloat16 where the hardware computes in it.
 
-    precision: one of those, or `auto` for bfloat16 where the hardware computes in it. Raises SystemExit where bfloat16
-    is asked for and it does not.
+    Raises SystemExit where bfloat16 is asked for and it does not.
     """
     if precision == "auto":
-        precision = "bfloat16" if has_bfloat16() else "float32"
-    elif precision == "bfloat16" and not has_bfloat16():
+        return "bfloat16" if has_bfloat16() else "float32"
+    if precision == "bfloat16" and not has_bfloat16():
         raise SystemExit(
             "precision: bfloat16 is asked for, but there is neither a CPU with AVX512-BF16 or AMX nor a GPU that "
             "computes in it: set `precision` under `budgets` to float32, or to auto"
         )
+    return precision
+
+
+def prepare(threads: int, seed: int, precision: str) -> str:
+    """Set what makes training repeatable, before anything else of TensorFlow runs; returns float32 or bfloat16.
+
+    precision: as `resolved` takes it.
+    """
+    precision = resolved(precision)
     memory.keep()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
@@ -239,13 +247,15 @@ class Validation(keras.callbacks.Callback):
         log: Log | None = None,
         minutes: float | None = None,
         place: Path | None = None,
+        bar: Sequence[float] = (),
     ) -> None:
         """Take validation faces, the training faces for the floors, and whom to tell each epoch's numbers.
 
         place: a folder where the state after each epoch is kept, and from which `resume` takes it; None: kept nowhere.
+        bar: the val_score, one an epoch, that the best so far must reach, or training stops.
         """
         super().__init__()
-        self.val, self.settings, self.log, self.minutes = val, settings, log, minutes
+        self.val, self.settings, self.log, self.minutes, self.bar = val, settings, log, minutes, bar
         self.pixels = np.concatenate([*pixels(val, *view(side, settings))])
         self.floors = {name: metrics.floor(targets.TARGETS[name], *train.labels[name]) for name in train.labels}
         self.keep = np.exp(-1 / (settings.ema_epochs * steps)) if settings.ema_epochs else 0.0
@@ -306,7 +316,8 @@ class Validation(keras.callbacks.Callback):
         spent = self.seconds + time.monotonic() - self.started
         late = self.minutes is not None and spent > 60 * self.minutes
         self.cut_short = self.cut_short or late
-        self.done = late or epoch - self.best_epoch >= self.settings.patience
+        hopeless = epoch < len(self.bar) and max(entry["val_score"] for entry in self.history) < self.bar[epoch]
+        self.done = late or hopeless or epoch - self.best_epoch >= self.settings.patience
         if self.done:
             self.model.stop_training = True
         if self.place:
@@ -391,10 +402,11 @@ def fit(
     minutes: float | None = None,
     place: Path | None = None,
     lesson: dict[str, np.ndarray] | None = None,
+    bar: Sequence[float] = (),
 ) -> tuple[keras.Model, Validation]:
     """Train a row of models and return it with its best averaged weights, and the callback that holds its history.
 
-    lesson: what teachers say of the training faces, as lessons.read gives it.
+    lesson: what teachers say of the training faces, as lessons.read gives it. bar: as in Validation.
     place: a folder for the state after each epoch; a training that finds one there goes on from it, and ends with the
     weights that it would have had. Raises SystemExit, naming the remedy, where there is nothing to train on.
     """
@@ -404,7 +416,7 @@ def fit(
     if settings.growing:
         model = network(row, settings, any_size=True)
     steps = steps_in_epoch(train, settings)
-    validation = Validation(val, train, settings, side, steps, log, minutes, place)
+    validation = Validation(val, train, settings, side, steps, log, minutes, place, bar)
     compiled(model, settings, steps * epochs)
     first = validation.resume(model)
     if first < epochs and not validation.done:

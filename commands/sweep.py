@@ -1,0 +1,68 @@
+"""Search and train many models at a time, each as a DVC experiment of its own, whose outputs stay in DVC's cache.
+
+All models of params.yaml, once as they stand, or by each of several seeds, or on each fold of split; `dvc repro`,
+`make seeds` or `make folds` then train nothing. On a cluster, which FACES_CLUSTER names, as many at a time as have room
+there; on one machine one after the other, unless --at-once says more.
+"""
+
+import argparse
+
+from commands import folds, seeds
+from stages.lib import engine, params, progress, side_runs
+
+
+def main() -> None:
+    """Bring what all need up to date, then train."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", nargs="+", help="models of params.yaml; all unless given")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--seeds", type=int, default=0, help="train each by so many seeds, those of `make seeds`")
+    what.add_argument("--folds", action="store_true", help="train each on every fold of split")
+    parser.add_argument("--at-once", type=int, help="trainings at a time; as many as the cluster has room for, or 1")
+    words = parser.parse_args()
+    p = params.load()
+    unknown = sorted(set(words.models or ()) - set(p.models))
+    if unknown:
+        parser.error(f"params.yaml has no models {', '.join(unknown)}; it has {', '.join(p.models)}")
+    if (words.at_once or 1) < 1:
+        parser.error(f"--at-once {words.at_once}: one at least")
+    models = words.models or list(p.models)
+    runs = wanted(p, models, words.seeds, words.folds)
+    at_once = min(words.at_once or room(p.train.threads), len(runs))
+    progress.say(f"{len(runs)} trainings, {at_once} at a time")
+    side_runs.run("sweep-start", {}, ["split", "teach"])
+    searches = {f"sweep-{model}-search": ({}, [f"tune@{model}"]) for model in models if words.seeds}  # all seeds' one
+    side_runs.run_all(searches, at_once)
+    side_runs.run_all(runs, at_once)
+    for name in ("sweep-start", *searches, *runs):
+        side_runs.forget(name)
+    progress.say(f"{len(runs)} trainings are in DVC's cache")
+
+
+def wanted(p: params.Params, models: list[str], count: int, all_folds: bool) -> dict[str, tuple[dict, list[str]]]:
+    """The trainings, as side_runs.run_all takes them: of models, as they stand, by `count` seeds or on each fold."""
+    if count:
+        chosen = {f"seed-{seed}": seeds.settings(p, models, seed) for seed in seeds.after(p, count)}
+    elif all_folds:
+        total = folds.count(p)
+        chosen = {folds.name(fold, total): {"split.fold": fold} for fold in range(total)}
+    else:
+        chosen = {"": {}}
+    return {
+        f"sweep-{model}{label and '-' + label}": (settings, [f"train@{model}"])
+        for label, settings in chosen.items()
+        for model in models
+    }
+
+
+def room(threads: int) -> int:
+    """How many trainings of so many threads run side by side."""
+    if not engine.address():
+        return 1
+    cluster = engine.connect().cluster_resources()
+    gpus = int(cluster.get("GPU", 0))
+    return max(1, gpus or int(cluster.get("CPU", 0)) // min(threads, engine.most_cores()))
+
+
+if __name__ == "__main__":
+    main()

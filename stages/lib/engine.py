@@ -1,0 +1,309 @@
+"""Where work runs: on this machine's cores or, where FACES_CLUSTER names one, on a Ray cluster; results are the same.
+
+FACES_CLUSTER is `auto` on a machine of the cluster, or the address of its head, HOST:PORT, as `ray start` prints it.
+Work is a function of a module, called with an item and with what all items share; workers get this project's code, and
+those with other versions of the packages that results hang on are refused. With tracking.py for MLflow, this is the
+only module that knows Ray.
+"""
+
+import collections
+import functools
+import importlib
+import importlib.metadata
+import itertools
+import multiprocessing
+import multiprocessing.connection
+import os
+import platform
+import queue
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import stages
+from stages.lib import progress
+
+CLUSTER = "FACES_CLUSTER"
+PACKAGES = ("keras", "numpy", "onnxruntime", "pandas", "pillow", "pyarrow", "scipy", "tensorflow")
+TRIES = 4  # of an item, each after its worker or its node died
+AHEAD = 3  # items under way, or done and not taken yet, for each core
+PATIENCE = 10.0  # seconds in which a cluster's head must take a connection
+QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+Tell = Callable[..., None]
+
+
+def address() -> str:
+    """Address of the cluster that work goes to, '' where it stays on this machine."""
+    return os.environ.get(CLUSTER, "").strip()
+
+
+def each(work: Callable, items: Iterable, processes: bool = False, **shared: Any) -> Iterator:
+    """Yield work(item, **shared) of each item, in order; few items are read ahead.
+
+    On this machine by as many threads as cores, or by processes, for work that keeps the interpreter to itself.
+    Raises what work raises, and SystemExit where workers die.
+    """
+    if address():
+        yield from _remote(work, items, shared)
+        return
+    workers = os.cpu_count() or 1
+    with _processes(workers) if processes else ThreadPoolExecutor(workers) as pool:
+        pending: collections.deque = collections.deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(work, item, **shared))
+                if len(pending) >= AHEAD * workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        except BrokenProcessPool:
+            raise SystemExit("a worker was killed, most likely for want of memory: free some and run again") from None
+        finally:
+            for left in pending:
+                left.cancel()
+
+
+def side_by_side(
+    work: Callable, items: Sequence, tell: Callable[..., None], cpus: int, **shared: Any
+) -> Iterator[tuple[int, Any]]:
+    """Yield (number, work(item, tell, **shared)) of long works: one after the other here, as they end on a cluster.
+
+    tell: what work calls with arguments that can be pickled while it runs; it is called here, with the number of the
+    item before them. cpus: cores that each takes, of one machine; a GPU as well where the cluster has some.
+    """
+    if address():
+        yield from _streamed(work, items, tell, cpus, shared)
+        return
+    for number, item in enumerate(items):
+        yield number, work(item, functools.partial(tell, number), **shared)
+
+
+def _processes(workers: int) -> Executor:
+    context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
+    return ProcessPoolExecutor(workers, context, initializer=die_with_parent)
+
+
+def die_with_parent() -> None:
+    """In a worker: leave interrupts to the parent, and end when it is gone, however it went."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    gone = multiprocessing.parent_process().sentinel
+    threading.Thread(target=lambda: (multiprocessing.connection.wait([gone]), os._exit(1)), daemon=True).start()
+
+
+# what follows is for a cluster
+
+
+def _remote(work: Callable, items: Iterable, shared: dict) -> Iterator:
+    ray = connect()
+    call = ray.remote(_call).options(num_cpus=1, max_retries=TRIES - 1, retry_exceptions=False)
+    name, kept, number = _name(work), ray.put(shared), itertools.count()
+    ahead = AHEAD * max(2, int(ray.cluster_resources().get("CPU", 1)))
+    pending: collections.deque = collections.deque()
+    try:
+        for item in items:
+            pending.append(call.remote(name, item, kept))
+            if len(pending) >= ahead:
+                yield _get(pending.popleft(), next(number))
+        while pending:
+            yield _get(pending.popleft(), next(number))
+    finally:
+        for left in pending:
+            ray.cancel(left, force=True)
+
+
+def _streamed(work: Callable, items: Sequence, tell: Tell, cpus: int, shared: dict) -> Iterator[tuple[int, Any]]:
+    ray = connect()
+    resources = {"num_cpus": min(cpus, most_cores()), "num_gpus": min(1, ray.cluster_resources().get("GPU", 0))}
+    run = ray.remote(_run).options(num_returns="streaming", max_retries=0, **resources)
+    name, kept, tries = _name(work), ray.put(shared), collections.Counter()
+
+    def start(number: int) -> Any:
+        tries[number] += 1
+        return run.remote(name, items[number], kept)
+
+    running = {start(number): number for number in range(len(items))}
+    try:
+        while running:
+            ready, _ = ray.wait(list(running), num_returns=1)
+            stream, number = ready[0], running[ready[0]]
+            try:
+                message = ray.get(next(stream))
+            except (*_lost(), StopIteration) as error:
+                del running[stream]
+                if tries[number] >= TRIES:
+                    raise SystemExit(f"{name[1]} {number}: its worker died {TRIES} times: {_line(error)}") from None
+                progress.say(f"{name[1]} {number}: its worker died ({_line(error)}); it is tried again")
+                running[start(number)] = number
+                continue
+            except ray.exceptions.RayTaskError as error:
+                raise _cause(error) from error
+            kind, value = message
+            if kind == "told":
+                tell(number, *value)
+            else:
+                del running[stream]
+                yield number, value
+    finally:
+        for stream in running:
+            ray.cancel(stream, force=True)
+
+
+def _get(reference: Any, number: int) -> Any:
+    ray = connect()
+    try:
+        return ray.get(reference)
+    except _lost() as error:
+        raise SystemExit(f"item {number}: its workers died, {TRIES} in a row: {_line(error)}") from None
+    except ray.exceptions.RayTaskError as error:
+        raise _cause(error) from error
+
+
+def _lost() -> tuple[type[Exception], ...]:
+    """What Ray raises where not the work failed, but who did it."""
+    errors = connect().exceptions
+    return (
+        errors.WorkerCrashedError,
+        errors.NodeDiedError,
+        errors.LocalRayletDiedError,
+        errors.ObjectLostError,
+        errors.OutOfMemoryError,
+        errors.RaySystemError,
+    )
+
+
+def _cause(error: Exception) -> BaseException:
+    """What work raised on its worker; a SystemExit of it as one, which Ray would not bring here."""
+    cause = getattr(error, "cause", None) or error
+    return SystemExit(str(cause)) if isinstance(cause, Refused) else cause
+
+
+class Refused(Exception):
+    """A SystemExit, on its way from a worker."""
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def _name(work: Callable) -> tuple[str, str]:
+    """Module and name by which a worker finds a function, also that of a stage that runs as __main__."""
+    module = work.__module__
+    return (sys.modules[module].__spec__.name if module == "__main__" else module), work.__qualname__
+
+
+def _find(name: tuple[str, str]) -> Callable:
+    return getattr(importlib.import_module(name[0]), name[1])
+
+
+def _call(name: tuple[str, str], item: Any, shared: dict) -> Any:
+    """On a worker: work on an item."""
+    try:
+        return _find(name)(item, **shared)
+    except SystemExit as error:
+        raise Refused(str(error)) from error
+
+
+def _run(name: tuple[str, str], item: Any, shared: dict) -> Iterator[tuple[str, Any]]:
+    """On a worker: work on an item in a thread, and yield ("told", arguments) while it runs, ("done", result) then."""
+    said: queue.Queue = queue.Queue()
+
+    def work() -> None:
+        try:
+            said.put(("done", _find(name)(item, lambda *what: said.put(("told", what)), **shared)))
+        except SystemExit as error:
+            said.put(("failed", Refused(str(error))))
+        except BaseException as error:  # noqa: BLE001 - it is raised where the work was asked for
+            said.put(("failed", error))
+
+    threading.Thread(target=work, daemon=True).start()
+    kind = ""
+    while kind != "done":
+        kind, value = said.get()
+        if kind == "failed":
+            raise value
+        yield kind, value
+
+
+@functools.cache
+def connect() -> Any:
+    """Ray, as a driver of the cluster. Raises SystemExit, naming the remedy, where that cannot be."""
+    where = address()
+    try:
+        import ray
+    except ImportError:
+        raise SystemExit(f"{CLUSTER} is {where}, but Ray is not here: `make setup CLUSTER=1` installs it") from None
+    remedy = f"`ray start --head` on one machine makes a cluster, {CLUSTER}=HOST:PORT names it, unset is without one"
+    if where != "auto":
+        host, _, port = where.rpartition(":")
+        if not host or not port.isdigit() or "//" in where:
+            raise SystemExit(f"{CLUSTER}={where}: is neither auto nor HOST:PORT of a cluster's head; {remedy}")
+        try:
+            socket.create_connection((host, int(port)), PATIENCE).close()
+        except (OSError, OverflowError) as error:
+            raise SystemExit(f"no cluster answers at {CLUSTER}={where} ({error}); {remedy}") from None
+    try:
+        ray.init(
+            address=where,
+            log_to_driver=False,
+            logging_level="ERROR",
+            runtime_env={"py_modules": [str(Path(stages.__file__).parent)], "env_vars": QUIET},
+        )
+    except (ConnectionError, RuntimeError, ValueError, AssertionError) as error:
+        raise SystemExit(f"{CLUSTER}={where}: {' '.join(str(error).split())[:600]}; {remedy}") from None
+    others = different(ray)
+    if others:
+        raise SystemExit(f"machines of the cluster are not set up as this one: {'; '.join(others)}")
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    cores = ray.cluster_resources().get("CPU", 0)
+    progress.say(f"on a Ray cluster of {len(nodes)} {'node' if len(nodes) == 1 else 'nodes'}, {cores:g} cores")
+    return ray
+
+
+def most_cores() -> int:
+    """Cores of the cluster's largest node."""
+    return max(int(node["Resources"].get("CPU", 0)) for node in connect().nodes() if node["Alive"])
+
+
+def versions() -> dict[str, str]:
+    """What results hang on besides code and data, {name: version}, '' of a package that is not here."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
+def different(ray: Any) -> list[str]:
+    """What the nodes of the cluster have that differs from what this process has; empty where nothing does."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    ours, asked = versions(), {}
+    for node in ray.nodes():
+        if node["Alive"] and node["Resources"].get("CPU"):
+            on = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+            asked[node["NodeManagerAddress"], node["NodeID"]] = (
+                ray.remote(versions).options(num_cpus=0, scheduling_strategy=on).remote()
+            )
+    found = []
+    for (host, _), reference in asked.items():
+        try:
+            theirs = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            found.append(f"{host} cannot run this project's code ({_line(error)})")
+            continue
+        apart = [
+            f"{name} {theirs[name] or 'none'} instead of {ours[name]}" for name in ours if theirs[name] != ours[name]
+        ]
+        if apart:
+            found.append(f"{host} has {', '.join(apart)}")
+    return found

@@ -1,0 +1,227 @@
+"""The pipeline on a Ray cluster of two nodes, which are processes of this machine: as on one, and with parts killed."""
+
+import hashlib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from stages.lib import engine
+from tests import clusters
+from tests.test_pipeline import clone, dvc, runs
+
+MODEL = "utkface-cropped"
+MINUTES = 5
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A clone with a search of four trials, two at a time, run on this machine up to the registered model."""
+    pytest.importorskip("ray", reason="`make setup CLUSTER=1` installs Ray")
+    folder = clone(tmp_path_factory.mktemp("local") / "faces", trials=4)
+    path = folder / "params.yaml"
+    for old, new in {
+        r"  together: 1 ": "  together: 2 ",
+        r"  give_up: null": "  give_up: 2",
+        r"  threads: 2 ": "  threads: 1 ",
+    }.items():
+        text, count = re.subn(old, new, path.read_text())
+        assert count == 1
+        path.write_text(text)
+    dvc(folder, "repro")
+    return folder
+
+
+def again(prepared, place, *without):
+    """A copy of what was prepared, less some of its outputs, and nothing of it linked to a cache."""
+    folder = place / "faces"
+    shutil.copytree(prepared, folder, ignore=shutil.ignore_patterns("mlruns", "mlflow.db", ".dvc"))
+    for path in without:
+        target = folder / path
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
+    return folder
+
+
+def begin(folder, stage, *words, address=""):
+    """A stage, as DVC starts it."""
+    environment = os.environ | {engine.CLUSTER: address, "PYTHONFAULTHANDLER": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", f"stages.{stage}", *words],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def ended(running):
+    """What a stage said, after it ended well."""
+    said, _ = running.communicate(timeout=60 * MINUTES)
+    assert running.returncode == 0, said
+    return said
+
+
+def digests(folder):
+    """Checksums {path: sha256} of files."""
+    files = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def wait(what, running):
+    """Wait until something is so, while a stage runs."""
+    end = time.monotonic() + 60 * MINUTES
+    while not what():
+        assert running.poll() is None, running.stdout.read()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_both_engines_come_to_the_same(prepared, tmp_path, monkeypatch):
+    other = clone(tmp_path / "cluster", trials=4)
+    shutil.copy(prepared / "params.yaml", other)
+    with clusters.started(1, 1) as cluster:
+        monkeypatch.setenv(engine.CLUSTER, cluster.address)
+        said = dvc(other, "repro")
+    assert "on a Ray cluster of 2 nodes, 2 cores" in said
+    assert yaml.safe_load((other / "dvc.lock").read_text()) == yaml.safe_load((prepared / "dvc.lock").read_text())
+    assert runs(other) == runs(prepared)
+    monkeypatch.delenv(engine.CLUSTER)
+    assert "Running stage" not in dvc(other, "repro")
+
+
+@pytest.mark.slow
+def test_a_killed_worker_s_trial_is_tried_again(prepared, tmp_path):
+    folder = again(prepared, tmp_path, f"data/tuned/{MODEL}.json")
+    with clusters.started(1, 1) as cluster:
+        running = begin(folder, "tune", MODEL, address=cluster.address)
+        wait(lambda: list((folder / "data/partial").glob("tune/*/[1-9]/epoch.npz")), running)
+        for node in cluster.nodes:
+            for worker in clusters.workers(node, "_run"):
+                worker.kill()
+        said = ended(running)
+    assert "its worker died" in said
+    assert "going on from there" not in said  # that is said by the worker, to its log
+    assert digests(folder / f"data/tuned/{MODEL}.json") == digests(prepared / f"data/tuned/{MODEL}.json")
+
+
+@pytest.mark.slow
+def test_a_lost_node_s_trials_go_to_another(prepared, tmp_path):
+    folder = again(prepared, tmp_path, f"data/tuned/{MODEL}.json")
+    with clusters.started(1, 1) as cluster:
+        running = begin(folder, "tune", MODEL, address=cluster.address)
+        wait(lambda: clusters.workers(cluster.nodes[1], "_run"), running)
+        clusters.kill(cluster.nodes[1])
+        ended(running)
+    assert digests(folder / f"data/tuned/{MODEL}.json") == digests(prepared / f"data/tuned/{MODEL}.json")
+
+
+@pytest.mark.slow
+def test_a_search_whose_head_died_goes_on_where_it_was(prepared, tmp_path):
+    folder = again(prepared, tmp_path, f"data/tuned/{MODEL}.json")
+    with clusters.started(1, 1) as cluster:
+        running = begin(folder, "tune", MODEL, address=cluster.address)
+        wait(lambda: list((folder / "data/partial").glob("tune/*/[2-9]")), running)
+        clusters.kill(cluster.nodes[0])
+        said, _ = running.communicate(timeout=60 * MINUTES)
+        assert running.returncode != 0
+    with clusters.started(1, 1) as cluster:
+        said = ended(begin(folder, "tune", MODEL, address=cluster.address))
+    assert "trial 1 of 4: score" in said
+    assert "from an earlier run" in said
+    assert digests(folder / f"data/tuned/{MODEL}.json") == digests(prepared / f"data/tuned/{MODEL}.json")
+
+
+@pytest.mark.slow
+def test_a_node_lost_while_packing_loses_no_face(prepared, tmp_path):
+    folder = again(prepared, tmp_path, "data/packs/utkface/cropped", "data/clean/utkface")
+    with clusters.started(1, 1) as cluster:
+        running = begin(folder, "pack", "utkface", "cropped", address=cluster.address)
+        wait(lambda: clusters.workers(cluster.nodes[1]), running)
+        clusters.kill(cluster.nodes[1])
+        ended(running)
+        running = begin(folder, "clean", "utkface", address=cluster.address)
+        ended(running)
+    for path in ("data/packs/utkface/cropped", "data/clean/utkface"):
+        assert digests(folder / path) == digests(prepared / path)
+
+
+@pytest.mark.slow
+def test_a_training_whose_node_is_lost_ends_as_it_would_have(prepared, tmp_path):
+    folder = again(prepared, tmp_path, f"data/models/{MODEL}")
+    with clusters.started(1, 1) as cluster:
+        running = begin(folder, "train", MODEL, address=cluster.address)
+        wait(lambda: any(clusters.workers(node, "_run") for node in cluster.nodes), running)
+        for node in cluster.nodes:
+            for worker in clusters.workers(node, "_run"):
+                worker.kill()
+        said = ended(running)
+    assert "it is tried again" in said
+    assert digests(folder / f"data/models/{MODEL}") == digests(prepared / f"data/models/{MODEL}")
+
+
+@pytest.mark.slow
+def test_a_small_object_store_is_no_hindrance(prepared, tmp_path):
+    folder = again(prepared, tmp_path, "data/packs/utkface/cropped")
+    with clusters.started(1, 1, store=80_000_000) as cluster:
+        ended(begin(folder, "pack", "utkface", "cropped", address=cluster.address))
+    assert digests(folder / "data/packs/utkface/cropped") == digests(prepared / "data/packs/utkface/cropped")
+
+
+@pytest.mark.slow
+def test_nodes_with_other_packages_are_refused(prepared, tmp_path):
+    folder = again(prepared, tmp_path, "data/packs/utkface/cropped")
+    other = tmp_path / "other" / "keras-9.9.dist-info"
+    other.mkdir(parents=True)
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: keras\nVersion: 9.9\n")
+    with clusters.started(1) as cluster:
+        cluster.add(1, env={"PYTHONPATH": str(other.parent)})
+        running = begin(folder, "pack", "utkface", "cropped", address=cluster.address)
+        said, _ = running.communicate(timeout=60 * MINUTES)
+    assert running.returncode == 1
+    assert re.search(r"not set up as this one: 127\.0\.0\.1 has keras 9\.9 instead of 3", said), said
+    assert not (folder / "data/packs/utkface/cropped").exists()
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("127.0.0.1:1", "no cluster answers at FACES_CLUSTER=127.0.0.1:1"),
+        ("ray://head:10001", "is neither auto nor HOST:PORT"),
+        ("head", "is neither auto nor HOST:PORT"),
+        ("no-such-host.invalid:6379", "no cluster answers"),
+        ("127.0.0.1:999999", "no cluster answers"),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_told(monkeypatch, address, message):
+    monkeypatch.setenv(engine.CLUSTER, address)
+    if importlib.util.find_spec("ray") is None:
+        message = "Ray is not here: `make setup CLUSTER=1` installs it"
+    engine.connect.cache_clear()
+    with pytest.raises(SystemExit, match=re.escape(message)):
+        list(engine.each(len, ["a"]))
+
+
+def test_without_ray_it_is_told_how_to_get_it(monkeypatch):
+    monkeypatch.setenv(engine.CLUSTER, "auto")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    engine.connect.cache_clear()
+    with pytest.raises(SystemExit, match="make setup CLUSTER=1"):
+        list(engine.each(len, ["a"]))
+
+
+def test_one_machine_needs_no_ray(monkeypatch):
+    monkeypatch.delenv(engine.CLUSTER, raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert list(engine.each(len, ["a", "bb"])) == [1, 2]
+    told = []
+    done = engine.side_by_side(lambda item, tell: tell(item) or item * 2, [1, 2], lambda *what: told.append(what), 1)
+    assert list(done) == [(0, 2), (1, 4)]
+    assert told == [(0, 1), (1, 2)]
