@@ -1,0 +1,41 @@
+"""Many trainings at a time, each beside the tree."""
+
+import subprocess
+
+import pytest
+
+from commands import sweep
+from stages.lib import params, side_runs
+
+
+def test_what_a_sweep_trains(project, edit):
+    p = params.load()
+    models = list(p.models)
+    found = sweep.wanted(p, models, 0, False)
+    assert found["sweep-utkface-cropped"] == ({}, ["train@utkface-cropped"])
+    assert len(found) == len(models)
+    found = sweep.wanted(p, models[:2], 3, False)
+    assert len(found) == 6
+    assert found[f"sweep-{models[1]}-seed-{p.train.seed + 3}"] == (
+        {"train.seed": p.train.seed + 3},
+        [f"train@{models[1]}"],
+    )
+    with pytest.raises(SystemExit, match="there is one fold"):
+        sweep.wanted(p, models, 0, True)
+    edit(r"^  folds: \d+", "  folds: 5")
+    found = sweep.wanted(params.load(), models[:1], 0, True)
+    assert [settings for settings, _ in found.values()] == [{"split.fold": fold} for fold in range(5)]
+
+
+def test_one_that_fails_stops_no_other(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q"], check=True)
+
+    def command(name, settings, targets):
+        return ["sh", "-c", f"echo Running stage {name}; echo {settings}; touch {name}; exit {int(name == 'bad')}"]
+
+    monkeypatch.setattr(side_runs, "_command", command)
+    with pytest.raises(SystemExit, match=r"^bad failed"):
+        side_runs.run_all({name: ({"a": 1}, []) for name in ("one", "bad", "two")}, 2)
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] != ".") == ["bad", "one", "two"]
+    assert "two: Running stage two" in capfd.readouterr().err
