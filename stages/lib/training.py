@@ -255,7 +255,7 @@ class Validation(keras.callbacks.Callback):
         bar: the val_score, one an epoch, that the best so far must reach, or training stops.
         """
         super().__init__()
-        self.val, self.settings, self.log, self.minutes, self.bar = val, settings, log, minutes, bar
+        self.val, self.settings, self.log, self.minutes, self.least = val, settings, log, minutes, bar
         self.pixels = np.concatenate([*pixels(val, *view(side, settings))])
         self.floors = {name: metrics.floor(targets.TARGETS[name], *train.labels[name]) for name in train.labels}
         self.keep = np.exp(-1 / (settings.ema_epochs * steps)) if settings.ema_epochs else 0.0
@@ -316,7 +316,7 @@ class Validation(keras.callbacks.Callback):
         spent = self.seconds + time.monotonic() - self.started
         late = self.minutes is not None and spent > 60 * self.minutes
         self.cut_short = self.cut_short or late
-        hopeless = epoch < len(self.bar) and max(entry["val_score"] for entry in self.history) < self.bar[epoch]
+        hopeless = epoch < len(self.least) and max(entry["val_score"] for entry in self.history) < self.least[epoch]
         self.done = late or hopeless or epoch - self.best_epoch >= self.settings.patience
         if self.done:
             self.model.stop_training = True
