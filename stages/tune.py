@@ -159,7 +159,7 @@ def proposals(tune: params.Tune, trials: int, folder: Path) -> Iterator[list[dic
         space.Float(key, values.min, values.max, step=values.step, sampling=values.sampling)
     oracle = kind(
         hyperparameters=space,
-        hypermodel=None,
+        hypermodel=lambda _: None,  # it is asked for values alone
         objective=keras_tuner.Objective("score", "max"),
         max_trials=trials,
         seed=tune.seed + 1,  # KerasTuner takes 0 for none
