@@ -1,9 +1,10 @@
-"""Who may see the app: everybody who reaches it, unless it was started with a token."""
+"""Who may see the app, by a token where it was started with one, and what the server keeps of uploads."""
 
 import hmac
 import os
 
 import streamlit as st
+from starlette.formparsers import MultiPartParser
 
 TOKEN = "FACES_TOKEN"  # variable of the environment
 
@@ -17,3 +18,8 @@ def granted() -> bool:
     if wanted and st.session_state["granted"]:
         st.query_params["token"] = wanted  # which a change of pages drops, and a phone that wakes up needs
     return not wanted or st.session_state["granted"]
+
+
+def keep_in_memory() -> None:
+    """Let the server hold what is uploaded in memory, whatever its size; it would write what is above 1 MiB to disk."""
+    MultiPartParser.spool_max_size = 2 * 2**20 * st.get_option("server.maxUploadSize")

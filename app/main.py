@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app import access, photo
+from app import access
 
 WIDE = "<style>[data-testid=stMarkdownContainer] table {display: block; overflow-x: auto}</style>"  # else phones cut it
 PAGES = {
@@ -19,7 +19,7 @@ PAGES = {
 
 def main() -> None:
     """Show the page that was asked for."""
-    photo.keep_in_memory()
+    access.keep_in_memory()
     st.set_page_config(page_title="Faces", page_icon=":material/familiar_face_and_zone:", layout="wide")
     st.html(WIDE)
     if not access.granted():

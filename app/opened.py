@@ -1,5 +1,6 @@
 """What is opened once for all visitors, and shared: models, the detector, packs and tables of the last run."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -17,6 +18,16 @@ FRESH = 10  # seconds for which what was read of files that a run may change is 
 def finder() -> Finder:
     """The detector of faces."""
     return Finder()
+
+
+@st.cache_resource(show_spinner=False)
+def ready() -> None:
+    """Load what the answer to a photo needs, once the page that asks for one is drawn."""
+    from app import charts  # noqa: F401
+
+    finder()
+    gc.collect()
+    gc.freeze()  # what stays is looked through no more, which took tenths of a second in the middle of answers
 
 
 @st.cache_data(ttl=FRESH, show_spinner="Looking for registered models ...")

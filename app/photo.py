@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 from PIL import Image, ImageDraw, ImageFont
-from starlette.formparsers import MultiPartParser
 
-from app import charts, opened
+from app import opened
+from app.colours import RED
 from stages.lib import finding, photos, pictures
 from stages.lib.datasets.table import PICTURES
 from stages.lib.finding import Face
@@ -38,11 +38,6 @@ if (!window.facesPaste) {
   });
 }
 </script>"""
-
-
-def keep_in_memory() -> None:
-    """Let the server hold what is uploaded in memory, whatever its size; it would write what is above 1 MiB to disk."""
-    MultiPartParser.spool_max_size = 2 * pictures.MAX_BYTES
 
 
 @dataclass
@@ -130,9 +125,9 @@ def boxed(image: Image.Image, places: list[tuple]) -> Image.Image:
     font = ImageFont.load_default(max(12, round(max(shown.size) / 35)))
     for number, (left, top, right, bottom, _) in enumerate(places, 1):
         box = [end * scale for end in (left, top, right, bottom)]
-        draw.rectangle(box, outline=charts.RED, width=width)
+        draw.rectangle(box, outline=RED, width=width)
         ends = draw.textbbox((box[0], box[1]), f" {number} ", font=font)
-        draw.rectangle(ends, fill=charts.RED)
+        draw.rectangle(ends, fill=RED)
         draw.text((box[0], box[1]), f" {number} ", fill="white", font=font)
     return shown
 

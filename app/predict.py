@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import charts, opened, photo
+from app import opened, photo
 from app.photo import Photo
 from stages.lib import photos, targets
 from stages.lib.photos import Prepared
@@ -33,7 +33,7 @@ def main() -> None:
             ethnicity = st.toggle("Tell ethnicity, too", key="ethnicity", help="Five classes, as UTKFace has them.")
     st.caption(CAUTION)
     if given is None:
-        opened.finder()  # so that it is loaded when a photo comes
+        opened.ready()
         return
     read = {label: look(given, name, cropped, least) for label, name in chosen.items()}
     told(given, {label: pair for label, pair in read.items() if pair}, ethnicity)
@@ -155,6 +155,8 @@ def verdict(error: float, inside: bool, margin: bool) -> str:
 
 def shown(predictor: Predictor, seen: np.ndarray, row: dict, known: dict[str, object], ethnicity: bool) -> None:
     """Distributions of all targets."""
+    from app import charts  # here, since Altair would hold up the first page
+
     probabilities = predictor.probabilities(seen[None])
     for target in predictor.targets:
         if target.name == "ethnicity" and not ethnicity:

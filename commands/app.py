@@ -17,6 +17,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,15 +53,15 @@ def main() -> None:
             print(f"Open http://127.0.0.1:{words.port}", flush=True)
         from streamlit.web import cli
 
-        threading.Thread(target=load, daemon=True).start()
+        threading.Thread(target=load, args=(address, words.port), daemon=True).start()
         cli.main(["run", "app/main.py", "--server.port", str(words.port), *options], "streamlit", standalone_mode=False)
 
 
-def load() -> None:
-    """Import the first page, and open what it needs, while the server starts and a browser comes."""
-    from app import opened, predict  # noqa: F401
-
-    opened.finder()
+def load(address: str, port: int) -> None:
+    """Import the first page once the server listens, while a browser comes."""
+    while not in_use(address, port):
+        time.sleep(0.05)
+    from app import predict  # noqa: F401
 
 
 def in_use(address: str, port: int) -> str:

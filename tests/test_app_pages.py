@@ -8,7 +8,7 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartParser
 
-from app import data, models, opened, photo, predict
+from app import access, data, models, opened, predict
 from stages.lib import pictures, serving
 from stages.lib.predictor import SHIPPED, ModelError
 from stages.lib.targets import TARGETS
@@ -96,7 +96,7 @@ def test_an_age_is_judged_in_words(error, inside, words):
 
 def test_uploads_are_held_in_memory_whatever_their_size(monkeypatch):
     monkeypatch.setattr(MultiPartParser, "spool_max_size", MultiPartParser.spool_max_size)
-    photo.keep_in_memory()
+    access.keep_in_memory()
     assert MultiPartParser.spool_max_size > pictures.MAX_BYTES
     assert not spooled(4 << 20)
     MultiPartParser.spool_max_size = 1 << 20

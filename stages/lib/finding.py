@@ -18,7 +18,7 @@ LEAST = 0.5  # score from which a finding is a face
 # Sides in pixels in which the picture is looked at, no larger than it is, and the share of one that is added around it.
 # The detector overlooks faces below some 15 pixels and some above 600, of which it finds parts, and those that the
 # picture cuts off. So the second look, which sees large faces whole, comes first for those above a share of the side.
-LOOKS = ((1280, 0.0), (213, 0.25))
+LOOKS = ((1024, 0.0), (213, 0.25))
 LARGE = 0.25
 STRIDE = 4  # pixels of the picture to one of the detector's maps
 TILE = 32  # its sides are multiples of this

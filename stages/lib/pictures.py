@@ -4,7 +4,6 @@ import io
 import math
 
 import numpy as np
-import scipy.fft
 from PIL import Image, ImageOps
 
 MAX_PIXELS = 120_000_000  # more than any camera's photo; what claims more is a decompression bomb
@@ -123,6 +122,8 @@ def perceptual_hash(lumas: np.ndarray) -> np.ndarray:
     The lowest 8 x 8 frequencies, less the constant, each above their median or not (Zauner 2010, "Implementation and
     benchmarking of perceptual image hash functions", section 3.2.1).
     """
+    import scipy.fft  # here, since predicting needs none of it, and would wait 0.3 s
+
     rows = scipy.fft.dct(lumas.astype(np.float64), axis=1, norm="ortho")[:, :8]
     low = scipy.fft.dct(rows, axis=2, norm="ortho")[:, :, :8].reshape(len(lumas), 64)[:, 1:]
     bits = low > np.median(low, axis=1, keepdims=True)
