@@ -28,7 +28,7 @@ def main() -> None:
         parser.error(f"--at-once {words.at_once}: one at least")
     models = words.models or list(p.models)
     runs = wanted(p, models, words.seeds, words.folds)
-    at_once = min(words.at_once or room(p.train.threads), len(runs))
+    at_once = min(words.at_once or room(p.train.threads, p.train.replicas), len(runs))
     progress.say(f"{len(runs)} trainings, {at_once} at a time")
     side_runs.run("sweep-start", {}, ["split", "teach"])
     searches = {f"sweep-{model}-search": ({}, [f"tune@{model}"]) for model in models if words.seeds}  # all seeds' one
@@ -55,13 +55,13 @@ def wanted(p: params.Params, models: list[str], count: int, all_folds: bool) -> 
     }
 
 
-def room(threads: int) -> int:
-    """How many trainings of so many threads run side by side."""
+def room(threads: int, replicas: int) -> int:
+    """How many trainings of so many threads, and GPUs where there are some, run side by side."""
     if not engine.address():
         return 1
     cluster = engine.connect().cluster_resources()
     gpus = int(cluster.get("GPU", 0))
-    return max(1, gpus or int(cluster.get("CPU", 0)) // min(threads, engine.most_cores()))
+    return max(1, gpus // replicas or int(cluster.get("CPU", 0)) // min(threads, engine.most("CPU")))
 
 
 if __name__ == "__main__":

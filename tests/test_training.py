@@ -1,7 +1,10 @@
 """Networks, losses, batches and the loop, on a handful of drawn faces."""
 
 import json
+import pickle
 import random
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -28,7 +31,7 @@ from stages.lib import (
 )
 from stages.lib.networks import FusedBatchNormalization
 from stages.lib.predictor import EMBEDDING, Predictor
-from tests.conftest import encoded
+from tests.conftest import ROOT, encoded
 
 HEADS = {name: targets.TARGETS[name].units for name in ("age", "sex", "ethnicity")}
 ABOUT = {"targets": list(HEADS), "pack_size": 36, "image_size": 32, "variant": "cropped"}
@@ -535,3 +538,46 @@ def test_a_training_stops_where_its_best_score_stays_below_the_bar(drawn, settin
     assert found.history == whole.history[:3]
     assert found.done
     assert not found.cut_short
+
+
+SHARING = """
+import pickle, sys, tempfile
+from pathlib import Path
+import stages
+import numpy as np
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from stages.lib import training
+row, train, val, settings = pickle.load(open(sys.argv[1], "rb"))
+training.prepare(1, settings.seed, "float32")
+one = training.fit(row, train, val, settings, 36, 4)[1].history
+shared = settings.model_copy(update={"replicas": 2})
+model, found = training.fit(row, train, val, shared, 36, 4)
+assert abs(one[0]["loss"] / found.history[0]["loss"] - 1) < 0.1, (one, found.history)
+assert one != found.history
+with tempfile.TemporaryDirectory() as place:
+    def stop(epoch, numbers):
+        if epoch == 2:
+            raise KeyboardInterrupt
+    try:
+        training.fit(row, train, val, shared, 36, 4, stop, place=Path(place))
+    except KeyboardInterrupt:
+        pass
+    again, _ = training.fit(row, train, val, shared, 36, 4, place=Path(place))
+assert all(map(np.array_equal, again.get_weights(), model.get_weights()))
+for update, words in (({"replicas": 3}, "3 devices are asked for"), ({"batch_size": 7}, "7 faces cannot be shared")):
+    try:
+        training.fit(row, train, val, shared.model_copy(update=update), 36, 4)
+    except SystemExit as error:
+        assert words in str(error)
+    else:
+        raise AssertionError(words)
+"""
+
+
+def test_a_batch_is_shared_by_several_devices(drawn, settings, tmp_path):
+    given = tmp_path / "given.pickle"
+    given.write_bytes(pickle.dumps((row(params.load()), *parts(drawn), settings)))
+    done = subprocess.run([sys.executable, "-c", SHARING, given], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

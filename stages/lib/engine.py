@@ -71,15 +71,15 @@ def each(work: Callable, items: Iterable, processes: bool = False, **shared: Any
 
 
 def side_by_side(
-    work: Callable, items: Sequence, tell: Callable[..., None], cpus: int, **shared: Any
+    work: Callable, items: Sequence, tell: Tell, cpus: int, gpus: int = 1, **shared: Any
 ) -> Iterator[tuple[int, Any]]:
     """Yield (number, work(item, tell, **shared)) of long works: one after the other here, as they end on a cluster.
 
     tell: what work calls with arguments that can be pickled while it runs; it is called here, with the number of the
-    item before them. cpus: cores that each takes, of one machine; a GPU as well where the cluster has some.
+    item before them. cpus: cores that each takes, of one machine; gpus: GPUs as well, where the cluster has some.
     """
     if address():
-        yield from _streamed(work, items, tell, cpus, shared)
+        yield from _streamed(work, items, tell, cpus, gpus, shared)
         return
     for number, item in enumerate(items):
         yield number, work(item, functools.partial(tell, number), **shared)
@@ -119,9 +119,11 @@ def _remote(work: Callable, items: Iterable, shared: dict) -> Iterator:
             ray.cancel(left, force=True)
 
 
-def _streamed(work: Callable, items: Sequence, tell: Tell, cpus: int, shared: dict) -> Iterator[tuple[int, Any]]:
+def _streamed(
+    work: Callable, items: Sequence, tell: Tell, cpus: int, gpus: int, shared: dict
+) -> Iterator[tuple[int, Any]]:
     ray = connect()
-    resources = {"num_cpus": min(cpus, most_cores()), "num_gpus": min(1, ray.cluster_resources().get("GPU", 0))}
+    resources = {"num_cpus": min(cpus, most("CPU")), "num_gpus": min(gpus, most("GPU"))}
     run = ray.remote(_run).options(num_returns="streaming", max_retries=0, **resources)
     name, kept, tries = _name(work), ray.put(shared), collections.Counter()
 
@@ -267,9 +269,9 @@ def connect() -> Any:
     return ray
 
 
-def most_cores() -> int:
-    """Cores of the cluster's largest node."""
-    return max(int(node["Resources"].get("CPU", 0)) for node in connect().nodes() if node["Alive"])
+def most(resource: str) -> int:
+    """What the node of the cluster that has most of a resource, CPU or GPU, has of it."""
+    return max((int(node["Resources"].get(resource, 0)) for node in connect().nodes() if node["Alive"]), default=0)
 
 
 def versions() -> dict[str, str]:

@@ -242,6 +242,7 @@ class Train(Section):
 
     seed: Whole
     threads: Count
+    replicas: Count = 1  # older runs have none
     image_size: Side
     crop: Side | None = None  # older runs have none
     growing: list[Side] = []  # older runs have none

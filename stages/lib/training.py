@@ -1,5 +1,6 @@
 """Training one network: faces, batches, the loop, the exported model; shared by tune and train."""
 
+import contextlib
 import json
 import time
 import warnings
@@ -374,7 +375,8 @@ class Validation(keras.callbacks.Callback):
 def logits(model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
     """Logits {target: (n, units)} of (n, s, s, 3) uint8 pictures, BATCH at a time."""
     found = [model.predict_on_batch(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
-    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+    # of a model of several replicas, each says all of a batch, one after the other
+    return {name: np.concatenate([part[name][:BATCH] for part in found])[: len(images)] for name in found[0]}
 
 
 def probabilities(model: keras.Model, images: np.ndarray, views: int) -> dict[str, np.ndarray]:
@@ -412,13 +414,12 @@ def fit(
     """
     if not len(train) or not len(val):
         raise SystemExit(f"{row.dataset} {row.variant}: {len(train)} training and {len(val)} validation faces: too few")
-    model = network(row, settings)
-    if settings.growing:
-        model = network(row, settings, any_size=True)
     steps = steps_in_epoch(train, settings)
+    model = network(row, settings, any_size=bool(settings.growing), replicas=settings.replicas)
     validation = Validation(val, train, settings, side, steps, log, minutes, place, bar)
-    compiled(model, settings, steps * epochs)
-    first = validation.resume(model)
+    with model.distribute_strategy.scope() if settings.replicas > 1 else contextlib.nullcontext():
+        compiled(model, settings, steps * epochs)
+        first = validation.resume(model)
     if first < epochs and not validation.done:
         model.fit(
             batches(train, settings, side, epochs, first, lesson),
@@ -429,16 +430,33 @@ def fit(
             shuffle=False,
             verbose=0,
         )
-    if settings.growing:
+    if settings.growing or settings.replicas > 1:
         model = network(row, settings)
     model.set_weights(validation.best)
     return model, validation
 
 
-def network(row: params.Model, settings: params.Train, any_size: bool = False) -> keras.Model:
+def shared_by(replicas: int, batch_size: int) -> contextlib.AbstractContextManager:
+    """Where a model is made that so many GPUs of this machine train together; a CPU that TensorFlow splits will do.
+
+    Raises SystemExit where there are fewer, or a batch cannot be shared evenly.
+    """
+    if replicas == 1:
+        return contextlib.nullcontext()
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    if len(devices) < replicas:
+        kind = devices[0].device_type
+        raise SystemExit(f"train.replicas: {replicas} devices are asked for, and TensorFlow sees {len(devices)} {kind}")
+    if batch_size % replicas:
+        raise SystemExit(f"train.batch_size: {batch_size} faces cannot be shared evenly by {replicas} train.replicas")
+    return tf.distribute.MirroredStrategy([device.name for device in devices[:replicas]]).scope()
+
+
+def network(row: params.Model, settings: params.Train, any_size: bool = False, replicas: int = 1) -> keras.Model:
     """Build the network of a row, with the weights that it starts with.
 
-    any_size: for pictures of any size. Raises SystemExit where the network is of one size by design.
+    any_size: for pictures of any size. replicas: devices that are to train it together. Raises SystemExit where the
+    network is of one size by design.
     """
     policy = keras.mixed_precision.dtype_policy()
     keras.utils.clear_session()  # names count up from here, so that a model's file does not tell what came before it
@@ -447,7 +465,8 @@ def network(row: params.Model, settings: params.Train, any_size: bool = False) -
     heads = {name: targets.TARGETS[name].units for name in row.targets}
     try:
         size = None if any_size else settings.image_size
-        return networks.build(row.network, size, heads, settings.dropout, row.options)
+        with shared_by(replicas, settings.batch_size):
+            return networks.build(row.network, size, heads, settings.dropout, row.options)
     except (TypeError, ValueError) as error:
         if not any_size:
             raise

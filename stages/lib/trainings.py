@@ -48,9 +48,9 @@ def run(
     and training.prepare, which every training is begun with. A state that an earlier process kept in a job's place is
     gone on from, on a cluster where the machine that trains has that folder.
     """
-    cpus = max(job.settings.threads for job in jobs)
+    cpus, gpus = (max(getattr(job.settings, name) for job in jobs) for name in ("threads", "replicas"))
     shared = {"row": row, "train": train, "val": val, "side": side, "precision": precision, "lesson": lesson}
-    yield from engine.side_by_side(one, jobs, tell, cpus, **shared)
+    yield from engine.side_by_side(one, jobs, tell, cpus, gpus, **shared)
 
 
 def one(
