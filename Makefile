@@ -7,7 +7,8 @@ SHELL := /bin/bash
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))
 PYTHON ?= $(shell for p in python3 python3.12 python3.11 python; do \
 	$$p -c '$(SUPPORTED)' 2>/dev/null && echo $$p && break; done)
-LOCK := $(if $(CLUSTER),requirements-cluster.txt,$(if $(CUDA),requirements-cuda.txt,requirements.txt))
+INSTALLED := $(patsubst .venv/ready-%,%.txt,$(firstword $(wildcard .venv/ready-requirements-*)))
+LOCK := $(if $(CLUSTER),requirements-cluster.txt,$(if $(CUDA),requirements-cuda.txt,$(or $(INSTALLED),requirements.txt)))
 BIN := .venv/bin
 READY := .venv/ready-$(basename $(LOCK))
 QUIET := import os; [os.environ.setdefault(k, v) for k, v in dict(MLFLOW_DISABLE_TELEMETRY="true", \

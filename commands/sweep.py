@@ -24,35 +24,50 @@ def main() -> None:
     unknown = sorted(set(words.models or ()) - set(p.models))
     if unknown:
         parser.error(f"params.yaml has no models {', '.join(unknown)}; it has {', '.join(p.models)}")
-    if (words.at_once or 1) < 1:
+    if words.at_once is not None and words.at_once < 1:
         parser.error(f"--at-once {words.at_once}: one at least")
+    if words.seeds < 0:
+        parser.error(f"--seeds {words.seeds}: one at least")
     models = words.models or list(p.models)
-    runs = wanted(p, models, words.seeds, words.folds)
+    chosen = variations(p, models, words.seeds, words.folds)
+    starts, searches, runs = plan(chosen, models)
     at_once = min(words.at_once or room(p.train.threads, p.train.replicas), len(runs))
     progress.say(f"{len(runs)} trainings, {at_once} at a time")
-    side_runs.run("sweep-start", {}, ["split", "teach"])
-    searches = {f"sweep-{model}-search": ({}, [f"tune@{model}"]) for model in models if words.seeds}  # all seeds' one
-    side_runs.run_all(searches, at_once)
-    side_runs.run_all(runs, at_once)
-    for name in ("sweep-start", *searches, *runs):
+    side_runs.run("sweep-start", {}, ["split"])
+    for each in (starts, searches, runs):
+        side_runs.run_all(each, at_once)
+    for name in ("sweep-start", *starts, *searches, *runs):
         side_runs.forget(name)
     progress.say(f"{len(runs)} trainings are in DVC's cache")
 
 
-def wanted(p: params.Params, models: list[str], count: int, all_folds: bool) -> dict[str, tuple[dict, list[str]]]:
-    """The trainings, as side_runs.run_all takes them: of models, as they stand, by `count` seeds or on each fold."""
+Runs = dict[str, tuple[dict, list[str]]]  # as side_runs.run_all takes them
+
+
+def variations(p: params.Params, models: list[str], count: int, all_folds: bool) -> dict[str, dict]:
+    """Settings to train models by, {label: keys of params.yaml}: of `count` seeds, of each fold, or as they stand."""
     if count:
-        chosen = {f"seed-{seed}": seeds.settings(p, models, seed) for seed in seeds.after(p, count)}
-    elif all_folds:
+        return {f"seed-{seed}": seeds.settings(p, models, seed) for seed in seeds.after(p, count)}
+    if all_folds:
         total = folds.count(p)
-        chosen = {folds.name(fold, total): {"split.fold": fold} for fold in range(total)}
-    else:
-        chosen = {"": {}}
-    return {
-        f"sweep-{model}{label and '-' + label}": (settings, [f"train@{model}"])
+        return {folds.name(fold, total): {"split.fold": fold} for fold in range(total)}
+    return {"once": {}}
+
+
+def plan(chosen: dict[str, dict], models: list[str]) -> tuple[Runs, Runs, Runs]:
+    """What is run before, so that no two trainings do it both: splits and teachers of each variation, and searches.
+
+    And the trainings. Seeds share the search of a model that has no teachers: it runs with the first of them.
+    """
+    starts = {f"sweep-{label}-start": (settings, ["split", "teach"]) for label, settings in chosen.items()}
+    first, settings = next(iter(chosen.items()))
+    searches = {f"sweep-{model}-{first}-search": (settings, [f"tune@{model}"]) for model in models}
+    runs = {
+        f"sweep-{model}-{label}": (settings, [f"train@{model}"])
         for label, settings in chosen.items()
         for model in models
     }
+    return starts, searches if len(chosen) > 1 else {}, runs
 
 
 def room(threads: int, replicas: int) -> int:

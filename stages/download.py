@@ -119,7 +119,7 @@ def bring(archive: Archive, source: str, place: Path, get: Callable[..., dict] |
             return get(one, address, place, official=source == "official") | (
                 {"official": False} if one != archive else {}
             )
-        except (OSError, ImportError, FetchError, ArchiveError) as error:
+        except (OSError, ImportError, ValueError, FetchError, ArchiveError) as error:
             faults.append(f"  {address}: {error}")
             if running.disk_full(error):
                 break

@@ -11,7 +11,11 @@ from stages.lib.datasets import utkface
 def main(dataset: str) -> None:
     """Collect the names of every variant that is there; a face that several show is one record."""
     found = [path for folder in sorted(Path("data/raw", dataset).iterdir()) for path in archives.of(folder)]
-    names = [name for path in found for name, _ in progress.bar(archives.members(path), path.name, unit="pictures")]
+    names = [
+        name
+        for path in found
+        for name, _ in progress.bar(archives.members(path), archives.name_of(path), unit="pictures")
+    ]
     rows = label(names)
     records.write(records.frame(rows), f"data/records/{dataset}.csv")
     rejected = (rows["reject"] != "").sum()

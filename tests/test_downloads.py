@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from commands import plan
-from stages import download
+from stages import download, parse_labels
 from stages.lib import archives, datasets, fetching
 from stages.lib.archives import ArchiveError
 from stages.lib.datasets import Archive, utkface
@@ -317,6 +317,8 @@ def test_archives_are_read_where_they_lie(project, edit, tmp_path, where, name):
     (copied := tmp_path / name).write_bytes(content)
     assert list(archives.members(lying)) == list(archives.members(copied))
     assert len(list(archives.members(lying))) == 901
+    parse_labels.main("utkface")
+    assert len(Path("data/records/utkface.csv").read_text().splitlines()) == 902
     with fsspec.open(address, "wb") as file:
         file.write(content[:-1])
     with pytest.raises(

@@ -11,20 +11,24 @@ from stages.lib import params, side_runs
 def test_what_a_sweep_trains(project, edit):
     p = params.load()
     models = list(p.models)
-    found = sweep.wanted(p, models, 0, False)
-    assert found["sweep-utkface-cropped"] == ({}, ["train@utkface-cropped"])
-    assert len(found) == len(models)
-    found = sweep.wanted(p, models[:2], 3, False)
-    assert len(found) == 6
-    assert found[f"sweep-{models[1]}-seed-{p.train.seed + 3}"] == (
-        {"train.seed": p.train.seed + 3},
-        [f"train@{models[1]}"],
-    )
+    starts, searches, runs = sweep.plan(sweep.variations(p, models, 0, False), models)
+    assert starts == {"sweep-once-start": ({}, ["split", "teach"])}
+    assert searches == {}
+    assert runs["sweep-utkface-cropped-once"] == ({}, ["train@utkface-cropped"])
+    assert len(runs) == len(models)
+
+    starts, searches, runs = sweep.plan(sweep.variations(p, models[:2], 3, False), models[:2])
+    first = {"train.seed": p.train.seed + 1}
+    assert [settings for settings, _ in starts.values()] == [{"train.seed": p.train.seed + i} for i in (1, 2, 3)]
+    assert [*searches.values()] == [(first, [f"tune@{model}"]) for model in models[:2]]
+    assert len(runs) == 6
+    last = f"sweep-{models[1]}-seed-{p.train.seed + 3}"
+    assert runs[last] == ({"train.seed": p.train.seed + 3}, [f"train@{models[1]}"])
+
     with pytest.raises(SystemExit, match="there is one fold"):
-        sweep.wanted(p, models, 0, True)
+        sweep.variations(p, models, 0, True)
     edit(r"^  folds: \d+", "  folds: 5")
-    found = sweep.wanted(params.load(), models[:1], 0, True)
-    assert [settings for settings, _ in found.values()] == [{"split.fold": fold} for fold in range(5)]
+    assert [*sweep.variations(params.load(), models, 0, True).values()] == [{"split.fold": fold} for fold in range(5)]
 
 
 def test_one_that_fails_stops_no_other(tmp_path, monkeypatch, capfd):

@@ -34,7 +34,7 @@ Place = Path | str  # of an archive: a file, or an address that fsspec reads
 def of(folder: Path) -> list[Place]:
     """The archives of a folder under data/raw, in the order that download noted; those that lie elsewhere, too.
 
-    Raises ArchiveError where one that lies elsewhere is not as it was.
+    Raises ArchiveError where one that lies elsewhere is not there any more, or of another size than it was.
     """
     noted = json.loads((folder / PROVENANCE).read_text())["archives"]
     for row in noted:
@@ -51,10 +51,21 @@ def opened(place: Place) -> BinaryIO:
     return place.open("rb") if isinstance(place, Path) else fsspec.open(place, "rb").open()
 
 
+def name_of(place: Place) -> str:
+    """Name of an archive, without where it is."""
+    return PurePosixPath(str(place)).name
+
+
 def size_of(address: str) -> int | None:
-    """Bytes of what lies at an address that fsspec reads, None where nothing does. Raises OSError."""
-    files, path = fsspec.core.url_to_fs(address)
-    return files.size(path) if files.isfile(path) else None
+    """Bytes of a file at an address that fsspec reads, None where there is none. Raises ArchiveError."""
+    try:
+        files, path = fsspec.core.url_to_fs(address)
+        found = files.info(path)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # each kind of address has faults of its own
+        raise ArchiveError(f"{address}: cannot be looked at ({type(error).__name__}: {error})") from error
+    return found["size"] if found["type"] == "file" else None
 
 
 def members(path: Place, passed: Passed = lambda name, reason: None) -> Iterator[tuple[str, bytes]]:
@@ -69,6 +80,10 @@ def members(path: Place, passed: Passed = lambda name, reason: None) -> Iterator
         yield from (_zip_members if zipped else _tar_members)(path, passed)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, zlib.error) as error:
         raise ArchiveError(f"{path}: is damaged ({error}): look at where it came from, then `make refetch`") from error
+    except Exception as error:  # each kind of address has faults of its own
+        if isinstance(path, Path):
+            raise
+        raise ArchiveError(f"{path}: cannot be read ({type(error).__name__}: {error})") from error
 
 
 def _tar_members(path: Place, passed: Passed) -> Iterator[tuple[str, bytes]]:

@@ -8,17 +8,19 @@ only module that knows Ray.
 
 import collections
 import functools
+import hashlib
 import importlib
 import importlib.metadata
-import itertools
 import multiprocessing
 import multiprocessing.connection
 import os
 import platform
 import queue
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
@@ -34,6 +36,7 @@ PACKAGES = ("keras", "numpy", "onnxruntime", "pandas", "pillow", "pyarrow", "sci
 TRIES = 4  # of an item, each after its worker or its node died
 AHEAD = 3  # items under way, or done and not taken yet, for each core
 PATIENCE = 10.0  # seconds in which a cluster's head must take a connection
+CODE = Path(stages.__file__).parent
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 Tell = Callable[..., None]
@@ -103,28 +106,49 @@ def die_with_parent() -> None:
 
 def _remote(work: Callable, items: Iterable, shared: dict) -> Iterator:
     ray = connect()
-    call = ray.remote(_call).options(num_cpus=1, max_retries=TRIES - 1, retry_exceptions=False)
-    name, kept, number = _name(work), ray.put(shared), itertools.count()
+    call = ray.remote(_call).options(num_cpus=1, max_retries=0)
+    name, kept = _name(work), ray.put(shared)
     ahead = AHEAD * max(2, int(ray.cluster_resources().get("CPU", 1)))
     pending: collections.deque = collections.deque()
+
+    def first() -> Any:
+        reference, item = pending[0]
+        for tries in range(1, TRIES + 1):
+            try:
+                result = ray.get(reference)
+            except _lost() as error:
+                if tries == TRIES:
+                    raise SystemExit(f"{name[1]}: its worker died {TRIES} times: {_line(error)}") from None
+                reference = call.remote(name, item, kept)
+            except ray.exceptions.RayError as error:
+                raise _cause(error) from error
+            else:
+                pending.popleft()
+                return result
+        return None
+
     try:
         for item in items:
-            pending.append(call.remote(name, item, kept))
+            pending.append((call.remote(name, item, kept), item))
             if len(pending) >= ahead:
-                yield _get(pending.popleft(), next(number))
+                yield first()
         while pending:
-            yield _get(pending.popleft(), next(number))
+            yield first()
     finally:
-        for left in pending:
-            ray.cancel(left, force=True)
+        for reference, _ in pending:
+            ray.cancel(reference, force=True)
 
 
 def _streamed(
     work: Callable, items: Sequence, tell: Tell, cpus: int, gpus: int, shared: dict
 ) -> Iterator[tuple[int, Any]]:
     ray = connect()
-    resources = {"num_cpus": min(cpus, most("CPU")), "num_gpus": min(gpus, most("GPU"))}
-    run = ray.remote(_run).options(num_returns="streaming", max_retries=0, **resources)
+    gpus = min(gpus, most("GPU"))
+    resources = {"num_cpus": min(cpus, most("CPU", gpus)), "num_gpus": gpus}
+    # a worker that had a GPU ends with its work, or TensorFlow would keep that GPU's memory
+    run = (ray.remote(max_calls=1)(_run) if gpus else ray.remote(_run)).options(
+        num_returns="streaming", max_retries=0, **resources
+    )
     name, kept, tries = _name(work), ray.put(shared), collections.Counter()
 
     def start(number: int) -> Any:
@@ -145,7 +169,7 @@ def _streamed(
                 progress.say(f"{name[1]} {number}: its worker died ({_line(error)}); it is tried again")
                 running[start(number)] = number
                 continue
-            except ray.exceptions.RayTaskError as error:
+            except ray.exceptions.RayError as error:
                 raise _cause(error) from error
             kind, value = message
             if kind == "told":
@@ -156,16 +180,6 @@ def _streamed(
     finally:
         for stream in running:
             ray.cancel(stream, force=True)
-
-
-def _get(reference: Any, number: int) -> Any:
-    ray = connect()
-    try:
-        return ray.get(reference)
-    except _lost() as error:
-        raise SystemExit(f"item {number}: its workers died, {TRIES} in a row: {_line(error)}") from None
-    except ray.exceptions.RayTaskError as error:
-        raise _cause(error) from error
 
 
 def _lost() -> tuple[type[Exception], ...]:
@@ -182,8 +196,10 @@ def _lost() -> tuple[type[Exception], ...]:
 
 
 def _cause(error: Exception) -> BaseException:
-    """What work raised on its worker; a SystemExit of it as one, which Ray would not bring here."""
-    cause = getattr(error, "cause", None) or error
+    """What work raised on its worker; a SystemExit for one, which Ray would not bring here, and for Ray's faults."""
+    cause = getattr(error, "cause", None)
+    if cause is None:
+        return SystemExit(f"the cluster cannot do it: {_line(error)}")
     return SystemExit(str(cause)) if isinstance(cause, Refused) else cause
 
 
@@ -195,17 +211,24 @@ def _line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
-def _name(work: Callable) -> tuple[str, str]:
-    """Module and name by which a worker finds a function, also that of a stage that runs as __main__."""
+def _name(work: Callable) -> tuple[str, str, str]:
+    """Module and name by which a worker finds a function, also that of a stage that runs as __main__, and our stamp."""
     module = work.__module__
-    return (sys.modules[module].__spec__.name if module == "__main__" else module), work.__qualname__
+    return (sys.modules[module].__spec__.name if module == "__main__" else module), work.__qualname__, _stamp()
 
 
-def _find(name: tuple[str, str]) -> Callable:
+@functools.cache
+def _stamp() -> str:
+    return str(versions())
+
+
+def _find(name: tuple[str, str, str]) -> Callable:
+    if name[2] != _stamp():  # a node that came after the others were looked at
+        raise SystemExit(f"{platform.node()} is not set up as the others: it has {_stamp()}, wanted is {name[2]}")
     return getattr(importlib.import_module(name[0]), name[1])
 
 
-def _call(name: tuple[str, str], item: Any, shared: dict) -> Any:
+def _call(name: tuple[str, str, str], item: Any, shared: dict) -> Any:
     """On a worker: work on an item."""
     try:
         return _find(name)(item, **shared)
@@ -213,7 +236,7 @@ def _call(name: tuple[str, str], item: Any, shared: dict) -> Any:
         raise Refused(str(error)) from error
 
 
-def _run(name: tuple[str, str], item: Any, shared: dict) -> Iterator[tuple[str, Any]]:
+def _run(name: tuple[str, str, str], item: Any, shared: dict) -> Iterator[tuple[str, Any]]:
     """On a worker: work on an item in a thread, and yield ("told", arguments) while it runs, ("done", result) then."""
     said: queue.Queue = queue.Queue()
 
@@ -252,31 +275,36 @@ def connect() -> Any:
         except (OSError, OverflowError) as error:
             raise SystemExit(f"no cluster answers at {CLUSTER}={where} ({error}); {remedy}") from None
     try:
-        ray.init(
-            address=where,
-            log_to_driver=False,
-            logging_level="ERROR",
-            runtime_env={"py_modules": [str(Path(stages.__file__).parent)], "env_vars": QUIET},
-        )
-    except (ConnectionError, RuntimeError, ValueError, AssertionError) as error:
+        with (
+            tempfile.TemporaryDirectory() as folder
+        ):  # of our code alone; else they would take that of a clone of theirs
+            shutil.copytree(CODE, Path(folder, CODE.name), ignore=shutil.ignore_patterns("__pycache__"))
+            environment = {"working_dir": folder, "env_vars": QUIET}
+            ray.init(address=where, log_to_driver=False, logging_level="ERROR", runtime_env=environment)
+    except (ConnectionError, RuntimeError, ValueError, AssertionError, ray.exceptions.RayError) as error:
         raise SystemExit(f"{CLUSTER}={where}: {' '.join(str(error).split())[:600]}; {remedy}") from None
     others = different(ray)
     if others:
         raise SystemExit(f"machines of the cluster are not set up as this one: {'; '.join(others)}")
     nodes = [node for node in ray.nodes() if node["Alive"]]
     cores = ray.cluster_resources().get("CPU", 0)
+    if cores < 1:
+        raise SystemExit(f"{CLUSTER}={where}: the cluster has no core to work on")
     progress.say(f"on a Ray cluster of {len(nodes)} {'node' if len(nodes) == 1 else 'nodes'}, {cores:g} cores")
     return ray
 
 
-def most(resource: str) -> int:
-    """What the node of the cluster that has most of a resource, CPU or GPU, has of it."""
-    return max((int(node["Resources"].get(resource, 0)) for node in connect().nodes() if node["Alive"]), default=0)
+def most(resource: str, gpus: int = 0) -> int:
+    """What the node of the cluster that has most of a resource, CPU or GPU, has of it, of those with so many GPUs."""
+    found = [node["Resources"] for node in connect().nodes() if node["Alive"]]
+    return max((int(each.get(resource, 0)) for each in found if each.get("GPU", 0) >= gpus), default=0)
 
 
 def versions() -> dict[str, str]:
     """What results hang on besides code and data, {name: version}, '' of a package that is not here."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
+    code = [path.relative_to(CODE).as_posix().encode() + path.read_bytes() for path in sorted(CODE.rglob("*.py"))]
+    found["this project's code"] = hashlib.sha256(b"\0".join(code)).hexdigest()[:12]
     for name in PACKAGES:
         try:
             found[name] = importlib.metadata.version(name)
@@ -297,10 +325,12 @@ def different(ray: Any) -> list[str]:
                 ray.remote(versions).options(num_cpus=0, scheduling_strategy=on).remote()
             )
     found = []
-    for (host, _), reference in asked.items():
+    for (host, node), reference in asked.items():
         try:
             theirs = ray.get(reference)
         except ray.exceptions.RayError as error:
+            if not any(each["Alive"] for each in ray.nodes() if each["NodeID"] == node):
+                continue  # it died meanwhile
             found.append(f"{host} cannot run this project's code ({_line(error)})")
             continue
         apart = [

@@ -157,7 +157,8 @@ def live(dataset: str, variant: str, name: str, key: str, recipe: dict) -> Itera
     A courtesy: `log` completes the run from files, so a store that cannot be reached is no error, and is hardly waited
     for. A training that fails leaves its run marked as failed, with the error in a tag.
     """
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # of this process, whose work waits meanwhile
+    for name, value in (("MAX_RETRIES", "2"), ("TIMEOUT", "10")):  # of this process, whose work waits meanwhile
+        os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
     noted = provenance.read(dataset, variant)
     try:
         client, experiment_id = store(provenance.store_name(dataset, noted))
@@ -188,8 +189,9 @@ def live(dataset: str, variant: str, name: str, key: str, recipe: dict) -> Itera
         yield log
     except BaseException as error:
         with contextlib.suppress(*UNREACHABLE):
-            client.set_tag(run_id, "error", f"{type(error).__name__}: {error}"[:5000])
             mlflow.end_run("FAILED")
+        with contextlib.suppress(*UNREACHABLE):
+            client.set_tag(run_id, "error", f"{type(error).__name__}: {error}"[:5000])
         raise
     with contextlib.suppress(*UNREACHABLE):
         mlflow.end_run()

@@ -4,6 +4,7 @@ import contextlib
 import json
 import time
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -351,8 +352,12 @@ class Validation(keras.callbacks.Callback):
         path = self.place / "epoch.npz" if self.place else None
         if path is None or not path.exists():
             return 0
-        with np.load(path) as kept:
-            self.saved = dict(kept)
+        try:
+            with np.load(path) as kept:
+                self.saved = dict(kept)
+        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            progress.say(f"the state that an earlier run kept cannot be read ({error}): beginning anew")
+            return 0
         model.optimizer.build(model.trainable_variables)
         for kind, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
             for i, variable in enumerate(variables):
