@@ -119,7 +119,7 @@ def objects(folder: Path, port: str, keys: dict[str, str]) -> Iterator[None]:
     if not rclone.exists():
         sys.exit("there is no rclone: `make setup CLUSTER=1` installs it")
     (folder / BUCKET).mkdir(parents=True, exist_ok=True)
-    access = os.environ | {"RCLONE_AUTH_KEY": f"{keys['id']},{keys['secret']}"}
+    access = os.environ | {"RCLONE_AUTH_KEY": f'"{keys["id"]},{keys["secret"]}"'}  # one pair of a list
     command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--config", os.devnull, folder]
     with running("The S3 server", command, port, folder.parent, env=access):
         yield

@@ -68,8 +68,7 @@ def test_a_group_shares_runs_models_and_outputs(shared, tmp_path, monkeypatch):
     assert not (one / "mlflow.db").exists()
     client = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
     (found,) = [each for each in client.search_registered_models() if each.name == "faces-utkface-sample"]
-    assert "champion" in found.aliases
-    version = client.get_model_version_by_alias(found.name, "champion")
+    version = client.get_model_version_by_alias(found.name, "challenger")
     run = client.get_run(version.run_id)
     assert run.info.artifact_uri.startswith("mlflow-artifacts:")
     assert "test_mae" in run.data.metrics
