@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path, help="UTKFace.tar.gz, or any archive of its pictures")
     parser.add_argument("--model", default="utkface-cropped", help="of params.yaml, packed here")
-    parser.add_argument("--trials", type=int, default=7, help="after the defaults; 7")
+    parser.add_argument("--trials", type=int, default=7, help="besides the defaults; 7")
     parser.add_argument("--epochs", type=int, default=8, help="of each trial; 8")
     parser.add_argument("--rounds", type=int, default=3, help="of both engines, in turns; 3")
     parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder for cluster.csv and cluster.png")
@@ -163,10 +163,10 @@ def search(model: str, trials: int, epochs: int, address: str) -> dict:
 
 
 def lasted(ends: dict[int, float]) -> list[float]:
-    """Seconds of each trial of rounds of TOGETHER, by when each ended; the defaults, which come alone, are left out."""
-    rounds = [range(at, min(at + TOGETHER, len(ends))) for at in range(1, len(ends), TOGETHER)]
-    begins = [ends[0], *(max(ends[trial] for trial in each) for each in rounds)]
-    return [ends[trial] - begin for each, begin in zip(rounds, begins, strict=False) for trial in each]
+    """Seconds of each trial of rounds of TOGETHER, by when each ended, but for the first one, which starts up."""
+    rounds = [range(at, min(at + TOGETHER, len(ends))) for at in range(0, len(ends), TOGETHER)]
+    begins = [max(ends[trial] for trial in each) for each in rounds]
+    return [ends[trial] - begin for each, begin in zip(rounds[1:], begins, strict=False) for trial in each]
 
 
 def curves(trials: list[float], rate: float, gathered: float) -> pd.DataFrame:

@@ -52,7 +52,7 @@ def search(
     place: Path,
     taught: dict[str, np.ndarray] | None = None,
 ) -> dict:
-    """Run the defaults, then the trials in rounds of tune.together; all are scored by `score` on validation.
+    """Run the defaults and the trials, in rounds of tune.together; all are scored by `score` on validation.
 
     The best trial's values are kept where it gains tune.least_gain or more over the defaults. What a round tries, and
     what its trials must reach, follows from the rounds before it alone, so that it does not matter which ends first.
@@ -105,9 +105,8 @@ def search(
         trials.extend(known[number] for number in numbers)
         return [trial["score"] for trial in trials[-len(tried) :]]
 
-    run([{}])
     rounds = proposals(p.tune, budget.trials, place / "oracle")
-    tried = next(rounds, None)
+    tried = next(rounds)
     while tried and not (budget.tune_minutes and len(trials) > 1 and late(started, budget.tune_minutes)):
         scores = run(tried)
         try:
@@ -148,10 +147,10 @@ def hopeless(trials: Sequence[dict], give_up: int | None, epochs: int) -> tuple[
 
 
 def proposals(tune: params.Tune, trials: int, folder: Path) -> Iterator[list[dict[str, float]]]:
-    """Yield rounds of values to try, tune.together at a time, by KerasTuner over the space of params.yaml.
+    """Yield rounds of values to try, tune.together at a time: the defaults, {}, then KerasTuner's over tune.space.
 
-    A generator that is sent the scores of each round, in its order; it ends after `trials`, or where the space has no
-    more to try.
+    A generator that is sent the scores of each round, in its order; it ends after `trials` besides the defaults, or
+    where the space has no more to try.
     """
     kind = {"bayesian": keras_tuner.BayesianOptimization, "random": keras_tuner.RandomSearch}[tune.method]
     space = keras_tuner.HyperParameters()
@@ -169,16 +168,18 @@ def proposals(tune: params.Tune, trials: int, folder: Path) -> Iterator[list[dic
         project_name="trials",
     ).oracle
     oracle.verbose = 0
+    defaults: list[dict[str, float]] = [{}]
     while True:
         tried = []
-        while len(tried) < tune.together:
+        while len(defaults) + len(tried) < tune.together:
             trial = oracle.create_trial(f"{len(tried)}")
             if trial.status != RUNNING:
                 break
             tried.append(trial)
-        if not tried:
+        if not defaults and not tried:
             return
-        scores = yield [{key: trial.hyperparameters.values[key] for key in tune.space} for trial in tried]
+        scores = yield defaults + [{key: each.hyperparameters.values[key] for key in tune.space} for each in tried]
+        scores, defaults = scores[len(defaults) :], []
         for trial, score in zip(tried, scores, strict=True):
             oracle.update_trial(trial.trial_id, {"score": score})
             trial.status = COMPLETED
