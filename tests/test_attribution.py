@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -13,7 +12,7 @@ from keras import layers
 from PIL import Image
 
 from stages import train
-from stages.lib import attribution, finding, networks, photos, training
+from stages.lib import attribution, finding, networks, photos, training, trainings
 from stages.lib.attribution import GREY, METHODS, Explainer
 from stages.lib.predictor import ModelError, Predictor
 from stages.lib.targets import TARGETS
@@ -233,9 +232,9 @@ def test_a_folder_that_training_wrote_is_a_model(tmp_path):
     keras.utils.set_random_seed(0)
     model = networks.build("residual", 32, HEADS, 0.0, {"widths": [8], "blocks": [1]})
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
-    found = SimpleNamespace(history=[{"epoch": 0}], pixels=images)
+    found = trainings.Fitted(model.get_weights(), [{"epoch": 0}], 0, False, {})
     model.compile(loss=dict.fromkeys(HEADS, made_loss()))  # as training leaves it
-    train.write(model, found, {"recipe": {"train": {"views": 2}}}, tmp_path, 2)
+    train.write(model, found, {"recipe": {"train": {"views": 2}}}, tmp_path, 2, images)
     explainer = Explainer(tmp_path)
     said = explainer.model(images.astype(np.float32), training=False)
     for target, p in training.probabilities(model, images, 2).items():

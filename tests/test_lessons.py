@@ -91,7 +91,7 @@ def test_assistants_learn_from_the_teachers_and_speak_in_their_place(training_fa
     edit(r"^  none: .*", f"  none: {{teachers: {first}, assistants: {second}}}")
     taught, said, fit, speak = [], [], training.fit, training.probabilities
     monkeypatch.setattr(training, "prepare", lambda *_: "float32")
-    monkeypatch.setattr(training, "fit", lambda *args: (taught.append(args[-1]), fit(*args))[1])
+    monkeypatch.setattr(training, "fit", lambda *args: (taught.append(args[-2]), fit(*args))[1])
     monkeypatch.setattr(training, "probabilities", lambda *args: (said.append(speak(*args)), said[-1])[1])
     teach.main("none")
     assert taught[0] is None

@@ -420,6 +420,8 @@ def fit(
     if not len(train) or not len(val):
         raise SystemExit(f"{row.dataset} {row.variant}: {len(train)} training and {len(val)} validation faces: too few")
     steps = steps_in_epoch(train, settings)
+    if settings.growing:
+        network(row, settings)  # whose faults are told first
     model = network(row, settings, any_size=bool(settings.growing), replicas=settings.replicas)
     validation = Validation(val, train, settings, side, steps, log, minutes, place, bar)
     with model.distribute_strategy.scope() if settings.replicas > 1 else contextlib.nullcontext():
