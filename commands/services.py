@@ -21,6 +21,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from commands.app import in_use
+
 BUCKET, DATABASE = "faces", "mlflow"
 PATIENCE = 60.0  # seconds for a service to answer
 KEYS = "keys.json"
@@ -142,12 +144,9 @@ def running(
     what: str, command: list, port: str, folder: Path, ends: int = signal.SIGTERM, env: dict[str, str] | None = None
 ) -> Iterator[None]:
     """A service, from when it answers at its port; what it says is in folder/NAME.log."""
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind(("127.0.0.1", int(port)))
-        except OSError as error:
-            sys.exit(f"{what}: port {port} is taken ({error}); --port names others")
+    taken = in_use("127.0.0.1", int(port))
+    if taken:
+        sys.exit(f"{what}: port {port} is taken ({taken}); --port names others")
     log = folder / f"{what.lower().replace(' ', '-')}.log"
     with log.open("w") as out:
         started = subprocess.Popen(

@@ -83,6 +83,12 @@ def workers(node: subprocess.Popen, busy: str = "") -> list[psutil.Process]:
     return found
 
 
+def kill_workers(node: subprocess.Popen, busy: str) -> None:
+    """Kill those workers of a node, which itself stays."""
+    for worker in workers(node, busy):
+        worker.kill()
+
+
 @contextlib.contextmanager
 def started(*cpus: int, store: int = STORE) -> Iterator[Cluster]:
     """A cluster of nodes with so many cores each, the head first."""

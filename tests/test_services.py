@@ -109,14 +109,7 @@ def test_a_tracking_server_that_goes_away_loses_nothing(tmp_path, monkeypatch):
         port = free.getsockname()[1]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     with server(tmp_path, port):
-        training = subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro", f"train@{MODEL}"],
-            cwd=folder,
-            env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        training = begun(folder, f"train@{MODEL}")
         said = ""
         while "epoch 2 of 12" not in said:
             line = training.stdout.readline()
@@ -125,14 +118,7 @@ def test_a_tracking_server_that_goes_away_loses_nothing(tmp_path, monkeypatch):
     said += training.communicate()[0]
     assert training.returncode == 0, said
     assert "MLflow did not take epoch" in said
-    logging = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro", f"log@{MODEL}"],
-        cwd=folder,
-        env=os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    logging = begun(folder, f"log@{MODEL}")
     time.sleep(60)
     with server(tmp_path, port):
         said, _ = logging.communicate(timeout=600)
@@ -145,6 +131,19 @@ def test_a_tracking_server_that_goes_away_loses_nothing(tmp_path, monkeypatch):
         assert run.info.status == "FINISHED"
         lock = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
         assert f"log@{MODEL}" in lock
+
+
+def begun(folder, target):
+    """`dvc repro` of a target, under way."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", target],
+        cwd=folder,
+        env=os.environ | {"PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 @contextlib.contextmanager
