@@ -1,8 +1,10 @@
 """Time packing and a search on two Ray nodes of one core each, and here: python -m benchmarks.cluster ARCHIVE.
 
 It takes `make setup CLUSTER=1`, two cores, an archive of pictures, and a folder in which `dvc repro` has run on the
-sample. The search is that of one model, with trials of so many epochs proposed two at a time. Then, SIMULATED from what
-was measured here: how long a search of many trials and the packing of IMDB's faces take by 1 to 64 workers.
+sample. The archive is packed several times over, since who needs a cluster has more: reaching it takes some seconds,
+whatever there is to do. The search is that of one model, with trials of so many epochs proposed two at a time. Then,
+SIMULATED from what was measured here: how long a search of many trials and the packing of IMDB's faces take by 1 to 64
+workers.
 """
 
 import argparse
@@ -27,7 +29,7 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from benchmarks import packing
-from stages.lib import engine, params
+from stages.lib import params, remote
 from tests import clusters
 
 BOUND = 1.1  # times the local engine's time
@@ -45,18 +47,19 @@ def main() -> None:
     parser.add_argument("--model", default="utkface-cropped", help="of params.yaml, packed here")
     parser.add_argument("--trials", type=int, default=7, help="besides the defaults; 7")
     parser.add_argument("--epochs", type=int, default=8, help="of each trial; 8")
+    parser.add_argument("--times", type=int, default=8, help="that the archive is packed; 8")
     parser.add_argument("--rounds", type=int, default=3, help="of both engines, in turns; 3")
     parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder for cluster.csv and cluster.png")
     parser.add_argument("--pack", action="store_true", help=argparse.SUPPRESS)
     words = parser.parse_args()
     if words.pack:
-        return pack_here(words.archive)
-    os.environ.pop(engine.CLUSTER, None)
+        return pack_here(words.archive, words.times)
+    os.environ.pop(remote.CLUSTER, None)
     packs, searches = [], []
     with clusters.started(1, 1) as cluster:
         for number in range(words.rounds):
             for address in ("", cluster.address) if number % 2 else (cluster.address, ""):
-                packs.append({"where": where(address), **pack(words.archive, address)})
+                packs.append({"where": where(address), **pack(words.archive, words.times, address)})
                 print(packs[-1], flush=True)
         for number in range(words.rounds):
             for address in ("", cluster.address) if number % 2 else (cluster.address, ""):
@@ -94,21 +97,21 @@ def ratio(rows: list[dict]) -> float:
     return seconds["cluster"] / seconds["here"]
 
 
-def pack(archive: Path, address: str) -> dict:
+def pack(archive: Path, times: int, address: str) -> dict:
     """Pack an archive in a process of its own, as the stage does; with the seconds that it computed itself."""
-    command = [sys.executable, "-m", "benchmarks.cluster", str(archive), "--pack"]
-    environment = os.environ | {engine.CLUSTER: address}
+    command = [sys.executable, "-m", "benchmarks.cluster", str(archive), "--times", str(times), "--pack"]
+    environment = os.environ | {remote.CLUSTER: address}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def pack_here(archive: Path) -> None:
+def pack_here(archive: Path, times: int) -> None:
     """In that process: pack, and print what it took and came to."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        shards = packing.pack_into(Path(folder), archive, params.load().pack)
+        shards = packing.pack_into(Path(folder), archive, params.load().pack, times)
     seconds, used = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF)
     print(
         json.dumps(
@@ -145,7 +148,7 @@ def search(model: str, trials: int, epochs: int, address: str) -> dict:
         running = subprocess.Popen(
             [sys.executable, "-m", "stages.tune", model],
             cwd=folder,
-            env=os.environ | {engine.CLUSTER: address},
+            env=os.environ | {remote.CLUSTER: address},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -68,10 +68,14 @@ def packed(archive: Path, p: params.Pack) -> tuple[int, int]:
     return sum(shard["faces"] for shard in shards), size
 
 
-def pack_into(folder: Path, archive: Path, p: params.Pack) -> list[dict]:
-    """Pack every picture of an archive into a folder; returns what its manifest says of the shards."""
+def pack_into(folder: Path, archive: Path, p: params.Pack, times: int = 1) -> list[dict]:
+    """Pack every picture of an archive, so many times, into a folder; returns what its manifest says of the shards."""
     module, rejects = datasets.find("utkface"), []
-    photos = ((module.face_id(name), content, None) for name, content in archives.members(archive))
+    photos = (
+        (f"{module.face_id(name)} {time}", content, None)
+        for time in range(times)
+        for name, content in archives.members(archive)
+    )
     settings = {"variant": "cropped", "side": p.side, "quality": p.quality, "boxed": False, "margin": p.margin}
     prepared = engine.each(pack.pack_pictures, pack.lots(photos), processes=True, **settings)
     shards = packs.write(pack.keep(itertools.chain.from_iterable(prepared), rejects), folder, p.shard_faces)

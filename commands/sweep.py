@@ -8,7 +8,7 @@ there; on one machine one after the other, unless --at-once says more.
 import argparse
 
 from commands import folds, seeds
-from stages.lib import engine, params, progress, side_runs
+from stages.lib import params, progress, remote, side_runs
 
 
 def main() -> None:
@@ -72,11 +72,11 @@ def plan(chosen: dict[str, dict], models: list[str]) -> tuple[Runs, Runs, Runs]:
 
 def room(threads: int, replicas: int) -> int:
     """How many trainings of so many threads, and GPUs where there are some, run side by side."""
-    if not engine.address():
+    if not remote.address():
         return 1
-    cluster = engine.connect().cluster_resources()
+    cluster = remote.connect().cluster_resources()
     gpus = int(cluster.get("GPU", 0))
-    return max(1, gpus // replicas or int(cluster.get("CPU", 0)) // min(threads, engine.most("CPU")))
+    return max(1, gpus // replicas or int(cluster.get("CPU", 0)) // min(threads, remote.most("CPU")))
 
 
 if __name__ == "__main__":

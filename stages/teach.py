@@ -70,9 +70,7 @@ def teach(
         precision = training.resolved(budget.precision)
         job = Job(settings, budget.epochs, budget.train_minutes, folder)
         ((_, found),) = trainings.run([job], tell, row, seen, val, side, precision, taught)
-        training.prepare(settings.threads, settings.seed, precision)
-        model = training.network(row, settings)
-        model.set_weights(found.weights)
+        model = trainings.model(row, settings, precision, found)
         told = out if out.any() else np.ones(len(ids), bool)
         batches = [
             training.probabilities(model, images, 2)

@@ -43,9 +43,7 @@ def main(name: str) -> None:
         side = pack.manifest["side"]
         job = Job(settings, budget.epochs, budget.train_minutes, place)
         ((_, found),) = trainings.run([job], tell, row, train, val, side, precision, taught)
-        training.prepare(settings.threads, settings.seed, precision)
-        model = training.network(row, settings)
-        model.set_weights(found.weights)
+        model = trainings.model(row, settings, precision, found)
         about = {
             "name": name,
             "fingerprint": key,

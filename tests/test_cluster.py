@@ -12,7 +12,7 @@ import time
 import pytest
 import yaml
 
-from stages.lib import engine
+from stages.lib import engine, remote
 from tests import clusters
 from tests.test_pipeline import clone, dvc, runs
 
@@ -51,7 +51,7 @@ def again(prepared, place, *without):
 
 def begin(folder, stage, *words, address=""):
     """A stage, as DVC starts it."""
-    environment = os.environ | {engine.CLUSTER: address, "PYTHONFAULTHANDLER": "1"}
+    environment = os.environ | {remote.CLUSTER: address, "PYTHONFAULTHANDLER": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", f"stages.{stage}", *words],
         cwd=folder,
@@ -94,12 +94,12 @@ def test_both_engines_come_to_the_same(prepared, tmp_path, monkeypatch):
     other = clone(tmp_path / "cluster", trials=3)
     shutil.copy(prepared / "params.yaml", other)
     with clusters.started(1, 1) as cluster:
-        monkeypatch.setenv(engine.CLUSTER, cluster.address)
+        monkeypatch.setenv(remote.CLUSTER, cluster.address)
         said = dvc(other, "repro")
     assert "on a Ray cluster of 2 nodes, 2 cores" in said
     assert yaml.safe_load((other / "dvc.lock").read_text()) == yaml.safe_load((prepared / "dvc.lock").read_text())
     assert runs(other) == runs(prepared)
-    monkeypatch.delenv(engine.CLUSTER)
+    monkeypatch.delenv(remote.CLUSTER)
     assert "Running stage" not in dvc(other, "repro")
 
 
@@ -204,24 +204,24 @@ def test_nodes_with_other_packages_are_refused(prepared, tmp_path):
     ],
 )
 def test_a_cluster_that_is_not_there_is_told(monkeypatch, address, message):
-    monkeypatch.setenv(engine.CLUSTER, address)
+    monkeypatch.setenv(remote.CLUSTER, address)
     if importlib.util.find_spec("ray") is None:
         message = "Ray is not here: `make setup CLUSTER=1` installs it"
-    engine.connect.cache_clear()
+    remote.connect.cache_clear()
     with pytest.raises(SystemExit, match=re.escape(message)):
         list(engine.each(len, ["a"]))
 
 
 def test_without_ray_it_is_told_how_to_get_it(monkeypatch):
-    monkeypatch.setenv(engine.CLUSTER, "auto")
+    monkeypatch.setenv(remote.CLUSTER, "auto")
     monkeypatch.setitem(sys.modules, "ray", None)
-    engine.connect.cache_clear()
+    remote.connect.cache_clear()
     with pytest.raises(SystemExit, match="make setup CLUSTER=1"):
         list(engine.each(len, ["a"]))
 
 
 def test_one_machine_needs_no_ray(monkeypatch):
-    monkeypatch.delenv(engine.CLUSTER, raising=False)
+    monkeypatch.delenv(remote.CLUSTER, raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     assert list(engine.each(len, ["a", "bb"])) == [1, 2]
     told = []

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from stages.lib import engine, params, training
@@ -70,3 +71,11 @@ def one(
         row, train, val, job.settings, side, job.epochs, tell, job.minutes, place, lesson, job.bar
     )
     return Fitted(model.get_weights(), found.history, found.best_epoch, found.cut_short, found.floors)
+
+
+def model(row: params.Model, settings: params.Train, precision: str, found: Fitted) -> keras.Model:
+    """The model of a row that a training came to, on this machine."""
+    training.prepare(settings.threads, settings.seed, precision)
+    built = training.network(row, settings)
+    built.set_weights(found.weights)
+    return built
