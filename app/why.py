@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app import faces, opened, photo
+from app import faces, opened, photo, upload
 from stages.lib import attribution, targets
 from stages.lib.predictor import SHIPPED, ModelError, Predictor
 
@@ -94,7 +94,7 @@ def given_face(predictor: Predictor) -> np.ndarray | None:
     way = st.segmented_control("Which face", ways, default=PHOTO, required=True, label_visibility="collapsed")
     if way == RUN:
         return picked(packed, predictor)
-    given = photo.ask()
+    given = photo.of(upload.ask())
     if given is None:
         return None
     with st.expander("Settings"):

@@ -58,10 +58,10 @@ def main() -> None:
 
 
 def load(address: str, port: int) -> None:
-    """Import the first page once the server listens, while a browser comes."""
+    """Import what the first page needs once the server listens, while a browser comes."""
     while not in_use(address, port):
         time.sleep(0.05)
-    from app import predict  # noqa: F401
+    from app import answers  # noqa: F401
 
 
 def in_use(address: str, port: int) -> str:

@@ -26,9 +26,10 @@ def main() -> None:
     except ModelError as error:
         parser.error(str(error))
     print(f"{uri}: http://{words.host}:{words.port}/invocations", file=sys.stderr, flush=True)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(Path.cwd()), os.environ.get("PYTHONPATH")]))
-    command = ["mlflow", "models", "serve", "--model-uri", uri, "--env-manager", "local"]
-    os.execvp(command[0], [*command, "--host", words.host, "--port", str(words.port)])
+    for name, folder in {"PYTHONPATH": Path.cwd(), "PATH": Path(sys.executable).parent}.items():
+        os.environ[name] = os.pathsep.join(filter(None, [str(folder), os.environ.get(name)]))
+    command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", uri, "--env-manager", "local"]
+    os.execv(command[0], [*command, "--host", words.host, "--port", str(words.port)])
 
 
 def place(named: str | None) -> str:

@@ -8,7 +8,7 @@ import pytest
 from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartParser
 
-from app import access, data, models, opened, predict
+from app import access, answers, data, models, opened
 from stages.lib import pictures, serving
 from stages.lib.predictor import SHIPPED, ModelError
 from stages.lib.targets import TARGETS
@@ -90,8 +90,8 @@ def test_counts_keep_the_order_of_parts_and_classes():
     [(3.4, True, "3 years too old, inside"), (-7, False, "7 years too young, outside"), (0.2, True, "right, inside")],
 )
 def test_an_age_is_judged_in_words(error, inside, words):
-    assert words in predict.verdict(error, inside, margin=True)
-    assert "margin" not in predict.verdict(error, inside, margin=False)
+    assert words in answers.verdict(error, inside, margin=True)
+    assert "margin" not in answers.verdict(error, inside, margin=False)
 
 
 def test_uploads_are_held_in_memory_whatever_their_size(monkeypatch):

@@ -28,9 +28,8 @@ def prepared(tmp_path_factory):
     path = folder / "params.yaml"
     for old, new in {
         r"  together: 1 ": "  together: 2 ",
-        r"  give_up: null": "  give_up: 2",
+        r"  give_up: null": "  give_up: 1",
         r"  threads: 2 ": "  threads: 1 ",
-        r"    trial_epochs: 3": "    trial_epochs: 2",
     }.items():
         text, count = re.subn(old, new, path.read_text())
         assert count

@@ -8,18 +8,18 @@ import pandas as pd
 
 from stages.lib import params, sheets, targets
 from stages.lib.archives import ArchiveError
+from stages.lib.pictures import SUFFIXES
 
 LICENCE = "your own"
 HOME = ""
 ARCHIVES = {"cropped": ()}  # the row of variants names the pictures
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".gif")
 
 
 def face_id(member: str) -> str | None:
     """Id of the face in an archive's member: its path; None for what is no picture."""
     path = PurePosixPath(member)
     hidden = path.name.startswith(".") or "__MACOSX" in path.parts
-    return str(path) if path.suffix.lower() in PICTURES and not hidden else None
+    return str(path) if path.suffix.lower() in SUFFIXES and not hidden else None
 
 
 def read(settings: params.Table, name: str) -> pd.DataFrame:
