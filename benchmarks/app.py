@@ -38,17 +38,20 @@ def main() -> None:
             driver.get(address)
             browser.wait(lambda: visit.all("stFileUploaderDropzoneInput"), "the first page")
             first = time.perf_counter() - began
+            browser.wait(lambda: visit.all("stSelectbox"), "the choice of models")
+            whole = time.perf_counter() - began
             visit.settle()
             seconds, memory = drive(visit, photos, uploads)
     kept = memory[-1] - memory[WARM - 1]
     told = [
-        ("start to first page", first, FIRST, "s"),
+        ("start to first page, which asks for a photo", first, FIRST, "s"),
         (f"photo of {SIZE[0] * SIZE[1] // 10**6} megapixels to prediction, p50 of {uploads}",
          statistics.median(seconds[1:]), ONE, "s"),
         (f"memory gained over uploads {WARM} to {uploads} (of {memory[-1]:.0f})", kept, GROWTH, "MiB"),
     ]  # fmt: skip
     for what, value, bound, unit in told:
         print(f"{what}: {value:.2f} {unit}, bound {bound} {unit}")
+    print(f"start to the whole page, with its models: {whole:.2f} s")
     print(f"predictions: {min(seconds[1:]):.2f} to {max(seconds[1:]):.2f} s, the first {seconds[0]:.2f} s")
     sys.exit(any(value > bound for _, value, bound, _ in told))
 

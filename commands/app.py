@@ -16,8 +16,6 @@ import signal
 import socket
 import sys
 import tempfile
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,17 +49,11 @@ def main() -> None:
             show(f"https://{address}:{words.port}/?token={os.environ[TOKEN]}")
         else:
             print(f"Open http://127.0.0.1:{words.port}", flush=True)
+        from streamlit.components.v2 import manifest_scanner
         from streamlit.web import cli
 
-        threading.Thread(target=load, args=(address, words.port), daemon=True).start()
+        manifest_scanner.scan_component_manifests = list  # of others, in all packages: half a second, and none is used
         cli.main(["run", "app/main.py", "--server.port", str(words.port), *options], "streamlit", standalone_mode=False)
-
-
-def load(address: str, port: int) -> None:
-    """Import what the first page needs once the server listens, while a browser comes."""
-    while not in_use(address, port):
-        time.sleep(0.05)
-    from app import answers  # noqa: F401
 
 
 def in_use(address: str, port: int) -> str:
