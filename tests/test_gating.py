@@ -5,6 +5,7 @@ import gzip
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 from stages.lib import baselines, gating, pairing, params, predictions, resampling, spread, targets, verdicts
 from stages.lib.baselines import Baseline
@@ -113,6 +114,14 @@ def test_a_model_that_is_worse_for_one_group_is_called_so_for_that_group():
     assert set(worse["target"]) == {"age"}
     assert "black" in set(worse["slice"])
     assert not {"white", "asian", "indian", "others"} & set(worse["slice"])
+
+
+@pytest.mark.parametrize(("worse", "better"), [(0, 0), (1, 0), (3, 3), (2, 9), (31, 14)])
+def test_mcnemar_is_the_binomial_test_of_the_faces_on_which_models_differ(worse, better):
+    now = np.array([1.0] * worse + [0.0] * better + [0.0, 1.0, 1.0])
+    old = np.array([0.0] * worse + [1.0] * better + [0.0, 1.0, 1.0])
+    wanted = scipy.stats.binomtest(worse, worse + better).pvalue if worse + better else 1.0
+    assert pairing.mcnemar(now, old) == pytest.approx(wanted, rel=1e-12)
 
 
 def test_verdicts_are_tried_in_their_order():

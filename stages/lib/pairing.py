@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import scipy.sparse
-import scipy.stats
+import scipy.special
 
 from stages.lib import resampling, targets
 
@@ -113,13 +113,10 @@ def compare(
             one = comparison(
                 new[inside] - old[inside], mean[i], error[i], drawn[:, i], margins[name, label], confidence
             )
-            discordant = int((new - old)[inside].astype(bool).sum())
-            worse = int(((new - old)[inside] > 0).sum())
-            mcnemar = scipy.stats.binomtest(worse, discordant).pvalue if discordant else 1.0
             rows.append(
                 {"target": name, "slice": label, "n": int(inside.sum()), "baseline": old[inside].mean(),
                  "candidate": new[inside].mean(), **one,
-                 "p_mcnemar": mcnemar if target.kind == "classes" else np.nan})  # fmt: skip
+                 "p_mcnemar": mcnemar(new[inside], old[inside]) if target.kind == "classes" else np.nan})  # fmt: skip
     table = pd.DataFrame(rows, columns=COLUMNS)
     table.insert(table.columns.get_loc("p") + 1, "p_holm", resampling.holm(table["p"].to_numpy()))
     table["verdict"] = [verdict(row, 1 - confidence) for row in table.to_dict("records")]
@@ -141,6 +138,12 @@ def comparison(
         "margin": margin,
         "p": p,
     }
+
+
+def mcnemar(one: np.ndarray, other: np.ndarray) -> float:
+    """Exact p that two losses (n,) of 0 and 1 are equal in the mean, by where they differ (McNemar 1947), two-sided."""
+    differ, worse = int((one != other).sum()), int((one > other).sum())
+    return min(1.0, 2 * float(scipy.special.bdtr(min(worse, differ - worse), differ, 0.5)))
 
 
 def verdict(row: dict, alpha: float) -> str:
