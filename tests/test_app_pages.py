@@ -1,6 +1,8 @@
 """What pages work out before they show it, by hand; and what no page may do, whatever it shows."""
 
 import asyncio
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -149,3 +151,10 @@ def test_the_champion_of_photos_comes_first_and_other_champions_after_the_shippe
 def test_a_model_that_is_gone_is_told(tmp_path):
     with pytest.raises(ModelError, match="is not there any more"):
         opened.predictor(str(tmp_path / "model.onnx"))
+
+
+def test_the_first_page_asks_before_anything_slow_is_imported():
+    slow = {"altair", "mlflow", "onnxruntime", "pandas", "tensorflow"}
+    code = f"import sys, app.predict; print(*{slow} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
