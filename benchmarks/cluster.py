@@ -81,6 +81,8 @@ def main() -> None:
         f"a core, and {1 / one:.0f} faces/s read and written by the one process that gathers them:"
     )
     print(table.to_markdown(index=False))
+    for name, workers in bends(table).items():
+        print(f"{name}: {f'bends at {workers} workers' if workers else 'does not bend'}")
     sys.exit(any(value > BOUND for value in ratios.values()))
 
 
@@ -182,12 +184,21 @@ def curves(trials: list[float], rate: float, gathered: float) -> pd.DataFrame:
         rows.append(
             {
                 "workers": workers,
-                "search, random (h)": scheduled(replayed, workers) / 3600,
-                "search, in rounds (h)": sum(map(max, rounds)) / 3600,
+                "search, random (min)": scheduled(replayed, workers) / 60,
+                "search, in rounds (min)": sum(map(max, rounds)) / 60,
                 "packing (min)": FACES / min(rate * workers, gathered) / 60,
             }
         )
     return pd.DataFrame(rows).round(2)
+
+
+def bends(table: pd.DataFrame) -> dict[str, int]:
+    """Workers from which on each does less than BEND of an even share, 0 where all do more."""
+    found = {}
+    for name in table.columns[1:]:
+        share = table[name][0] / table[name] / table["workers"]
+        found[name] = int(next(iter(table["workers"][share < BEND]), 0))
+    return found
 
 
 def scheduled(seconds: list[float], workers: int) -> float:
