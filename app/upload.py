@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from stages.lib import pictures
+from stages.lib.archives import PICTURES
 
 FILE, CAMERA = "File", "Camera"
 # What is pasted anywhere on the page goes the way of a chosen file.
@@ -45,7 +45,7 @@ def ask() -> Upload | None:
     else:
         given = st.file_uploader(
             "A photo with faces: choose it, drop it here, or paste it",
-            [suffix[1:] for suffix in pictures.SUFFIXES],
+            [suffix[1:] for suffix in PICTURES],
             max_upload_size=st.get_option("server.maxUploadSize"),
             key="upload",
             on_change=drop,

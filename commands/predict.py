@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from stages.lib import finding, photos, pictures, progress, serving, targets
+from stages.lib.archives import PICTURES
 from stages.lib.photos import Prepared
 from stages.lib.predictor import ModelError, Predictor
 
@@ -57,7 +58,7 @@ def main() -> None:
         parser.error(str(error))
     names = list(expand(words.pictures))
     if not names:
-        parser.error(f"no picture in {' '.join(words.pictures)}: their names end in {' '.join(pictures.SUFFIXES)}")
+        parser.error(f"no picture in {' '.join(words.pictures)}: their names end in {' '.join(PICTURES)}")
     finder = None if words.cropped else finding.Finder(threads=1)  # pictures, not parts of one, are shared out
     lots = prepared(progress.bar(names, "predicting", len(names), "pictures"), predictor, finder, words.least)
     rows = (
@@ -89,7 +90,7 @@ def expand(words: Iterable[str]) -> Iterator[str]:
             yield from (
                 str(path)
                 for path in sorted(Path(word).rglob("*"))
-                if path.suffix.lower() in pictures.SUFFIXES and path.is_file()
+                if path.suffix.lower() in PICTURES and path.is_file()
             )
         elif not Path(word).exists() and glob.has_magic(word):
             found = glob.glob(word, recursive=True)  # noqa: PTH207, since Path's knows no absolute pattern

@@ -20,6 +20,7 @@ MAGIC = {".gz": b"\x1f\x8b", ".zip": b"PK\x03\x04"}
 CHUNK = 1 << 20
 LARGEST = 1 << 30  # bytes of one member
 PROVENANCE = "provenance.json"
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".gif")
 
 Passed = Callable[[str, str], None]
 

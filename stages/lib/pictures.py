@@ -10,7 +10,6 @@ MAX_PIXELS = 120_000_000  # more than any camera's photo; what claims more is a 
 MAX_BYTES = 200 << 20  # of a picture's file
 HASH_SIDE = 32
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".heic", ".heif", ".bmp", ".tif", ".tiff", ".gif")
 
 
 class PictureError(Exception):

@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 
 from stages.lib import params, sheets, targets
-from stages.lib.archives import ArchiveError
-from stages.lib.pictures import SUFFIXES
+from stages.lib.archives import PICTURES, ArchiveError
 
 LICENCE = "your own"
 HOME = ""
@@ -19,7 +18,7 @@ def face_id(member: str) -> str | None:
     """Id of the face in an archive's member: its path; None for what is no picture."""
     path = PurePosixPath(member)
     hidden = path.name.startswith(".") or "__MACOSX" in path.parts
-    return str(path) if path.suffix.lower() in SUFFIXES and not hidden else None
+    return str(path) if path.suffix.lower() in PICTURES and not hidden else None
 
 
 def read(settings: params.Table, name: str) -> pd.DataFrame:
