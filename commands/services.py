@@ -45,6 +45,7 @@ def main() -> None:
         "AWS_ACCESS_KEY_ID": keys["id"],
         "AWS_SECRET_ACCESS_KEY": keys["secret"],
         "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",  # rclone sends that of the whole with each part
     }
     with contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
         stack.enter_context(database(folder / "postgres", postgres, keys["password"]))

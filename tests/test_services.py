@@ -52,7 +52,7 @@ def shared(tmp_path, monkeypatch):
             monkeypatch.setenv(name, value)
         yield said
     finally:
-        running.send_signal(signal.SIGINT)
+        running.terminate()
         running.wait(timeout=60)
     assert not any(str(folder) in " ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"]))
 
