@@ -72,8 +72,8 @@ def pack_into(folder: Path, archive: Path, p: params.Pack, times: int = 1) -> li
     """Pack every picture of an archive, so many times, into a folder; returns what its manifest says of the shards."""
     module, rejects = datasets.find("utkface"), []
     photos = (
-        (f"{module.face_id(name)} {time}", content, None)
-        for time in range(times)
+        (f"{module.face_id(name)} {copy}", content, None)
+        for copy in range(times)
         for name, content in archives.members(archive)
     )
     settings = {"variant": "cropped", "side": p.side, "quality": p.quality, "boxed": False, "margin": p.margin}
