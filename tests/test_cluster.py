@@ -107,16 +107,17 @@ def test_both_engines_come_to_the_same(prepared, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_s_trial_is_tried_again(prepared, tmp_path):
-    folder = again(prepared, tmp_path, f"data/tuned/{MODEL}.json")
+@pytest.mark.parametrize(("step", "made"), [("tune", f"data/tuned/{MODEL}.json"), ("train", f"data/models/{MODEL}")])
+def test_what_a_killed_worker_did_is_tried_again(prepared, tmp_path, step, made):
+    folder = again(prepared, tmp_path, made)
     with clusters.started(1, 1) as cluster:
-        running = begin(folder, "tune", MODEL, address=cluster.address)
-        wait(lambda: list((folder / "data/partial").glob("tune/*/[1-9]/epoch.npz")), running)
+        running = begin(folder, step, MODEL, address=cluster.address)
+        wait(lambda: list((folder / "data/partial" / step).rglob("epoch.npz")), running)
         for node in cluster.nodes:
             clusters.kill_workers(node, "_run")
         said = ended(running)
-    assert "its worker died" in said
-    assert_same(folder, prepared, f"data/tuned/{MODEL}.json")
+    assert re.search("its worker died .* it is tried again", said), said
+    assert_same(folder, prepared, made)
 
 
 @pytest.mark.slow
@@ -167,19 +168,6 @@ def test_a_node_lost_in_the_middle_loses_nothing(prepared, command):
         wait(lambda: clusters.workers(cluster.nodes[1], "_call"), running)
         clusters.kill(cluster.nodes[1])
         assert digest.search(ended(running))[1] == alone
-
-
-@pytest.mark.slow
-def test_a_training_whose_node_is_lost_ends_as_it_would_have(prepared, tmp_path):
-    folder = again(prepared, tmp_path, f"data/models/{MODEL}")
-    with clusters.started(1, 1) as cluster:
-        running = begin(folder, "train", MODEL, address=cluster.address)
-        wait(lambda: any(clusters.workers(node, "_run") for node in cluster.nodes), running)
-        for node in cluster.nodes:
-            clusters.kill_workers(node, "_run")
-        said = ended(running)
-    assert "it is tried again" in said
-    assert_same(folder, prepared, f"data/models/{MODEL}")
 
 
 @pytest.mark.slow

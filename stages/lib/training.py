@@ -230,7 +230,7 @@ def compiled(model: keras.Model, settings: params.Train, steps: int) -> keras.Mo
         loss_weights={name: settings.loss_weights.get(name, 1.0) for name in model.output},
         jit_compile=False,
     )
-    if not isinstance(model.distribute_strategy, tf.distribute.MirroredStrategy):
+    if settings.replicas == 1:
         # what the first step would make; TensorFlow traces a step again that made variables
         optimizer.build(model.trainable_variables)
         said = {name: tf.zeros((1, logits.shape[-1])) for name, logits in model.output.items()}
