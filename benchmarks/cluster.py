@@ -49,7 +49,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8, help="of each trial; 8")
     parser.add_argument("--times", type=int, default=8, help="that the archive is packed; 8")
     parser.add_argument("--rounds", type=int, default=3, help="of both engines, in turns; 3")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks"), help="folder for cluster.csv and cluster.png")
+    parser.add_argument("--out", type=Path, default=Path("cluster"), help="folder for simulated.csv and simulated.png")
     parser.add_argument("--pack", action="store_true", help=argparse.SUPPRESS)
     words = parser.parse_args()
     if words.pack:
@@ -74,8 +74,8 @@ def main() -> None:
     lasting = [seconds for row in searches if row["where"] != "here" for seconds in row["trial_seconds"]]
     table = curves(lasting, rate, 1 / one)
     words.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(words.out / "cluster.csv", index=False)
-    draw(table, words.out / "cluster.png")
+    table.to_csv(words.out / "simulated.csv", index=False)
+    draw(table, words.out / "simulated.png")
     print(
         f"SIMULATED, of trials that lasted {min(lasting):.0f} to {max(lasting):.0f} s, {rate:.0f} faces/s packed by "
         f"a core, and {1 / one:.0f} faces/s read and written by the one process that gathers them:"
