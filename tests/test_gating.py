@@ -124,6 +124,12 @@ def test_mcnemar_is_the_binomial_test_of_the_faces_on_which_models_differ(worse,
     assert pairing.mcnemar(now, old) == pytest.approx(wanted, rel=1e-12)
 
 
+@pytest.mark.parametrize(("right", "n"), [(0, 20), (20, 20), (1, 1), (3, 20), (299, 300)])
+def test_the_interval_of_a_share_is_that_of_clopper_and_pearson(right, n):
+    wanted = scipy.stats.binomtest(right, n).proportion_ci(0.95)
+    assert resampling.exact(right / n, n, 0.95) == pytest.approx((wanted.low, wanted.high), abs=1e-10)
+
+
 def test_verdicts_are_tried_in_their_order():
     row = {"margin": 1.0, "p_holm": 0.5, "low": -0.5, "high": 0.5}
     assert pairing.verdict(row | {"p_holm": 0.01}, 0.05) == gating.REGRESSED
