@@ -29,6 +29,7 @@ $(READY): $(LOCK)
 		echo "Python 3.11 or 3.12 is needed, found $$($(or $(PYTHON),python3) --version 2>&1 | head -n 1): install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
 	@echo "Installing into .venv (about 2 GB, some minutes the first time) ..."
 	@[ -x $(BIN)/python ] && $(BIN)/python -c '$(SUPPORTED)' || $(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.3' # older ones take a minute longer over the lock
 	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r $(LOCK)
 	@echo '$(QUIET)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/faces_quiet.pth"
 	@touch $@
