@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -86,9 +87,12 @@ def test_a_group_shares_runs_models_and_outputs(shared, tmp_path, monkeypatch):
 
     raw = one / "data/raw/utkface/cropped"
     (archive,) = json.loads((raw / "provenance.json").read_text())["archives"]
+    kept = tmp_path / "archives"  # outside, since DVC removes what a stage is to make again
+    kept.mkdir()
+    shutil.copy(raw / archive["name"], kept)
     files = fsspec.filesystem("s3")
-    files.put(str(raw / archive["name"]), f"{services.BUCKET}/archives/{archive['name']}")
-    for folder, address in ((two, f"s3://{services.BUCKET}/archives"), (one, str(raw))):
+    files.put(str(kept / archive["name"]), f"{services.BUCKET}/archives/{archive['name']}")
+    for folder, address in ((two, f"s3://{services.BUCKET}/archives"), (one, str(kept))):
         params = folder / "params.yaml"
         text = params.read_text().replace("source: sample", f"source: {address}")
         params.write_text(text.replace("in_place: false", f"in_place: {str(folder == two).lower()}"))
