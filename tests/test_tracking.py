@@ -92,7 +92,7 @@ def test_a_failed_training_is_marked_with_its_error_until_it_succeeds(raw):
         log(0, {"loss": 1.0})
         log(1, {"loss": 0.5})
     (run,) = runs(raw)
-    assert run.info.status == "FINISHED"
+    assert (run.info.run_name, run.info.status) == ("m", "FINISHED")
     assert "error" not in run.data.tags
     assert len(raw[0].get_metric_history(run.info.run_id, "curve/loss")) == 2
 

@@ -157,8 +157,8 @@ def live(dataset: str, variant: str, name: str, key: str, recipe: dict) -> Itera
     A courtesy: `log` completes the run from files, so a store that cannot be reached is no error, and is hardly waited
     for. A training that fails leaves its run marked as failed, with the error in a tag.
     """
-    for name, value in (("MAX_RETRIES", "2"), ("TIMEOUT", "10")):  # of this process, whose work waits meanwhile
-        os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
+    for limit, value in (("MAX_RETRIES", "2"), ("TIMEOUT", "10")):  # of this process, whose work waits meanwhile
+        os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{limit}", value)
     noted = provenance.read(dataset, variant)
     try:
         client, experiment_id = store(provenance.store_name(dataset, noted))
