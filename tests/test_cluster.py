@@ -107,12 +107,18 @@ def test_both_engines_come_to_the_same(prepared, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("step", "made"), [("tune", f"data/tuned/{MODEL}.json"), ("train", f"data/models/{MODEL}")])
-def test_what_a_killed_worker_did_is_tried_again(prepared, tmp_path, step, made):
+@pytest.mark.parametrize(
+    ("step", "made", "kept"),
+    [
+        ("tune", f"data/tuned/{MODEL}.json", "tune/*/[1-9]/epoch.npz"),
+        ("train", f"data/models/{MODEL}", "train/**/epoch.npz"),
+    ],
+)
+def test_what_a_killed_worker_did_is_tried_again(prepared, tmp_path, step, made, kept):
     folder = again(prepared, tmp_path, made)
     with clusters.started(1, 1) as cluster:
         running = begin(folder, step, MODEL, address=cluster.address)
-        wait(lambda: list((folder / "data/partial" / step).rglob("epoch.npz")), running)
+        wait(lambda: list((folder / "data/partial").glob(kept)), running)
         for node in cluster.nodes:
             clusters.kill_workers(node, "_run")
         said = ended(running)
