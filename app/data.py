@@ -29,7 +29,7 @@ def main() -> None:
     if not made:
         st.info(
             "The pipeline has not run in this folder, so there are no faces to show: `make repro` in a shell makes "
-            "them (about 10 minutes for the drawn sample). Below is the card of the run that was committed."
+            "them (about 15 minutes for the drawn sample). Below is the card of the run that was committed."
         )
         card(dataset)
         return
