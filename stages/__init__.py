@@ -2,6 +2,9 @@
 
 import os
 
+from stages.lib import quiet
+
 # Read when TensorFlow is imported, which by itself computes by oneDNN on newer CPUs alone: slower on others, and with
 # other last digits.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+quiet.importing("tensorflow")
