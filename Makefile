@@ -14,6 +14,9 @@ READY := .venv/ready-$(basename $(LOCK))
 QUIET := import os; [os.environ.setdefault(k, v) for k, v in dict(MLFLOW_DISABLE_TELEMETRY="true", \
 	DO_NOT_TRACK="1", TF_CPP_MIN_LOG_LEVEL="3", KERAS_BACKEND="tensorflow").items()]
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Where this is set, as in many container images, each process compiles each package anew: TensorFlow then takes 12 s to
+# start instead of 5.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup check repro test test-slow lint plan refetch gate baseline seeds lineage reproduce relocate leakage folds \
 	recipe publish published serve app ui services sweep lock bench bench-training clean
