@@ -88,8 +88,7 @@ def prepare(words: argparse.Namespace, folder: Path) -> dict:
     words.model = words.model or next(iter(p.models))
     if words.model not in p.models or p.models[words.model].network != "residual":
         raise SystemExit(f"{words.model} is no row of models in params.yaml whose network is residual")
-    p = p.for_model(words.model)
-    row = p.models[words.model]
+    p, row = p.for_row(p.models[words.model], "real")  # by the sample's budget, networks and pictures are smaller
     if words.options:
         row = row.model_copy(update={"options": json.loads(words.options)})
     changed = {key: yaml.safe_load(value) for key, value in (each.split("=", 1) for each in words.set)}

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import faces, fingerprint, lessons, params, progress, records, running, training, trainings
-from stages.lib.trainings import Job
+from stages.lib import faces, fingerprint, lessons, params, progress, records, running
 
 
 def main(name: str) -> None:
@@ -23,6 +22,8 @@ def main(name: str) -> None:
     if not rounds:
         lessons.write(out, np.array([], str), {})
         return
+    from stages.lib import trainings  # noqa: F401 - here, since a lesson of no teachers needs no TensorFlow
+
     rows = [row for each in rounds.values() for row in each]
     key = fingerprint.of("teach", name, rows, p, ("train", "budget", "budgets", "lessons"), [])
     history: list[pd.DataFrame] = []
@@ -49,9 +50,11 @@ def teach(
     Returns the probabilities {target: (n, units)} of training faces, NaN of those that it may not speak of, their ids
     (n,), and a row an epoch.
     """
+    from stages.lib import training, trainings
+
     row, kept, who = rows[number], place / f"{number}.npz", f"{place.name.removesuffix('s')} {number + 1}"
     pack, split = faces.open_pack(row)
-    own = p.for_row(row)
+    own, row = p.for_row(row, pack.manifest["kind"])
     budget, settings = own.budget_for(pack.manifest["kind"]), own.train
     train, ids = faces.of(split, pack, "train", row.targets)
     if not kept.exists():
@@ -59,17 +62,14 @@ def teach(
         out = left_out(ids, number, len(rows)) if p.lessons[name].held_out else np.zeros(len(ids), bool)
         seen = train.where(~out)
         progress.say(f"{name}, {who} of {len(rows)}: training on {len(seen)} faces")
-
-        def tell(_: int, epoch: int, numbers: dict[str, float]) -> None:
-            progress.epoch(f"{name}, {who},", epoch, budget.epochs, numbers)
-
+        say = progress.Epochs(f"{name}, {who}", budget.epochs)
         folder = place / f"{number}"
         folder.mkdir(exist_ok=True)
         side = pack.manifest["side"]
         taught = lessons.read(before, ids[~out], row.targets) if before else None
         precision = training.resolved(budget.precision)
-        job = Job(settings, budget.epochs, budget.train_minutes, folder)
-        ((_, found),) = trainings.run([job], tell, row, seen, val, side, precision, taught)
+        job = trainings.Job(settings, budget.epochs, budget.train_minutes, folder)
+        ((_, found),) = trainings.run([job], lambda _, *told: say(*told), row, seen, val, side, precision, taught)
         model = trainings.model(row, settings, precision, found)
         told = out if out.any() else np.ones(len(ids), bool)
         batches = [

@@ -17,9 +17,10 @@ PARITY = 1e-4  # largest difference of a probability between Keras and ONNX Runt
 
 def main(name: str) -> None:
     """Train with the tuned numbers, keep the best epoch, export, and hold the export against Keras."""
-    p = params.load().for_model(name)
+    p = params.load()
     row = p.models[name]
     pack, split = faces.open_pack(row)
+    p, row = p.for_row(row, pack.manifest["kind"])
     budget = p.budget_for(pack.manifest["kind"])
     tuned = Path("data/tuned") / f"{name}.json"
     settings = params.with_value(p.train, json.loads(tuned.read_text())["values"])
@@ -35,9 +36,10 @@ def main(name: str) -> None:
         tracking.live(row.dataset, row.variant, name, key, recipe) as log,
     ):
         progress.say(f"{name}: training on {len(train)} faces, validating on {len(val)}")
+        say = progress.Epochs(name, budget.epochs)
 
         def tell(_: int, epoch: int, numbers: dict[str, float]) -> None:
-            progress.epoch(name, epoch, budget.epochs, numbers)
+            say(epoch, numbers)
             log(epoch, numbers)
 
         side = pack.manifest["side"]

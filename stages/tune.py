@@ -18,9 +18,11 @@ RUNNING, COMPLETED = "RUNNING", "COMPLETED"  # of KerasTuner's trials
 
 def main(name: str) -> None:
     """Train the defaults and some trials briefly, write the best of them and what each gave."""
-    p = params.with_seed(params.load().for_model(name))
+    p = params.load()
     row = p.models[name]
     pack, split = faces.open_pack(row)
+    p, row = p.for_row(row, pack.manifest["kind"])
+    p = params.with_seed(p)
     budget = p.budget_for(pack.manifest["kind"])
     out = Path("data/tuned") / f"{name}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -80,7 +82,8 @@ def search(
         running.replace(kept, lambda part: part.write_text(text))
         shutil.rmtree(place / f"{number}", ignore_errors=True)
         left = seconds / len(known) * (budget.trials + 1 - len(known))
-        progress.say(f"{label(number)}: score {score:.4f} with {values or 'params.yaml'}; about {left:.0f} s left")
+        told = ", ".join(f"{key} {value:.4g}" for key, value in values.items()) or "the values of params.yaml"
+        progress.say(f"{label(number)}: score {score:.4f} with {told}; search: about {progress.duration(left)} left")
 
     def run(tried: Sequence[dict[str, float]]) -> list[float]:
         numbers = range(len(trials), len(trials) + len(tried))
@@ -94,14 +97,16 @@ def search(
             state.mkdir(exist_ok=True)
             jobs[number] = Job(params.with_value(p.train, values), budget.trial_epochs, place=state, bar=bar)
         order = list(jobs)
+        say = [progress.Epochs(label(number), budget.trial_epochs) for number in order]
 
         def tell(job: int, epoch: int, numbers: dict[str, float]) -> None:
-            shown = {key: numbers[key] for key in ("loss", "val_score")}
-            progress.epoch(f"{label(order[job])},", epoch, budget.trial_epochs, shown)
+            say[job](epoch, {key: numbers[key] for key in ("loss", "val_score")})
 
         if jobs:
             for job, fitted in trainings.run([*jobs.values()], tell, row, train, val, side, budget.precision, taught):
                 keep(order[job], tried[order[job] - len(trials)], fitted)
+                for later in say[job + 1 :]:
+                    later.restart()
         trials.extend(known[number] for number in numbers)
         return [trial["score"] for trial in trials[-len(tried) :]]
 

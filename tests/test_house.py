@@ -12,11 +12,10 @@ from tests.conftest import ROOT
 
 # Cannot change what a stage writes; see the head of dvc.yaml.
 QUIET = {*fingerprint.QUIET, "served_model"}
-LOADS = {"params.load()", "params.load().for_model(name)", "params.with_seed(params.load().for_model(name))"}
+LOADS = {"params.load()"}
 TENSORFLOW = re.compile(r"^\s*(import|from) (tensorflow|keras)", re.M)
 MEANT = {
     "budget_for": {"budget", "budgets"},
-    "for_model": {"models"},
     "for_row": {"budget", "budgets", "train"},
 }
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]

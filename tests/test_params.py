@@ -111,12 +111,29 @@ def test_broken_yaml_and_no_file(project):
 def test_a_row_of_models_may_differ_in_recipe_and_budget(edit):
     edit(ROW, ROW_IS + "\n    train: {batch_size: 7, augment: {flip: false}}\n    budget: {epochs: 3}")
     p = params.load()
-    own = p.for_model("utkface-cropped")
+    own, _ = p.for_row(p.models["utkface-cropped"], "real")
     assert (own.train.batch_size, own.train.augment.flip, own.train.augment.rotate) == (7, False, 11)
     assert own.train.learning_rate == p.train.learning_rate
     assert (own.budget_for("sample").epochs, own.budget_for("own").epochs) == (3, 3)
     assert own.budget_for("sample").trials == p.budget_for("sample").trials
-    assert p.for_model("utkface-full").train == p.train
+    assert p.for_row(p.models["utkface-full"], "real")[0].train == p.train
+
+
+def test_a_budget_may_differ_in_recipe_and_network_and_a_row_has_the_last_word(edit):
+    edit(ROW, ROW_IS + "\n    train: {batch_size: 7}\n    options: {blocks: [2]}")
+    edit(r"^    train: \{image_size.*", "    train: {image_size: 40, crop: 90, batch_size: 9}")
+    edit(r"^    options: \{residual.*", "    options: {residual: {widths: [4], blocks: [1]}}")
+    p = params.load()
+    row, other = (p.models[name] for name in ("utkface-cropped", "utkface-full"))
+    own, whole = p.for_row(row, "sample")
+    assert (own.train.image_size, own.train.crop, own.train.batch_size) == (40, 90, 7)
+    assert whole.options == {"widths": [4], "blocks": [2]}
+    assert p.for_row(other, "sample")[0].train.batch_size == 9
+    assert p.for_row(other, "own")[0].train == p.for_row(other, "real")[0].train == p.train
+    assert p.for_row(other.model_copy(update={"network": "joshi"}), "sample")[1].options == {}
+    edit(r"^    train: \{image_size.*", "    train: {image_size: 40, crop: 39}")
+    with pytest.raises(params.ParamsError, match=r"budgets.sample.train.image_size: 40 is above crop, 39"):
+        params.load()
 
 
 def test_searched_numbers_are_checked_anew(project):

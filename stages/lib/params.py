@@ -192,6 +192,8 @@ class Budget(Section):
     train_minutes: Positive | None
     tune_minutes: Positive | None
     precision: Literal["auto", "float32", "bfloat16"]
+    train: dict[str, Any] = {}  # older runs have none of these two
+    options: dict[str, dict[str, Any]] = {}
 
 
 class Budgets(Section):
@@ -326,16 +328,18 @@ class Params(Section):
         auto = "sample" if kind == "sample" else "real"
         return getattr(self.budgets, auto if self.budget == "auto" else self.budget)
 
-    def for_model(self, name: str) -> "Params":
-        """The same with the recipe and the budgets of one row of models, which may differ from those of all."""
-        return self.for_row(self.models[name])
+    def for_row(self, row: Model, kind: str) -> tuple["Params", Model]:
+        """The same for one row of models, or a teacher, and pictures of a source kind; and the row with all options.
 
-    def for_row(self, row: Model) -> "Params":
-        """The same for a row that need not stand under models."""
-        budgets = {kind: _merged(budget, row.budget) for kind, budget in self.budgets}
-        return self.model_copy(
-            update={"train": _merged(self.train, row.train), "budgets": Budgets.model_construct(**budgets)}
-        )
+        What the row says under `train` replaces what the budget says there, and that replaces `train` itself; so with
+        the options of its network.
+        """
+        budgets = {name: _merged(budget, row.budget) for name, budget in self.budgets}
+        own = self.model_copy(update={"budgets": Budgets.model_construct(**budgets)})
+        budget = own.budget_for(kind)
+        train = _merged(_merged(self.train, budget.train), row.train)
+        options = budget.options.get(row.network, {}) | row.options
+        return own.model_copy(update={"train": train}), row.model_copy(update={"options": options})
 
 
 class ParamsError(SystemExit):
@@ -357,7 +361,7 @@ def load(path: Path = PATH) -> Params:
     except pydantic.ValidationError as error:
         faults = [_fault(detail) for detail in error.errors()]
     else:
-        faults = [*_unseen(values), *_cross_check(params)]
+        faults = list(dict.fromkeys([*_unseen(values), *_cross_check(params)]))
         if not faults:
             return params
     raise ParamsError("\n".join(f"{where(key, path)}: {what}" for key, what in faults))
@@ -584,17 +588,22 @@ def _scores(targets: Any) -> list[str]:
 
 def _check_recipes(p: Params, targets: Any) -> Any:
     """Check `train`, and what rows of models make of it."""
-    recipes: dict[tuple[str, ...], Train] = {("train",): p.train}
-    for place, row in _rows(p):
-        for key, section in (("train", p.train), ("budget", p.budgets.real)):
-            try:
-                merged = _merged(section, getattr(row, key))
-            except pydantic.ValidationError as error:
-                yield from (((*place, key, *where), what) for where, what in map(_fault, error.errors()))
-                continue
-            if key == "train" and row.train:
-                recipes[*place, "train"] = merged
-    for key, train in recipes.items():
+    recipes: list[tuple[tuple[str, ...], Train]] = [(("train",), p.train)]
+    changes = [((*place, "budget"), p.budgets.real, row.budget) for place, row in _rows(p)]
+    for kind, budget in p.budgets:
+        changes.append((("budgets", kind, "train"), p.train, budget.train))
+        with contextlib.suppress(pydantic.ValidationError):  # which the line before tells
+            train = _merged(p.train, budget.train)
+            changes += [((*place, "train"), train, row.train) for place, row in _rows(p)]
+    for key, section, values in changes:
+        try:
+            merged = _merged(section, values)
+        except pydantic.ValidationError as error:
+            yield from (((*key, *where), what) for where, what in map(_fault, error.errors()))
+            continue
+        if key[-1] == "train" and values:
+            recipes.append((key, merged))
+    for key, train in recipes:
         name, whole = ("crop", train.crop) if train.crop else ("image_size", train.image_size)
         if whole > p.pack.side:
             yield (*key, name), f"{whole} is above pack.side, {p.pack.side}"

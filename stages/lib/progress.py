@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 import tqdm
 
 EVERY = 20.0  # seconds between lines where there is no terminal
+UNSHOWN = ("epoch", "val_age_percentile_gap")  # of the numbers of an epoch
 
 
 def say(text: str) -> None:
@@ -15,10 +16,32 @@ def say(text: str) -> None:
     tqdm.tqdm.write(text, file=sys.stderr)
 
 
-def epoch(what: str, number: int, total: int, numbers: dict[str, float]) -> None:
-    """Say how an epoch of a training went, `number` counting from 0."""
-    shown = ", ".join(f"{name} {value:.3f}" for name, value in numbers.items() if name != "epoch")
-    say(f"{what} epoch {number + 1} of {total}: {shown}")
+class Epochs:
+    """Says how each epoch of a training went, and in how many seconds the training will have ended."""
+
+    def __init__(self, what: str, total: int) -> None:
+        """Start the clock. total: epochs, of which an earlier process may have done some."""
+        self.what, self.total, self.done = what, total, 0
+        self.restart()
+
+    def restart(self) -> None:
+        """Start the clock anew, where no epoch is done: the training had to wait for another."""
+        if not self.done:
+            self.start = time.monotonic()
+
+    def __call__(self, number: int, numbers: dict[str, float]) -> None:
+        """Write the line of epoch `number`, from 0; numbers: its loss, and its scores on validation as val_NAME."""
+        self.done += 1
+        left = (time.monotonic() - self.start) / self.done * (self.total - number - 1)
+        shown = [f"{name.replace('_', ' ')} {value:.3g}" for name, value in numbers.items() if name not in UNSHOWN]
+        say(f"{self.what}: epoch {number + 1} of {self.total}, {', '.join(shown)}; about {duration(left)} left")
+
+
+def duration(seconds: float) -> str:
+    """A rough length of time: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def steps(what: str, total: int) -> tqdm.tqdm:
