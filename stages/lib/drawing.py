@@ -60,7 +60,7 @@ def backdrop(rng: np.random.Generator, width: int, height: int) -> Image.Image:
         w, h = rng.uniform(0.08, 0.5, 2) * (width, height)
         shape = draw.rectangle if rng.random() < 0.5 else draw.ellipse
         shape((x, y, x + w, y + h), fill=_colour(rng, rng.uniform(20, 235, 3), 0))
-    return image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 2.0))))
+    return image.filter(ImageFilter.BoxBlur(float(rng.uniform(0.3, 2.0))))
 
 
 def face(person: Person) -> Image.Image:
@@ -84,12 +84,15 @@ def face(person: Person) -> Image.Image:
     _features(draw, rng, person, (x, y, w, h), skin, young, female)
     _wrinkles(draw, rng, x, y, w, h, skin, old)
     _front_hair(draw, rng, x, y, w, h, hair, female, old)
-    return image.rotate(float(rng.normal(0, 7)), Image.Resampling.BICUBIC)
+    return image.rotate(float(rng.normal(0, 7)), Image.Resampling.BILINEAR)
 
 
-def photo(person: Person, width: int, height: int, box: tuple[int, int, int], grey: bool = False) -> Image.Image:
-    """Draw a photo of width x height pixels with the face in a square box (left, top, side), in some light.
+def photo(
+    person: Person, width: int, height: int, box: tuple[int, int, int], grey: bool = False, light: float = 0.12
+) -> Image.Image:
+    """Draw a photo of width x height pixels with the face in a square box (left, top, side).
 
+    light: standard deviation of the photo's brightness, as a factor.
     Everything but size and box comes from the person, so two photos of one person show the same face.
     """
     rng = np.random.default_rng((*person.seed, width, height, box[2], 3))
@@ -99,13 +102,13 @@ def photo(person: Person, width: int, height: int, box: tuple[int, int, int], gr
     ImageDraw.Draw(image).ellipse(
         (left - side * 0.1, top + side * 0.86, left + side * 1.1, top + side * 2.2), fill=shirt
     )
-    drawn = face(person).resize((side, side), Image.Resampling.LANCZOS)
+    drawn = face(person).resize((side, side), Image.Resampling.BILINEAR)
     image.paste(drawn, (left, top), drawn)
-    pixels = np.asarray(image, np.float32)
-    across, down = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
-    slope = rng.normal(0, 0.22, 2)
-    light = rng.normal(1, 0.12) + slope[0] * across + slope[1] * down
-    pixels = pixels * light[..., None] + rng.normal(0, rng.uniform(3, 11), (height, width, 1))
+    across, down = (np.linspace(-1, 1, length, dtype=np.float32) for length in (width, height))
+    slope = rng.normal(0, 0.22, 2).astype(np.float32)
+    factor = np.float32(rng.normal(1, light)) + slope[0] * across + slope[1] * down[:, None]
+    noise = np.float32(rng.uniform(3, 11)) * rng.standard_normal((height, width), dtype=np.float32)
+    pixels = np.asarray(image, np.float32) * factor[..., None] + noise[..., None]
     image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     return image.convert("L").convert("RGB") if grey else image
 

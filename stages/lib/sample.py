@@ -4,18 +4,19 @@ import datetime
 import gzip
 import io
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 import scipy.io
 from PIL import Image
 
-from stages.lib import drawing
+from stages.lib import drawing, engine
 from stages.lib.datasets import Archive
 from stages.lib.drawing import Person
 
 CHIP = 100  # pixels: side of a drawn chip
+LOT = 32  # pictures that a process draws at a time
 MTIME = 1_500_000_000
 RACES = ("white", "black", "asian", "indian", "others")
 Members = Iterator[tuple[str, bytes]]
@@ -57,35 +58,48 @@ def _jpeg(image: Image.Image, quality: int = 90, exif: Image.Exif | None = None)
     return buffer.getvalue()
 
 
+def _drawn(draw: Callable[..., bytes | tuple[bytes, ...]], items: Iterable[tuple]) -> Iterator:
+    """Yield draw(*item) of each item, in order, drawn by all cores."""
+    items = list(items)
+    lots = [items[start : start + LOT] for start in range(0, len(items), LOT)]
+    for pictures in engine.each(_draw_lot, lots, processes=True, draw=draw):
+        yield from pictures
+
+
+def _draw_lot(lot: list[tuple], draw: Callable[..., bytes | tuple[bytes, ...]]) -> list:
+    return [draw(*item) for item in lot]
+
+
 def _utkface_stem(person: Person, index: int) -> str:
     sex, race = int(person.sex == "female"), RACES.index(person.ethnicity)
     taken = datetime.datetime(2017, 1, 9) + datetime.timedelta(seconds=61 * index)
     return f"{person.age}_{sex}_{race}_{taken:%Y%m%d%H%M%S}{index % 1000:03d}"
 
 
-def _chip(person: Person) -> Image.Image:
+def _chip(person: Person, again: bool) -> tuple[bytes, ...]:
+    """A chip as JPEG, and where it is wanted again, the same picture saved anew."""
     rng = np.random.default_rng((*person.seed, 4))
     side = int(CHIP * rng.uniform(0.92, 1.12))
     left, top = (int((CHIP - side) / 2 + rng.normal(0, 3)) for _ in "xy")
-    return drawing.photo(person, CHIP, CHIP, (left, top, side))
+    image = drawing.photo(person, CHIP, CHIP, (left, top, side))
+    return (_jpeg(image), _jpeg(image, 70)) if again else (_jpeg(image),)
 
 
 def utkface_chips(faces: int, seed: int, number: int, of: int) -> Members:
     """UTKFace.tar.gz: chips, byte-identical and near copies under other labels, odd names, a broken JPEG."""
     everyone = drawing.people(faces, seed)
     rng = np.random.default_rng((seed, 5))
-    for index, person in enumerate(everyone):
+    chips = _drawn(_chip, ((person, index % 75 == 30) for index, person in enumerate(everyone)))
+    for index, (person, (content, *saved_anew)) in enumerate(zip(everyone, chips, strict=True)):
         stem = _utkface_stem(person, index)
-        image = _chip(person)
-        content = _jpeg(image)
         yield f"UTKFace/{_odd_name(stem, index)}", content[: len(content) // 3] if index in (40, 41) else content
         if index % 60 == 20:  # the same bytes again, the label off by some years
             other = max(1, person.age + int(rng.integers(-12, 13)))
             yield f"UTKFace/{_utkface_stem(Person(other, *_rest(person)), index + faces)}.jpg.chip.jpg", content
-        if index % 75 == 30:  # saved anew, the sex mistaken now and then
+        for copy in saved_anew:  # the sex mistaken now and then
             sex = "male" if rng.random() < 0.5 else person.sex
             again = Person(person.age, sex, person.ethnicity, person.seed)
-            yield f"UTKFace/{_utkface_stem(again, index + 2 * faces)}.jpg.chip.jpg", _jpeg(image, 70)
+            yield f"UTKFace/{_utkface_stem(again, index + 2 * faces)}.jpg.chip.jpg", copy
 
 
 def _rest(person: Person) -> tuple:
@@ -105,19 +119,23 @@ def _odd_name(stem: str, index: int) -> str:
 
 
 def utkface_photos(faces: int, seed: int, number: int, of: int) -> Members:
-    """part1..3.tar.gz: each chip's face in a larger photo, off-centre, at many scales."""
-    for index, person in enumerate(drawing.people(faces, seed)):
-        if index % of != number:
-            continue
-        rng = np.random.default_rng((*person.seed, 6))
-        height = int(rng.integers(130, 220))
-        width = int(height * rng.uniform(0.75, 1.45))
-        side = int(min(height, width) * rng.uniform(0.40, 0.80))
-        box = (int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1)), side)
+    """part1..3.tar.gz: each chip's face in a larger photo, off-centre, at many scales, in all kinds of light."""
+    everyone = list(enumerate(drawing.people(faces, seed)))[number::of]
+    photos = _drawn(_photo, ((person,) for _, person in everyone))
+    for (index, person), content in zip(everyone, photos, strict=True):
         stem = _utkface_stem(person, index)
         if index == 14:  # an empty field, as in the published set
             stem = stem.replace("_", "__", 1)
-        yield f"part{number + 1}/{stem}.jpg", _jpeg(drawing.photo(person, width, height, box))
+        yield f"part{number + 1}/{stem}.jpg", content
+
+
+def _photo(person: Person) -> bytes:
+    rng = np.random.default_rng((*person.seed, 6))
+    height = int(rng.integers(110, 160))
+    width = int(height * rng.uniform(0.80, 1.25))
+    side = int(min(height, width) * rng.uniform(0.55, 0.90))
+    box = (int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1)), side)
+    return _jpeg(drawing.photo(person, width, height, box, light=0.25))
 
 
 def imdb_wiki(dataset: str, faces: int, seed: int) -> Members:
@@ -126,10 +144,11 @@ def imdb_wiki(dataset: str, faces: int, seed: int) -> Members:
     rng = np.random.default_rng((seed, 7))
     rows = [_wiki_row(rng, person, index) for index, person in enumerate(everyone)]
     yield f"{dataset}_crop/{dataset}.mat", _mat(dataset, rows)
-    for index, (person, row) in enumerate(zip(everyone, rows, strict=True)):
+    noise = [bool(np.isneginf(row["face_score"])) for row in rows]
+    pictures = _drawn(_wiki_picture, zip(everyone, range(faces), noise, strict=True))
+    for index, (row, content) in enumerate(zip(rows, pictures, strict=True)):
         if index in (50, 51):
             continue  # the picture is missing
-        content = _wiki_picture(person, index, noise=bool(np.isneginf(row["face_score"])))
         yield f"{dataset}_crop/{row['full_path']}", b"" if index == 52 else content
 
 
