@@ -98,7 +98,7 @@ def overview() -> None:
         return
     name = st.selectbox("Model", made, key="parts")
     found = opened.document(f"reports/models/{name}/metrics.json")
-    st.dataframe(pd.DataFrame(found).rename_axis("score").reset_index().round(4), hide_index=True, height=460)
+    st.dataframe(pd.DataFrame(found).rename_axis("score").reset_index(), hide_index=True, height=460)
 
 
 def headlines(table: pd.DataFrame) -> pd.DataFrame:
@@ -150,9 +150,12 @@ def groups(table: pd.DataFrame) -> None:
 
 
 def predicted(name: str, part: str) -> pd.DataFrame:
-    """What a model said of the faces of a part; none, with the reason shown, where the file is not usable."""
+    """What a model said of the faces of a part; none, with the reason shown, where no file is usable."""
     try:
-        return predictions.read(f"reports/models/{name}/predictions.csv", part)
+        return predictions.read(name, part)
+    except FileNotFoundError:
+        st.info("Predictions of single faces are not in git: `make repro` in a shell makes them.")
+        return pd.DataFrame()
     except (predictions.PredictionsError, OSError) as error:
         st.error(str(error))
         return pd.DataFrame()

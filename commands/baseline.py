@@ -18,7 +18,7 @@ def main() -> None:
     why = parser.parse_args().why.strip()
     found = gate.by_baseline(params.load())
     for name, models in found.items():
-        now = {model: predictions.read(f"reports/models/{model}/predictions.csv") for model in models}
+        now = {model: predictions.read(model) for model in models}
         made = Baseline({model: gate.test_metrics(model) for model in models}, now, accepted=why)
         try:
             old = baselines.load(name)

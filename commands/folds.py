@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import params, records, side_runs
+from stages.lib import params, predictions, records, side_runs
 
 OUT = Path("reports/published/folds.csv")
 OURS = "folds of our own"
@@ -53,9 +53,9 @@ def name(fold: int, count: int) -> str:
 
 
 def read(experiment: str, models: list[str]) -> dict[str, dict[str, float]]:
-    """Test scores {model: {score: value}} of a DVC experiment, from its commit."""
+    """Test scores {model: {score: value}} of a DVC experiment."""
     return {
-        model: json.loads(side_runs.read(experiment, f"reports/models/{model}/metrics.json"))["test"]
+        model: json.loads(side_runs.read(experiment, predictions.FOLDER / model / "metrics.json"))["test"]
         for model in models
     }
 

@@ -118,7 +118,7 @@ def results(p: params.Params) -> dict[str, Baseline]:
         return {
             name: Baseline(
                 {model: gate.test_metrics(model) for model in models},
-                {model: predictions.read(f"reports/models/{model}/predictions.csv") for model in models},
+                {model: predictions.read(model) for model in models},
             )
             for name, models in gate.by_baseline(p).items()
         }

@@ -8,12 +8,11 @@ import argparse
 import io
 from pathlib import Path
 
-import dvc.api
 import pandas as pd
 
 from commands import scoring
 from stages import gate
-from stages.lib import metrics, params, predictions, records, side_runs, targets
+from stages.lib import metrics, params, predictions, records, rounding, side_runs, targets
 
 NAME = "leakage"
 FOLDER = Path("reports/published/leakage")
@@ -34,9 +33,9 @@ def main() -> None:
         for model in [model for model in models if model in wanted]:
             tables.setdefault(name, []).append(table(model, p.models[model].dataset, p.evaluate))
     for name, found in tables.items():
-        rows = pd.concat(found, ignore_index=True)
-        records.write(rows.round(6), FOLDER / f"{name}.csv")
-        print(rows.round(3).to_markdown(index=False))
+        rows = rounding.table(pd.concat(found, ignore_index=True))
+        records.write(rows, FOLDER / f"{name}.csv")
+        print(rows.to_markdown(index=False))
         print(f"{FOLDER / f'{name}.csv'}: commit it, and the report shows it")
 
 
@@ -45,11 +44,11 @@ def table(model: str, dataset: str, settings: params.Evaluate) -> pd.DataFrame:
 
     Columns: model, faces (which), target, score, n, value, low, high.
     """
-    honest = predictions.read(f"reports/models/{model}/predictions.csv")
-    text = side_runs.read(NAME, f"reports/models/{model}/predictions.csv")
+    honest = predictions.read(model)
+    text = side_runs.read(NAME, predictions.FOLDER / model / "predictions.csv")
     rows = predictions.parse(text.encode())
     torn = predictions.checked(rows[rows["part"] == "test"], f"{NAME}, {model}")
-    split = pd.read_csv(io.StringIO(dvc.api.read(f"data/splits/{dataset}.csv", rev=side_runs.commit(NAME))), dtype=str)
+    split = pd.read_csv(io.StringIO(side_runs.read(NAME, f"data/splits/{dataset}.csv")), dtype=str)
     trained = set(split.loc[split["part"] == "train", "group"])
     leaked = torn["group"].isin(trained).to_numpy()
     parts = {

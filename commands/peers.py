@@ -15,7 +15,7 @@ import pandas as pd
 
 from commands import costs, publish
 from stages import compare
-from stages.lib import cards, metrics, params, predictions, provenance, records, targets
+from stages.lib import metrics, params, predictions, provenance, records, rounding, targets
 
 FOLDER = Path("reports/published")
 SEED = re.compile("-seed-[0-9]+$")
@@ -31,7 +31,7 @@ def main() -> None:
     if provenance.read(*one_kind(p))["kind"] == "sample":
         raise SystemExit("these faces are drawn: `make recipe RECIPE=peers SOURCE=...`, then `dvc repro compare`")
     measured = pd.read_csv("reports/comparison/models.csv", keep_default_na=False).set_index("model")
-    scores = {name: json.loads(Path(f"reports/models/{name}/metrics.json").read_text())["test"] for name in p.models}
+    scores = {name: predictions.scores(name)["test"] for name in p.models}
     rows = [about(name, row) | measured.loc[name].to_dict() for name, row in p.models.items()]
     rows += [{"model": name, **spread(found)} for name, found in several(scores).items()]
     rows += floors(next(iter(p.models)))
@@ -77,7 +77,7 @@ def spread(found: list[dict[str, float]]) -> dict[str, str]:
     for title, name, score in compare.headlines():
         values = [row[f"{name}_{score}"] for row in found if f"{name}_{score}" in row]
         if len(values) > 1:
-            digits = cards.digits_of(score)
+            digits = rounding.digits(score)
             cells[title] = f"{np.mean(values):.{digits}f} ({np.std(values, ddof=1):.{digits}f})"
     return cells
 
@@ -85,7 +85,7 @@ def spread(found: list[dict[str, float]]) -> dict[str, str]:
 def floors(model: str) -> list[dict]:
     """Scores on test of what says the median age, or the commonest class, of the training faces of every face."""
     constant = json.loads(Path(f"data/models/{model}/model.json").read_text())["floors"]
-    rows = predictions.read(f"reports/models/{model}/predictions.csv")
+    rows = predictions.read(model)
     cells = {}
     for title, name, score in compare.headlines():
         if name in constant:
@@ -94,7 +94,7 @@ def floors(model: str) -> list[dict]:
             said = np.full(len(rows), constant[name])
             decoded = {f"{name}_predicted": said, f"{name}_mean": said, f"{name}_bin": targets.age_bin(said)}
             found = metrics.scores(target, metrics.statistics(target, values, known, decoded).sum(axis=0))
-            cells[title] = f"{found[score]:.{cards.digits_of(score)}f}"
+            cells[title] = f"{found[score]:.{rounding.digits(score)}f}"
     return [{"model": "median age, commonest class", "test faces": len(rows), "parameters": "3", **cells}]
 
 

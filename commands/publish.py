@@ -24,7 +24,7 @@ from commands import costs, levers, recipe, scoring, shipped
 from commands import folds as cross_validation
 from commands.recipe import FOLDER as RECIPES
 from stages import describe
-from stages.lib import cards, lineage, params, predictions, provenance, records, targets, tracking
+from stages.lib import cards, lineage, params, predictions, provenance, records, rounding, targets, tracking
 
 FOLDER = Path("reports/published")
 README = Path("README.md")
@@ -158,7 +158,7 @@ def results(name: str, row: params.Model, settings: params.Evaluate) -> pd.DataF
     ):
         at = groups[(groups["target"] == "age") & (groups["score"] == score) & (groups["by"] == "")]
         rows.append(at.assign(title=title.format(confidence), group="", headline=True))
-    said = predictions.read(f"reports/models/{name}/predictions.csv")
+    said = predictions.read(name)
     ages = said.get("age", pd.Series(np.nan, said.index))
     for target, score, group, chosen in (
         ("sex", "accuracy", f"below {scoring.YOUNG} years", ages < scoring.YOUNG),
@@ -182,7 +182,7 @@ def results(name: str, row: params.Model, settings: params.Evaluate) -> pd.DataF
         one["title"] = f"{WORST}, {words_of(target, worst['score'])}: {worst['group']}"
         rows.append(pd.DataFrame([one]))
     columns = ["target", "score", "group", "n", "value", "low", "high", "title", "headline"]
-    return pd.concat(rows, ignore_index=True)[columns].round(6)
+    return rounding.table(pd.concat(rows, ignore_index=True)[columns])
 
 
 def words_of(target: str, score: str) -> str:
@@ -196,7 +196,7 @@ def table(found: pd.DataFrame) -> str:
         {
             "score": row["title"],
             "test faces": f"{row['n']:.0f}",
-            "value [interval]": cards.interval(row, cards.digits_of(row["score"])),
+            "value [interval]": cards.interval(row, rounding.digits(row["score"])),
         }
         for row in found.to_dict("records")
     ]
@@ -316,7 +316,7 @@ def origin(name: str, p: params.Params) -> dict:
         "digests": {key: value for key, value in lineage.digests(name, row).items() if not key.startswith("archive ")}
         | {TESTED: tested(Path(f"data/splits/{row.dataset}.csv"))},
         "parameters": model["parameters"],
-        "resampled": cards.resampled(records.read(f"reports/models/{name}/predictions.csv")["group"]),
+        "resampled": cards.resampled(records.read(f"data/evaluated/{name}/predictions.csv")["group"]),
         "faces": records.read(f"data/splits/{row.dataset}.csv")["part"].value_counts().to_dict(),
         "trained": model["recipe"],
         "search": {key: value for key, value in tuned.items() if key != "trials"},

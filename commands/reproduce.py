@@ -9,7 +9,6 @@ import argparse
 import copy
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from stages.lib import baselines, lineage, metrics, pairing, params, spread, targets, tracking
+from stages.lib import baselines, lineage, metrics, pairing, params, predictions, spread, targets, tracking
 
 SPREADS = 3.0  # standard deviations of a difference between seeds that a score may be away
 
@@ -42,7 +41,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = words.folder or Path(temporary, "faces")
         check_out(folder, kept["commit"], tracking.artifact(client, run, f"{origin}/{tracking.DIFF}"))
-        shutil.rmtree(folder / "reports/models", ignore_errors=True)  # what is compared must have been made anew
         old = yaml.safe_load(tracking.artifact(client, run, f"{origin}/params.yaml"))
         new = changed(old, words.set, words.source, run)
         (folder / "params.yaml").write_text(yaml.safe_dump(new, sort_keys=False))
@@ -61,7 +59,7 @@ def main() -> None:
         verdict, rows = failure, []
         if not failure:
             was = json.loads(tracking.artifact(client, run, f"{origin}/metrics.json"))
-            rows = scores(was, json.loads((folder / "reports/models" / name / "metrics.json").read_text()))
+            rows = scores(was, json.loads((folder / predictions.FOLDER / name / "metrics.json").read_text()))
             verdict = judged(kept["digests"], found, rows, *spread_of(run, name))
     print(f"\n{words.model}, {name}, version {version.version}:\n")
     print("\n".join(f"- {line}" for line in lines) or "- nothing differed on the way")
@@ -127,7 +125,12 @@ def repro(folder: Path, name: str) -> str:
         environment.pop(variable, None)  # its training is logged in the folder, and goes with it
     command = [sys.executable, "-m", "dvc", "repro", f"evaluate@{name}"]
     done = subprocess.run(command, cwd=folder, env=environment, check=False)
-    return "different: the pipeline failed, as said above" if done.returncode else ""
+    if done.returncode:
+        return "different: the pipeline failed, as said above"
+    made = predictions.FOLDER / name
+    return (
+        "" if (folder / made).exists() else f"different: its commit writes no {made}; reproduce it with that commit's"
+    )
 
 
 def scores(old: dict, new: dict) -> list[dict]:

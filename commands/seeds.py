@@ -67,7 +67,7 @@ def settings(p: params.Params, wanted: list[str], seed: int) -> dict[str, int]:
 
 def read(seed: int, model: str) -> pd.DataFrame:
     """Test predictions of a model trained with a seed."""
-    rows = predictions.parse(side_runs.read(f"seed-{seed}", f"reports/models/{model}/predictions.csv").encode())
+    rows = predictions.parse(side_runs.read(f"seed-{seed}", predictions.FOLDER / model / "predictions.csv").encode())
     return predictions.checked(rows[rows["part"] == "test"], f"seed {seed}, {model}")
 
 

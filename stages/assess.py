@@ -1,4 +1,4 @@
-"""Say for whom a model works, and whether its doubts can be believed: predictions.csv -> reports/groups/MODEL/."""
+"""Say for whom a model works, and whether its doubts can be believed: data/evaluated/M/ -> reports/groups/M/."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import groups, params, plots, predictions, progress, records, reliability, running, targets
+from stages.lib import (
+    groups,
+    params,
+    plots,
+    predictions,
+    progress,
+    records,
+    reliability,
+    rounding,
+    running,
+    targets,
+)
 
 
 def main(name: str) -> None:
@@ -15,18 +26,20 @@ def main(name: str) -> None:
     settings = p.evaluate
     out = Path("reports/groups") / name
     out.mkdir(parents=True, exist_ok=True)
-    test = predictions.read(f"reports/models/{name}/predictions.csv")
+    test = predictions.read(name)
     sums = groups.Sums(test, settings.resamples, settings.seed)
     by_group = groups.scores(sums, settings.min_n, settings.confidence)
-    gaps = groups.gaps(sums, settings.min_n, settings.confidence)
-    sure = curves(test, settings.min_n)
-    records.write(by_group.round(6), out / "groups.csv")
-    records.write(gaps.round(6), out / "gaps.csv")
-    records.write(sure.round(6), out / "reliability.csv")
+    of_group = (by_group["score"] == "width") & (by_group["by"] != "")
+    by_group = rounding.table(by_group, by_group["score"].mask(of_group, "group_width"))
+    gaps = rounding.table(groups.gaps(sums, settings.min_n, settings.confidence))
+    sure = rounding.table(curves(test, settings.min_n))
+    records.write(by_group, out / "groups.csv")
+    records.write(gaps, out / "gaps.csv")
+    records.write(sure, out / "reliability.csv")
     found = summary(by_group, sure, p.calibrate.confidence)
     (out / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
     draw(name, by_group, sure, p.calibrate.confidence, out)
-    worst = [f"{t} {w['score']} {w['value']:.3f} of {w['group']} (n {w['n']})" for t, w in found["worst"].items()]
+    worst = [f"{t} {w['score']} {w['value']} of {w['group']} (n {w['n']})" for t, w in found["worst"].items()]
     progress.say(f"{name}, worst groups: {'; '.join(worst)}")
 
 
@@ -55,21 +68,24 @@ def curves(test: pd.DataFrame, min_n: int) -> pd.DataFrame:
 
 
 def summary(by_group: pd.DataFrame, sure: pd.DataFrame, confidence: float) -> dict:
-    """What a reader looks at first: overall coverage, width and calibration error, and each target's worst group."""
+    """What a reader looks at first of groups.csv and reliability.csv.
+
+    Overall coverage, width and calibration error, and each target's worst group.
+    """
     overall = by_group[by_group["by"] == ""].set_index(["target", "score"])["value"]
     found: dict = {"interval_confidence": confidence}
     for (target, score), value in overall.items():
         if score in ("coverage", "width") and value == value:
-            found[f"{target}_{score}"] = round(float(value), 6)
+            found[f"{target}_{score}"] = float(value)
     for target, rows in sure[sure["by"] == ""].groupby("target", sort=False):
-        found[f"{target}_calibration_error"] = round(float(rows["error"].iloc[0]), 6)
+        found[f"{target}_calibration_error"] = float(rows["error"].iloc[0])
     found["worst"] = {}
     shown = by_group[(by_group["by"] != "") & by_group["value"].notna()]
     for target, rows in shown[shown["score"].isin(("mae", "accuracy", "recall"))].groupby("target", sort=False):
         row = rows.loc[rows["value"].idxmax() if (rows["score"] == "mae").all() else rows["value"].idxmin()]
         found["worst"][target] = {
             "score": row["score"], "group": row["group"], "n": int(row["n"]),
-            **{key: round(float(row[key]), 6) for key in ("value", "low", "high")},
+            **{key: float(row[key]) for key in ("value", "low", "high")},
         }  # fmt: skip
     return found
 

@@ -1,6 +1,6 @@
 """Doubt the data: labels that the models do not believe, copies that disagree, photos that stand where they must not.
 
-data/records, packs, clean, splits + reports/models/ -> reports/audits/DATASET/.
+data/records, packs, clean, splits, evaluated -> data/audits/DATASET/ (faces), reports/audits/DATASET/ (counts).
 """
 
 import json
@@ -16,26 +16,21 @@ FARTHEST = 10  # bits of the hash, up to which test faces near another part are 
 
 
 def main(dataset: str) -> None:
-    """Write doubts.csv, shared.csv and summary.json."""
+    """Write summary.json, and doubts.csv and shared.csv, which name faces."""
     p = params.load()
-    out = Path("reports/audits") / dataset
+    listed, out = Path("data/audits") / dataset, Path("reports/audits") / dataset
     out.mkdir(parents=True, exist_ok=True)
     split = records.read(f"data/splits/{dataset}.csv")
     pack = packs.Pack(f"data/packs/{dataset}/cropped")
     said = {
-        name: pd.concat(
-            [
-                predictions.read(f"reports/models/{name}/predictions.csv", part)
-                for part in ("val", "calibration", "test")
-            ]
-        )
+        name: pd.concat([predictions.read(name, part) for part in ("val", "calibration", "test")])
         for name, row in p.models.items()
         if row.dataset == dataset
     }
     doubted = doubts(said)
-    records.write(doubted.groupby("target", sort=False).head(LISTED).round(4), out / "doubts.csv")
+    records.write(doubted.groupby("target", sort=False).head(LISTED), listed / "doubts.csv")
     shared = pd.concat([shared_with(dataset, pack, other, p.clean.same_photo) for other in p.datasets])
-    records.write(shared, out / "shared.csv")
+    records.write(shared, listed / "shared.csv")
     copies = read_copies(dataset)
     found = {
         "hash_neighbours": hash_neighbours(split, pack),

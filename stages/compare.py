@@ -1,4 +1,4 @@
-"""Put all models in one table, and variants on the same faces: reports/models/ -> reports/comparison/."""
+"""Put all models in one table, and variants on the same faces: what evaluate wrote -> reports/comparison/."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import cards, metrics, params, plots, predictions, progress, records, resampling, running, targets
+from stages.lib import (
+    cards,
+    metrics,
+    params,
+    plots,
+    predictions,
+    progress,
+    records,
+    resampling,
+    rounding,
+    running,
+    targets,
+)
 
 # What a reader looks at first of each kind of target.
 HEADLINES = {
@@ -22,6 +34,8 @@ MADE = (
     "data/tuned",
     "data/models",
     "data/calibrated",
+    "data/evaluated",
+    "data/probes",
     "mlruns/receipts",
     "reports/models",
     "reports/groups",
@@ -34,7 +48,8 @@ def main() -> None:
     p = params.load()
     for place in MADE:
         forget(Path(place), list(p.models))
-    forget(Path("reports/audits"), list(p.datasets))
+    for place in ("data/audits", "reports/audits"):
+        forget(Path(place), list(p.datasets))
     out = Path("reports/comparison")
     out.mkdir(parents=True, exist_ok=True)
     scores = {name: pd.read_csv(f"reports/models/{name}/scores.csv", keep_default_na=False, na_values={
@@ -44,14 +59,14 @@ def main() -> None:
     for variants in AGAINST:
         rows = []
         for names in pairs(p.models, *variants):
-            read = [predictions.read(f"reports/models/{name}/predictions.csv") for name in names]
+            read = [predictions.read(name) for name in names]
             rows += paired(p.models[names[0]].dataset, *names, *read, p.evaluate)
         if rows:
             values = [f"{variant}_value" for variant in variants]
             columns = ["dataset", *variants, "score", "n", *values, "difference", "low", "high"]
-            difference = pd.DataFrame(rows, columns=columns)
+            difference = rounding.table(pd.DataFrame(rows, columns=columns))
             path = out / "_against_".join(variants)
-            records.write(difference.round(6), path.with_suffix(".csv"))
+            records.write(difference, path.with_suffix(".csv"))
             plots.save(plots.differences(difference, *variants), path.with_suffix(".png"))
     count = sum(len(pairs(p.models, *variants)) for variants in AGAINST)
     progress.say(f"{len(table)} models compared, {count} pairs that differ in the variant alone")
@@ -73,7 +88,7 @@ def models_table(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
         row = {"model": name, "test faces": int(test["n"].max())}
         for title, target, score in headlines():
             found = (target, score) in test.index
-            row[title] = cards.interval(test.loc[(target, score)], cards.digits_of(score)) if found else ""
+            row[title] = cards.interval(test.loc[(target, score)], rounding.digits(score)) if found else ""
         rows.append(row)
     table = pd.DataFrame(rows)
     return table.loc[:, (table != "").any()]

@@ -5,7 +5,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import cards, datasets, lineage, packs, params, progress, provenance, records, running, targets
+from stages.lib import (
+    cards,
+    datasets,
+    lineage,
+    packs,
+    params,
+    progress,
+    provenance,
+    records,
+    rounding,
+    running,
+    targets,
+)
 
 OWN_LABELS = "Those of the owner's table."
 SEEN = {"full": "full pictures", "cropped": "cropped pictures", "found": "faces found in the full pictures"}
@@ -39,7 +51,7 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
     split = records.read(f"data/splits/{row.dataset}.csv")
     pack = packs.Pack(f"data/packs/{row.dataset}/{row.variant}")
     faces = split["part"][pack.rows(split["face_id"]) >= 0].value_counts()
-    drawn = cards.resampled(records.read(f"reports/models/{name}/predictions.csv")["group"])
+    drawn = cards.resampled(records.read(f"data/evaluated/{name}/predictions.csv")["group"])
     fitted = load(f"data/calibrated/{name}/calibration.json")
     digest = lineage.digest(f"data/splits/{row.dataset}.csv")
     called = registered.removeprefix("faces-")
@@ -96,7 +108,7 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
     if len(transfer):
         shown = [
             {"dataset": r["dataset"], "score": f"{r['target']} {r['score']}", "faces": int(r["n"]),
-             "value [interval]": cards.interval(r, cards.digits_of(r["score"]))}
+             "value [interval]": cards.interval(r, rounding.digits(r["score"]))}
             for r in transfer.to_dict("records")
         ]  # fmt: skip
         lines += ["On the test faces of datasets that it did not learn from:", "", cards.markdown(shown), ""]
@@ -205,7 +217,7 @@ def dataset_card(name: str, p: params.Params) -> str:
         lines += [
             f"- {target}: of {row['faces']} labels that the models did not learn from, all models confidently "
             f"contradict {row['contradicted']}. They are wrong often enough themselves: these are labels to look at "
-            f"first (`reports/audits/{name}/doubts.csv`)."
+            f"first (`data/audits/{name}/doubts.csv`)."
         ]
     lines += [f"- {n} of its pictures stand in {other}, too." for other, n in audit["shared"].items()]
     return cards.page(cards.dataset_data(title, found["kept"], labelled, one["licence"]), lines)

@@ -1,4 +1,8 @@
-"""Score one model on train, validation and test: data/calibrated/M/ + packs + split -> reports/models/M/."""
+"""Score one model on train, validation and test.
+
+data/calibrated/M/ + packs + split -> data/evaluated/M/, which is not rounded, and which later stages and verdicts
+read; and reports/models/M/, which is committed.
+"""
 
 import json
 from pathlib import Path
@@ -7,14 +11,15 @@ import numpy as np
 import pandas as pd
 
 from stages.lib import faces as parts
-from stages.lib import metrics, params, plots, progress, records, resampling, running, targets
+from stages.lib import metrics, params, plots, predictions, progress, records, resampling, rounding, running, targets
 from stages.lib.predictor import Predictor
 
 PARTS = ("train", "val", "calibration", "test")
+STEP = 5  # years, by which ages are counted
 
 
 def main(name: str) -> None:
-    """Predict every face once, then write metrics.json, scores.csv, predictions.csv, history.csv and plots/."""
+    """Predict every face once, then write predictions, scores, counts, history and plots."""
     p = params.load()
     row, settings = p.models[name], p.evaluate
     pack, split = parts.open_pack(row)
@@ -22,7 +27,7 @@ def main(name: str) -> None:
     about = predictor.about
     people = split.set_index("face_id")
     numbers: dict[str, dict] = {}
-    tables, predictions, shown = [], [], None
+    tables, rows, counts = [], [], counted({}, {})
     for part in PARTS:
         faces, ids = parts.of(split, pack, part, row.targets)
         if not len(faces):
@@ -30,29 +35,33 @@ def main(name: str) -> None:
         images = parts.pixels(faces, *predictor.view)
         decoded = predictor.stream(progress.bar(images, f"{name} {part}", unit="batches"))
         if part != "train":
-            predictions.append(prediction_rows(people.loc[ids], part, decoded))
+            rows.append(prediction_rows(people.loc[ids], part, decoded))
         if part == "calibration":
             continue  # kept unseen: it is for what is fitted to a finished model
         scores, table = score(faces.labels, decoded, part, people.loc[ids, "group"].to_numpy(), settings)
         scores.update(metrics.evaluate(row.targets, faces.labels, decoded, about["floors"]))
-        numbers[part] = {key: round(value, 6) for key, value in scores.items() if value == value}
+        numbers[part] = {key: value for key, value in scores.items() if value == value}
         tables.append(table)
         if part == "test":
-            shown = (faces.labels, decoded)
-    out = Path("reports/models") / name
+            counts = counted(faces.labels, decoded)
+    kept, out = predictions.FOLDER / name, Path("reports/models") / name
     (out / "plots").mkdir(parents=True, exist_ok=True)
-    table = pd.concat(tables, ignore_index=True)
+    records.write(pd.concat(rows, ignore_index=True), kept / "predictions.csv")
+    (kept / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    told = {part: {key: rounding.number(value, key) for key, value in row.items()} for part, row in numbers.items()}
+    (out / "metrics.json").write_text(json.dumps(told, indent=1) + "\n")
+    table = rounding.table(pd.concat(tables, ignore_index=True))
+    records.write(table, out / "scores.csv")
+    records.write(counts, out / "counts.csv")
     history = pd.read_csv(f"data/models/{name}/history.csv") if about["best_epoch"] >= 0 else pd.DataFrame()
-    (out / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n")
-    records.write(table.round(6), out / "scores.csv")
-    records.write(pd.concat(predictions, ignore_index=True), out / "predictions.csv")
-    records.write(history.assign(epoch=history["epoch"] + 1) if len(history) else history, out / "history.csv")
-    plots.save(plots.learning_curves(history, about["best_epoch"], name), out / "plots" / "learning_curves.png")
-    if shown:
-        draw(name, row.targets, *shown, table[table["part"] == "test"], out / "plots")
+    history = rounding.table(history.assign(epoch=history["epoch"] + 1)) if len(history) else history
+    records.write(history, out / "history.csv")
+    plots.save(plots.learning_curves(history, about["best_epoch"] + 1, name), out / "plots" / "learning_curves.png")
+    if "test" in numbers:
+        draw(name, row.targets, counts, table[table["part"] == "test"], out / "plots")
     keys = [f"{key}_{metrics.HEADLINE[targets.TARGETS[key].kind]}" for key in row.targets]
-    best = {key: numbers["test"][key] for key in keys if key in numbers.get("test", {})}
-    progress.say(f"{name} test: " + ", ".join(f"{key} {value:.3f}" for key, value in best.items()))
+    best = {key: told["test"][key] for key in keys if key in told.get("test", {})}
+    progress.say(f"{name} test: " + ", ".join(f"{key} {value}" for key, value in best.items()))
 
 
 def score(
@@ -103,7 +112,7 @@ def group_counts(target: targets.Target, values: np.ndarray, known: np.ndarray) 
 def prediction_rows(faces: pd.DataFrame, part: str, decoded: dict) -> pd.DataFrame:
     """One row a face: face_id, group (whose it is), part, all its labels, and for each target its columns of decode.
 
-    faces: rows of a split by face_id. Years are rounded to 0.001, probabilities to 1e-5.
+    faces: rows of a split by face_id.
     """
     rows = pd.DataFrame({"face_id": faces.index, "group": faces["group"].to_numpy(), "part": part})
     for name, target in targets.TARGETS.items():
@@ -116,29 +125,38 @@ def prediction_rows(faces: pd.DataFrame, part: str, decoded: dict) -> pd.DataFra
             continue
         if target.kind == "years":
             for column in ("predicted", "mean", "low", "high"):
-                rows[f"{name}_{column}"] = decoded[f"{name}_{column}"].round(3)
+                rows[f"{name}_{column}"] = decoded[f"{name}_{column}"]
             rows[f"{name}_bin"] = np.array(targets.AGE_BINS)[decoded[f"{name}_bin"]]
             continue
         rows[f"{name}_predicted"] = np.array(target.classes)[decoded[f"{name}_predicted"]]
         for label in target.classes:
-            rows[f"{name}_p_{label}"] = decoded[f"{name}_p_{label}"].round(5)
+            rows[f"{name}_p_{label}"] = decoded[f"{name}_p_{label}"]
     return rows
 
 
-def draw(name: str, wanted: list[str], labels: dict, decoded: dict, scores: pd.DataFrame, folder: Path) -> None:
-    """Draw the plots of each target on test."""
+def counted(labels: dict, decoded: dict) -> pd.DataFrame:
+    """Rows of counts.csv: target, true, predicted and n, how many labelled faces; ages by the start of their STEP."""
+    found = []
+    for name, (values, known) in labels.items():
+        target, pair = targets.TARGETS[name], (values, decoded[f"{name}_predicted"])
+        whole = [side[known > 0].astype(int) for side in pair]
+        said = [side // STEP * STEP if target.kind == "years" else np.array(target.classes)[side] for side in whole]
+        rows = pd.DataFrame(dict(zip(("true", "predicted"), said, strict=True)))
+        found.append(rows.groupby(["true", "predicted"]).size().rename("n").reset_index().assign(target=name))
+    columns = ["target", "true", "predicted", "n"]
+    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+
+
+def draw(name: str, wanted: list[str], counts: pd.DataFrame, scores: pd.DataFrame, folder: Path) -> None:
+    """Draw the plots of each target on test, from rows of counts.csv and scores.csv."""
     for key in wanted:
-        target = targets.TARGETS[key]
-        values, known = labels[key]
-        true, predicted = values[known > 0], decoded[f"{key}_predicted"][known > 0]
+        target, rows = targets.TARGETS[key], counts[counts["target"] == key]
         if target.kind == "classes":
-            table = np.zeros((target.units, target.units))
-            np.add.at(table, (true.astype(int), predicted.astype(int)), 1)
-            plots.save(plots.confusion(table, target.classes, name, key), folder / f"{key}_confusion.png")
+            plots.save(plots.confusion(rows, target.classes, name, key), folder / f"{key}_confusion.png")
             continue
         by_bin = scores[(scores["target"] == key) & (scores["score"] == "mae") & (scores["group"] != "")]
-        plots.save(plots.predicted_against_true(true, predicted, name), folder / f"{key}_predicted_against_true.png")
-        plots.save(plots.histograms(true, predicted, name), folder / f"{key}_histogram.png")
+        plots.save(plots.predicted_against_true(rows, STEP, name), folder / f"{key}_predicted_against_true.png")
+        plots.save(plots.histograms(rows, STEP, name), folder / f"{key}_histogram.png")
         plots.save(plots.error_by_age(by_bin, name), folder / f"{key}_error_by_age.png")
 
 

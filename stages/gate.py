@@ -1,4 +1,4 @@
-"""Hold every model against the committed baseline, and say for whom it is worse: reports/models/ -> reports/gate/."""
+"""Hold every model against the committed baseline, and say for whom it is worse: data/evaluated/ -> reports/gate/."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def main() -> None:
     found: dict[str, dict] = {}
     compared, others = [], []
     for name, models in by_baseline(p).items():
-        now = {model: predictions.read(f"reports/models/{model}/predictions.csv") for model in models}
+        now = {model: predictions.read(model) for model in models}
         numbers = {model: test_metrics(model) for model in models}
         floors = p.gate.floors.get(name, {})
         try:
@@ -30,8 +30,8 @@ def main() -> None:
             kept.append(part.assign(name=name))
     found |= gone(found)
     compared, others = (pd.concat(part, ignore_index=True) for part in (compared, others))
-    records.write(compared.round(6), out / "comparisons.csv")
-    records.write(others.round(6), out / "scores.csv")
+    records.write(compared, out / "comparisons.csv")
+    records.write(others, out / "scores.csv")
     (out / "verdict.json").write_text(json.dumps(found, indent=1) + "\n")
     (out / "table.md").write_text(verdicts.markdown(found, compared, others, p.evaluate.confidence))
     for model, rows in compared.groupby("model", sort=False):
@@ -50,7 +50,7 @@ def by_baseline(p: params.Params) -> dict[str, list[str]]:
 
 def test_metrics(model: str) -> dict[str, float]:
     """Scores of a model on test."""
-    return json.loads(Path(f"reports/models/{model}/metrics.json").read_text()).get("test", {})
+    return predictions.scores(model).get("test", {})
 
 
 def gone(found: dict[str, dict]) -> dict[str, dict]:

@@ -1,4 +1,4 @@
-"""Bring one model's files into MLflow: data/models/MODEL/ + reports/models/MODEL/ -> its run, and a receipt."""
+"""Bring one model's files into MLflow: data/models/M/, data/evaluated/M/, reports/ -> its run, and a receipt."""
 
 import hashlib
 import io
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import drawing, lineage, params, progress, provenance, records, running, tracking
+from stages.lib import drawing, lineage, params, predictions, progress, provenance, records, running, tracking
 
 
 def main(name: str) -> None:
     """Find the run that training opened, or make it, and complete it; nothing is logged twice."""
     p = params.load()
     row = p.models[name]
-    folder, reports = Path("data/models") / name, Path("reports/models") / name
+    folder, evaluated = Path("data/models") / name, predictions.FOLDER / name
     about = json.loads((folder / "model.json").read_text())
     tuned = json.loads(Path(f"data/tuned/{name}.json").read_text())
     noted = provenance.read(row.dataset, row.variant)
@@ -26,20 +26,21 @@ def main(name: str) -> None:
     digests = lineage.digests(name, row)
     told = tags(name, about, tuned, noted) | tracking.machine() | tracking.lineage()
     tracking.add_tags(client, run_id, told | {"split": digests["split"]})
-    tracking.add_metrics(client, run_id, final_metrics(json.loads((reports / "metrics.json").read_text())))
+    tracking.add_metrics(client, run_id, final_metrics(predictions.scores(name)))
     if about["best_epoch"] >= 0:
         history = pd.read_csv(folder / "history.csv").to_dict("records")
         tracking.add_curve(client, run_id, "curve", history)
     tracking.add_trials(client, run, name, tuned["trials"])
     faces = records.read(f"data/splits/{row.dataset}.csv")
     tracking.add_datasets(client, run, faces, digests["split"], row.dataset)
-    client.log_artifacts(run_id, str(reports), "evaluation")
+    for place in (f"reports/models/{name}", evaluated):  # of both metrics.json, the second stays: it is not rounded
+        client.log_artifacts(run_id, str(place), "evaluation")
     client.log_artifacts(run_id, f"reports/groups/{name}", "groups")
     for path in (folder / "history.csv", folder / "model.json"):
         client.log_artifact(run_id, str(path), "training")
     origin = {"commit": tracking.lineage()["git_commit"], "digests": digests, "packages": lineage.packages()}
     files = {"lineage.json": json.dumps(origin, indent=1), "params.yaml": Path("params.yaml").read_text(),
-             "metrics.json": (reports / "metrics.json").read_text()}  # fmt: skip
+             "metrics.json": (evaluated / "metrics.json").read_text()}  # fmt: skip
     tracking.note_origin(client, run_id, lineage.folder(digests[lineage.MODEL]), files)
     onnx = Path("data/calibrated", name, "model.onnx")
     tracking.add_model(client, run, onnx, example_picture(), digests[lineage.MODEL])
@@ -47,7 +48,7 @@ def main(name: str) -> None:
     client.set_terminated(run_id, "FINISHED", end_time=run.info.end_time)
     receipt = Path("mlruns/receipts") / f"{name}.json"
     receipt.parent.mkdir(parents=True, exist_ok=True)
-    read = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(reports.rglob("*")) if path.is_file()))
+    read = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(evaluated.iterdir())))
     note = {"experiment": experiment, "run": name, "fingerprint": about["fingerprint"], "evaluation": read.hexdigest()}
     receipt.write_text(json.dumps(note, indent=1) + "\n")
     progress.say(f"{name}: in MLflow experiment {experiment}")

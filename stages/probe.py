@@ -21,6 +21,7 @@ from stages.lib import (
     progress,
     records,
     resampling,
+    rounding,
     running,
     targets,
 )
@@ -32,7 +33,7 @@ SCORES = {"years": ("mae", "rmse", "bias", "within_5"), "classes": ("accuracy", 
 
 
 def main(name: str) -> None:
-    """Write neighbours.csv, transfer.csv and summary.json."""
+    """Write transfer.csv and summary.json, and data/probes/M/neighbours.csv."""
     p = params.load()
     row = p.models[name]
     pack, split = faces.open_pack(row)
@@ -45,16 +46,16 @@ def main(name: str) -> None:
     columns = ["face_id", "other", "part", "by", "cosine", "hash_bits", "correlation", "same_photo"]
     ranked = pairs.sort_values(["correlation", "cosine"], ascending=False, kind="stable")
     listed = ranked[ranked["same_photo"] | (np.arange(len(ranked)) < LISTED)]
-    said = predictions.read(f"reports/models/{name}/predictions.csv")
+    said = predictions.read(name)
     alone = said[~said["face_id"].isin(pairs.loc[pairs["same_photo"], "face_id"])]
-    records.write(listed[columns].round(4), out / "neighbours.csv")
+    records.write(listed[columns], Path("data/probes") / name / "neighbours.csv")
     transfers = [transfer(predictor, row, other, p) for other in p.datasets if other != row.dataset]
     moved = pd.concat([pd.DataFrame(columns=["dataset", "target", "score", "n", "value", "low", "high"]), *transfers])
-    records.write(moved.round(6), out / "transfer.csv")
+    records.write(rounding.table(moved), out / "transfer.csv")
     found = {
         "test_faces": len(test["ids"]),
         "other_faces": len(others["ids"]),
-        "closest": round(float(pairs.loc[~pairs["same_photo"], "correlation"].max()), 4),
+        "closest": rounding.number(pairs.loc[~pairs["same_photo"], "correlation"].max(), "correlation"),
         "leaked": int(pairs.loc[pairs["same_photo"], "face_id"].nunique()),
         "leaked_by_hash": int(pairs.loc[pairs["same_photo"] & (pairs["by"] == "hash"), "face_id"].nunique()),
         "leaked_by_embedding": int(pairs.loc[pairs["same_photo"] & (pairs["by"] == "embedding"), "face_id"].nunique()),
@@ -134,7 +135,7 @@ def headlines(said: pd.DataFrame, wanted: list[str]) -> dict[str, float]:
         score = metrics.HEADLINE[target.kind]
         value = float(metrics.scores(target, predictions.statistics(said, target).sum(axis=0))[score])
         if value == value:
-            found[f"{name}_{score}"] = round(value, 6)
+            found[f"{name}_{score}"] = rounding.number(value, score)
     return found
 
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from stages.lib import lineage, metrics, params, progress, provenance, running, tracking
+from stages.lib import lineage, metrics, params, predictions, progress, provenance, running, tracking
 
 VETO = ("regressed", "below its floor")  # kinds of the gate's reasons
 
@@ -27,8 +27,7 @@ def main() -> None:
 
 def validation_score(name: str, score: str) -> float | None:
     """Score of a model on validation, None where it has no such target."""
-    numbers = json.loads(Path(f"reports/models/{name}/metrics.json").read_text())
-    return numbers.get("val", {}).get(score)
+    return predictions.scores(name).get("val", {}).get(score)
 
 
 def choose(scores: dict[str, float | None], score: str) -> str | None:
@@ -53,7 +52,6 @@ def promote(dataset: str, name: str, variant: str, value: float, score: str) -> 
     run = tracking.find_or_create(client, experiment_id, name, about["fingerprint"])
     split = lineage.digest(f"data/splits/{dataset}.csv")[:16]
     onnx = lineage.digest(f"data/calibrated/{name}/model.onnx")
-    numbers = json.loads(Path(f"reports/models/{name}/metrics.json").read_text())
     tags = {
         "model": name,
         "split": split,
@@ -66,7 +64,7 @@ def promote(dataset: str, name: str, variant: str, value: float, score: str) -> 
         "archives": json.dumps({a["name"]: a["sha256"] for a in noted["archives"]}),
         "warnings": " ".join(provenance.warnings(noted)),
         "params": json.dumps(about["recipe"]),
-        **{f"test_{key}": str(number) for key, number in numbers.get("test", {}).items()},
+        **{f"test_{key}": str(number) for key, number in predictions.scores(name).get("test", {}).items()},
     }
     model = tracking.find_model(client, run, onnx)
     if model is None:

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import cards, params, provenance, records, running
-
-ROUNDED = 1e-5  # scores are written with six digits
+from stages.lib import cards, params, provenance, records, rounding, running
 
 
 def main() -> None:
@@ -55,18 +53,18 @@ def comparison(folder: Path, confidence: float) -> list[str]:
 def against(difference: pd.DataFrame, stem: str) -> list[str]:
     """One variant against another; rows of STEM.csv, of which STEM is FIRST_against_SECOND."""
     first, second = stem.split("_against_")
-    minus = [f"{d:+.3f} [{a:+.3f}, {b:+.3f}]" for d, a, b in interval(difference)]
+    minus = [
+        "{:+.{n}f} [{:+.{n}f}, {:+.{n}f}]".format(
+            row["difference"], row["low"], row["high"], n=rounding.digits(row["score"])
+        )
+        for row in difference.to_dict("records")
+    ]
     values = [f"{first}_value", f"{second}_value"]
-    shown = difference[["dataset", "score", "n", *values]].assign(**{f"{first} minus {second}": minus}).round(3)
+    shown = difference[["dataset", "score", "n", *values]].assign(**{f"{first} minus {second}": minus})
     title = stem.replace("_", " ")
     faces = "The same test faces, paired"
     faces += "; a photo in which no face was found has no part in it." if "found" in (first, second) else "."
     return [f"## {title.capitalize()}", "", faces, "", table(shown), "", f"![{title}](comparison/{stem}.png)", ""]
-
-
-def interval(rows: pd.DataFrame) -> zip:
-    """Difference, low, high of each row."""
-    return zip(rows["difference"], rows["low"], rows["high"], strict=True)
 
 
 def data(dataset: str) -> list[str]:
@@ -95,7 +93,8 @@ def data(dataset: str) -> list[str]:
         table(parts),
         "",
         f"Labels that all models contradict, of faces that they did not learn from: {doubts or 'no model tells'} "
-        f"([the most doubted](audits/{dataset}/doubts.csv)). Its [card](cards/datasets/{dataset}.md) says more.",
+        f"(`data/audits/{dataset}/doubts.csv` lists the most doubted). Its "
+        f"[card](cards/datasets/{dataset}.md) says more.",
         "",
     ]
 
@@ -117,7 +116,7 @@ def model(name: str, out: Path, min_n: int) -> list[str]:
     test = scores[(scores["part"] == "test") & (scores["group"] != "")]
     shown = test[["target", "score", "group", "n", "value", "low", "high"]].copy()
     shown["n"] = shown["n"].astype(int)
-    shown = shown.round(3).astype(object).where(shown.notna(), "")
+    shown = shown.astype(object).where(shown.notna(), "")
     shown.loc[test["value"].isna(), "value"] = f"n too small (below {min_n})"
     found = json.loads((out / "groups" / name / "summary.json").read_text())
     by_group = records.read(out / "groups" / name / "groups.csv").fillna({"by": ""})
@@ -165,10 +164,11 @@ def leaks(name: str, out: Path) -> list[str]:
     lines = [
         f"Of {found['test_faces']} test faces, {found['leaked']} have their photo in another part, looked for by "
         f"{' and '.join(found['looked_for_by'])} and judged by fine detail, by which the most alike of the others "
-        f"correlate by {found['closest']:.2f} ([nearest pairs](probes/{name}/neighbours.csv)). " + cards.without(found),
+        f"correlate by {found['closest']:.2f} (`data/probes/{name}/neighbours.csv` lists the nearest pairs). "
+        + cards.without(found),
         "",
     ]
-    return lines + (["On other datasets:", "", table(moved.round(3)), ""] if len(moved) else [])
+    return lines + (["On other datasets:", "", table(moved), ""] if len(moved) else [])
 
 
 def leakage(folder: Path) -> list[str]:
@@ -177,7 +177,7 @@ def leakage(folder: Path) -> list[str]:
     for path in sorted(folder.glob("*.csv")):
         rows = [
             {"model": row["model"], "test faces": row["faces"], "score": f"{row['target']} {row['score']}",
-             "n": int(row["n"]), "value [interval]": cards.interval(row, cards.digits_of(row["score"]))}
+             "n": int(row["n"]), "value [interval]": cards.interval(row, rounding.digits(row["score"]))}
             for row in pd.read_csv(path).to_dict("records")
         ]  # fmt: skip
         lines += [f"### {path.stem}", "", *elsewhere(pd.read_csv(path)), cards.markdown(rows), ""]
@@ -196,7 +196,7 @@ def elsewhere(rows: pd.DataFrame) -> list[str]:
         path = Path(f"reports/models/{model}/metrics.json")
         now = json.loads(path.read_text())["test"] if path.exists() else {}
         told = {f"{row['target']}_{row['score']}": row["value"] for row in honest.to_dict("records")}
-        if any(abs(now.get(key, float("inf")) - value) > ROUNDED for key, value in told.items()):
+        if any(now.get(key) != rounding.number(value, key) for key, value in told.items()):
             return ["**Measured in another run than that of this page: on other faces, or with other params.**", ""]
     return []
 

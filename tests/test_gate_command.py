@@ -123,7 +123,7 @@ def test_what_was_just_made_is_held_against_the_old_baseline_also_where_a_new_on
     raw = project / "data/raw/utkface/cropped"
     raw.mkdir(parents=True)
     (raw / "provenance.json").write_text('{"kind": "real", "simulated": false, "archives": []}')
-    made = project / "reports/models/m"
+    made = project / "data/evaluated/m"
     made.mkdir(parents=True)
     (made / "metrics.json").write_text('{"test": {"age_mae": 5.0}}')
     worse(table).to_csv(made / "predictions.csv", index=False)

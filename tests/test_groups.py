@@ -128,7 +128,7 @@ def test_people_are_resampled_whole():
 def test_the_stage_runs_on_a_test_part_that_tells_little(project, kept):
     faces = table(100)
     faces = {"none": faces.assign(part="val"), "men": faces[faces["sex"] == "male"], "ten": faces[:10]}[kept]
-    folder = project / "reports/models/m"
+    folder = project / "data/evaluated/m"
     folder.mkdir(parents=True)
     faces.to_csv(folder / "predictions.csv", index=False)
     assess.main("m")

@@ -10,7 +10,7 @@ from commands import peers
 def test_floors_say_the_same_of_every_face(project):
     (project / "data/models/m").mkdir(parents=True)
     (project / "data/models/m/model.json").write_text(json.dumps({"floors": {"age": 30.0, "sex": 1.0}}))
-    (project / "reports/models/m").mkdir(parents=True)
+    (project / "data/evaluated/m").mkdir(parents=True)
     rows = pd.DataFrame(
         {
             "face_id": list("abcd"),
@@ -21,7 +21,7 @@ def test_floors_say_the_same_of_every_face(project):
             "sex_predicted": "male",
         }
     )
-    rows.to_csv(project / "reports/models/m/predictions.csv", index=False)
+    rows.to_csv(project / "data/evaluated/m/predictions.csv", index=False)
     (found,) = peers.floors("m")
     assert found["test faces"] == 4
     assert found["age MAE"] == "17.50"  # 0, 10, 10, 50

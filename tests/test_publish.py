@@ -194,7 +194,7 @@ def test_a_table_of_leakage_of_another_run_is_said_to_be_so(project):
     assert "another run" in report.elsewhere(rows)[0]
     path = project / "reports/models/m/metrics.json"
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"test": {"age_mae": 5.1234567}}))
+    path.write_text(json.dumps({"test": {"age_mae": 5.12}}))
     assert report.elsewhere(rows) == []
     path.write_text(json.dumps({"test": {"age_mae": 5.2}}))
     assert "another run" in report.elsewhere(rows)[0]

@@ -14,7 +14,7 @@ import skimage.data
 import yaml
 from PIL import Image
 
-from stages import clean, compare, convert_mat, download, pack, parse_labels, report, split
+from stages import clean, compare, convert_mat, download, evaluate, pack, parse_labels, report, split
 from stages.lib import archives, engine, finding, packs, params, pictures, records
 from stages.lib.datasets import utkface
 from tests.conftest import encoded, picture
@@ -251,13 +251,28 @@ def three(project):
     values["gate"]["floors"] = {}
     (project / "params.yaml").write_text(yaml.safe_dump(values))
     for name, rows in {"cropped": said(3), "found": said(5, 25), "full": said(15)}.items():
-        folder = project / "reports/models" / f"utkface-{name}"
+        kept, folder = (project / place / f"utkface-{name}" for place in ("data/evaluated", "reports/models"))
+        kept.mkdir(parents=True)
         folder.mkdir(parents=True)
-        rows.to_csv(folder / "predictions.csv", index=False)
+        rows.to_csv(kept / "predictions.csv", index=False)
         accuracy = (rows["sex"] == rows["sex_predicted"]).mean()
         scores = {"part": "test", "target": "sex", "score": "accuracy", "group": "", "n": len(rows), "value": accuracy}
         pd.DataFrame([scores | {"low": 0.0, "high": 1.0}]).to_csv(folder / "scores.csv", index=False)
     return project / "reports/comparison"
+
+
+def test_faces_are_counted_by_five_years_and_by_class():
+    labels = {
+        "age": (np.array([3.0, 4.5, 20.0, 0.0]), np.array([1, 1, 1, 0])),
+        "sex": (np.array([0.0, 1.0, 1.0, 1.0]), np.ones(4)),
+    }
+    found = evaluate.counted(
+        labels, {"age_predicted": np.array([1.0, 4, 31, 50]), "sex_predicted": np.array([0, 0, 1, 1])}
+    )
+    assert found.to_numpy().tolist() == [
+        ["age", 0, 0, 2], ["age", 20, 30, 1], ["sex", "female", "female", 2], ["sex", "female", "male", 1],
+        ["sex", "male", "male", 1],
+    ]  # fmt: skip
 
 
 def test_each_two_variants_are_compared_on_the_faces_that_both_have(three):

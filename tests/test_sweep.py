@@ -3,6 +3,7 @@
 import subprocess
 
 import pytest
+import yaml
 
 from commands import sweep
 from stages.lib import params, side_runs
@@ -43,3 +44,17 @@ def test_one_that_fails_stops_no_other(tmp_path, monkeypatch, capfd):
         side_runs.run_all({name: ({"a": 1}, []) for name in ("one", "bad", "two")}, 2)
     assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] != ".") == ["bad", "one", "two"]
     assert "two: Running stage two" in capfd.readouterr().err
+
+
+def test_what_an_experiment_left_in_git_and_in_the_cache_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stage = {"cmd": "mkdir data; echo ${a} | tee data/kept committed", "params": ["a"]}
+    outs = {"outs": ["data/kept"], "metrics": [{"committed": {"cache": False}}]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"one": stage | outs}}))
+    (tmp_path / "params.yaml").write_text("a: 0\n")
+    (tmp_path / ".gitignore").write_text("data/\n")
+    for words in ("git init -q", "dvc init -q", "git add -A", "git -c user.name=n -c user.email=e commit -qm first"):
+        subprocess.run(words.split(), check=True)
+    side_runs.run("seven", {"a": 7})
+    assert [side_runs.read("seven", path) for path in ("data/kept", "committed")] == ["7\n", "7\n"]
+    assert not (tmp_path / "data").exists()

@@ -3,7 +3,7 @@
 import pandas as pd
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
-from stages.lib import metrics, targets
+from stages.lib import metrics, rounding, targets
 
 INTENDED = (
     "Research and teaching: how face models are trained, measured and compared, and for whom they fail. Estimates "
@@ -86,18 +86,13 @@ def interval(row: dict | pd.Series, digits: int = 3) -> str:
     return f"{row['value']:.{digits}f} [{row['low']:.{digits}f}, {row['high']:.{digits}f}]"
 
 
-def digits_of(score: str) -> int:
-    """Digits that a score is told with: years need two."""
-    return 2 if score in ("mae", "rmse", "bias", "width", "mae_bin_average", "percentile_gap") else 3
-
-
 def scores(table: pd.DataFrame) -> str:
     """Headline scores on test; rows of scores.csv."""
     rows = table[(table["part"] == "test") & (table["group"] == "")]
     keep = [row["score"] in metrics.HEADLINES[targets.TARGETS[row["target"]].kind] for row in rows.to_dict("records")]
     shown = [
         {"target": row["target"], "score": row["score"], "faces": int(row["n"]),
-         "value [interval]": interval(row, digits_of(row["score"]))}
+         "value [interval]": interval(row, rounding.digits(row["score"]))}
         for row in rows[keep].to_dict("records")
     ]  # fmt: skip
     return markdown(shown)
@@ -112,7 +107,7 @@ def groups(table: pd.DataFrame, by: str) -> str:
         cell["faces"] = max(cell["faces"], int(row["n"]))
         label = "accuracy" if row["score"] == "recall" else row["score"]
         if label in ("mae", "bias", "accuracy", "coverage"):
-            cell[f"{row['target']} {label}"] = interval(row, digits_of(label))
+            cell[f"{row['target']} {label}"] = interval(row, rounding.digits(label))
     return markdown(list(found.values()))
 
 
@@ -122,7 +117,7 @@ def gaps(table: pd.DataFrame) -> str:
         {
             "score": f"{row['target']} {row['score']}", "between": row["by"], "ages": row["ages"],
             "worst": f"{row['worst']} (n {int(row['n_worst'])})", "best": f"{row['best']} (n {int(row['n_best'])})",
-            "gap [interval]": interval({**row, "value": row["gap"]}, digits_of(row["score"])),
+            "gap [interval]": interval({**row, "value": row["gap"]}, rounding.digits(row["score"])),
         }
         for row in table.to_dict("records")
     ]  # fmt: skip
@@ -135,7 +130,7 @@ def worst(found: dict) -> list[str]:
         return ["- there is no group of that size"]
     return [
         f"- {name}: {row['group']}, {'MAE' if row['score'] == 'mae' else row['score']} "
-        f"{interval(row, digits_of(row['score']))}, n {row['n']}"
+        f"{interval(row, rounding.digits(row['score']))}, n {row['n']}"
         for name, row in found["worst"].items()
     ]
 
@@ -150,8 +145,8 @@ def without(probe: dict) -> str:
     if not probe["leaked"]:
         return ""
     rest = ", ".join(
-        f"{key.replace('_', ' ')} {value:.{digits_of(key.split('_')[-1])}f} "
-        f"(with them {probe['scores'][key]:.{digits_of(key.split('_')[-1])}f})"
+        f"{key.replace('_', ' ')} {value:.{rounding.digits(key)}f} "
+        f"(with them {probe['scores'][key]:.{rounding.digits(key)}f})"
         for key, value in probe["scores_without_leaked"].items()
     )
     return f"Without them: {rest}."

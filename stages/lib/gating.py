@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from stages.lib import metrics, params, predictions, resampling, spread, targets
+from stages.lib import metrics, params, predictions, resampling, rounding, spread, targets
 from stages.lib.baselines import Baseline
 from stages.lib.pairing import ALL, COLUMNS, IMPROVED, INCONCLUSIVE, REGRESSED, UNCHANGED, compare
 
@@ -24,6 +24,7 @@ def judge(
 
     now, numbers: predictions and test metrics {model: ...} of the candidate; floors: {model: {score: worst allowed}}.
     Returns {verdict, models: {model: {verdict, reasons}}}, the rows of compare and those of others, each with `model`.
+    Verdicts are by unrounded numbers; the rows and reasons are rounded.
     """
     found: dict[str, dict] = {}
     tables = [pd.DataFrame(columns=["model", *COLUMNS, "p_holm", "verdict"])]
@@ -65,8 +66,9 @@ def compared(
         return INCONCLUSIVE, [(INCONCLUSIVE, text)], *none
     forgiven = spread.margins(seeds, sizes, gate)
     table = compare(now, old, forgiven, evaluate.min_n, evaluate.resamples, evaluate.confidence, evaluate.seed)
+    table = rounding.table(table, table["target"].map(lambda name: metrics.HEADLINE[targets.TARGETS[name].kind]))
     reasons = [(REGRESSED, said(row)) for row in table.to_dict("records") if row["verdict"] == REGRESSED]
-    return overall(table), reasons, table, other_scores(now, old, evaluate)
+    return overall(table), reasons, table, rounding.table(other_scores(now, old, evaluate))
 
 
 def joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -96,9 +98,8 @@ def below(numbers: dict[str, float], floors: dict[str, float]) -> list[str]:
         value = numbers.get(score)
         up = metrics.higher_is_better(score.split("_", 1)[-1])
         if value is None or (value < worst if up else (abs(value) if up is None else value) > worst):
-            found.append(
-                f"{score} is {'not there' if value is None else round(value, 4)}, and {worst} is the worst allowed"
-            )
+            shown_as = "not there" if value is None else rounding.number(value, score)
+            found.append(f"{score} is {shown_as}, and {worst} is the worst allowed")
     return found
 
 

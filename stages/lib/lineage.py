@@ -28,8 +28,8 @@ def digests(name: str, row: params.Model, root: Path = Path()) -> dict[str, str]
         "hyperparameters": f"data/tuned/{name}.json",
         WEIGHTS: f"data/models/{name}/model.weights.h5",
         MODEL: f"data/calibrated/{name}/model.onnx",
-        PREDICTIONS: f"reports/models/{name}/predictions.csv",
-        METRICS: f"reports/models/{name}/metrics.json",
+        PREDICTIONS: f"data/evaluated/{name}/predictions.csv",
+        METRICS: f"data/evaluated/{name}/metrics.json",
     }
     for key, path in places.items():
         if (root / path).exists():

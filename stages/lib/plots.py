@@ -1,4 +1,6 @@
-"""Pictures of results, with Matplotlib; each function draws one figure and returns it."""
+"""Pictures of results, with Matplotlib; each function draws one figure, from a committed table, and returns it."""
+
+from collections.abc import Sequence
 
 import matplotlib
 
@@ -30,21 +32,32 @@ def _axes(title: str, x: str, y: str) -> tuple[Figure, plt.Axes]:
     return figure, axes
 
 
-def predicted_against_true(true: np.ndarray, predicted: np.ndarray, what: str) -> Figure:
-    """Scatter of ages in years."""
-    figure, axes = _axes(f"{what}: age, {len(true)} test faces", "true age (years)", "predicted age (years)")
-    top = max(100.0, float(max(true.max(initial=0), predicted.max(initial=0))))
-    axes.plot([0, top], [0, top], color=GREY, linewidth=1)
-    axes.scatter(true, predicted, s=9, alpha=0.5, color=BLUE, edgecolors="none")
+def _square(counts: pd.DataFrame, names: Sequence) -> np.ndarray:
+    """Counts (true, predicted) of rows of counts.csv of one target, in the order of names."""
+    table = counts.pivot(index="true", columns="predicted", values="n").reindex(index=names, columns=names)
+    return table.fillna(0).to_numpy(float)
+
+
+def predicted_against_true(counts: pd.DataFrame, step: int, what: str) -> Figure:
+    """Heat map of ages; rows of counts.csv of a target in years, by `step` years."""
+    top = int(max(100 - step, counts["true"].max(), counts["predicted"].max())) + step if len(counts) else 100
+    table = _square(counts, range(0, top, step))
+    title = f"{what}: age, {table.sum():.0f} test faces by {step} years"
+    figure, axes = _axes(title, "true age (years)", "predicted age (years)")
+    shown = np.ma.masked_equal(table.T, 0)
+    drawn = axes.imshow(shown, cmap="Blues", vmin=0, origin="lower", extent=(0, top, 0, top), aspect="auto")
+    axes.plot([0, top], [0, top], color=ORANGE, linewidth=1)
+    figure.colorbar(drawn, label="faces")
     return figure
 
 
-def histograms(true: np.ndarray, predicted: np.ndarray, what: str) -> Figure:
-    """Counts of true and predicted ages by five years."""
+def histograms(counts: pd.DataFrame, step: int, what: str) -> Figure:
+    """Counts of true and predicted ages; rows of counts.csv of a target in years, by `step` years."""
     figure, axes = _axes(f"{what}: distribution of age, test", "age (years)", "faces")
-    edges = np.arange(0, 126, 5)
-    axes.hist(true, edges, color=GREY, alpha=0.6, label="true")
-    axes.hist(predicted, edges, histtype="step", color=BLUE, linewidth=1.8, label="predicted")
+    edges = np.arange(0, 126, step)
+    table = _square(counts, edges[:-1])
+    axes.stairs(table.sum(axis=1), edges, fill=True, color=GREY, alpha=0.6, label="true")
+    axes.stairs(table.sum(axis=0), edges, color=BLUE, linewidth=1.8, label="predicted")
     axes.legend(frameon=False)
     return figure
 
@@ -67,8 +80,9 @@ def error_by_age(scores: pd.DataFrame, what: str) -> Figure:
     return figure
 
 
-def confusion(table: np.ndarray, classes: tuple[str, ...], what: str, name: str) -> Figure:
-    """Confusion matrix (true, predicted): counts, coloured by share of the true class."""
+def confusion(counts: pd.DataFrame, classes: tuple[str, ...], what: str, name: str) -> Figure:
+    """Confusion matrix (true, predicted): counts, coloured by share of the true class; rows of counts.csv."""
+    table = _square(counts, classes)
     figure, axes = _axes(f"{what}: {name}, test", "predicted", "true")
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -80,16 +94,16 @@ def confusion(table: np.ndarray, classes: tuple[str, ...], what: str, name: str)
     return figure
 
 
-def learning_curves(history: pd.DataFrame, best_epoch: int, what: str) -> Figure:
-    """Training loss and validation score by epoch."""
+def learning_curves(history: pd.DataFrame, kept: int, what: str) -> Figure:
+    """Training loss and validation score by epoch, and the epoch that was kept; rows of history.csv."""
     figure, axes = _axes(f"{what}: learning curves", "epoch", "training loss")
     if len(history):
-        axes.plot(history["epoch"] + 1, history["loss"], color=GREY, label="training loss")
+        axes.plot(history["epoch"], history["loss"], color=GREY, label="training loss")
         right = axes.twinx()
         right.spines["top"].set_visible(False)
-        right.plot(history["epoch"] + 1, history["val_score"], color=BLUE, label="validation score")
+        right.plot(history["epoch"], history["val_score"], color=BLUE, label="validation score")
         right.set_ylabel("validation score")
-        right.axvline(best_epoch + 1, color=ORANGE, linewidth=1, label="kept")
+        right.axvline(kept, color=ORANGE, linewidth=1, label="kept")
         lines = [*axes.get_lines(), *right.get_lines()]
         labels = [str(line.get_label()) for line in lines]
         figure.legend(lines, labels, frameon=False, loc="outside lower center", ncols=3)

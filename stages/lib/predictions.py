@@ -1,7 +1,11 @@
-"""Per-face predictions, as evaluate writes them, read back and checked."""
+"""Per-face predictions, as evaluate writes them, read back and checked.
+
+data/evaluated/MODEL/ holds what is not rounded: predictions.csv, and metrics.json, the scores of each part.
+"""
 
 import hashlib
 import io
+import json
 import re
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import pandas as pd
 
 from stages.lib import metrics, targets
 
+FOLDER = Path("data/evaluated")
 NAMELESS = re.compile("face-[0-9a-f]{16}")
 
 
@@ -17,16 +22,22 @@ class PredictionsError(SystemExit):
     """A file of predictions is not usable; ends a stage with its message."""
 
 
-def read(path: Path | str, part: str = "test") -> pd.DataFrame:
+def read(model: str, part: str = "test") -> pd.DataFrame:
     """Rows of a part: face_id, group, part, labels ('' or NaN where unknown) and what the model said, by face id.
 
     Raises PredictionsError, naming file and face, where a face stands twice or a prediction is missing or strange.
     """
-    rows = parse(Path(path).read_bytes())
+    path = FOLDER / model / "predictions.csv"
+    rows = parse(path.read_bytes())
     for column in ("face_id", "part"):
         if column not in rows:
             raise PredictionsError(f"{path}: has no column {column!r}; it has {', '.join(rows)}")
     return checked(rows[rows["part"] == part], str(path))
+
+
+def scores(model: str) -> dict[str, dict[str, float]]:
+    """Scores {part: {score: value}} of a model."""
+    return json.loads((FOLDER / model / "metrics.json").read_text())
 
 
 def parse(content: bytes) -> pd.DataFrame:
@@ -37,7 +48,9 @@ def parse(content: bytes) -> pd.DataFrame:
             text |= {name: str, f"{name}_predicted": str}
     text |= {f"{name}_bin": str for name, target in targets.TARGETS.items() if target.kind == "years"}
     numbers = {name: [""] for name in pd.read_csv(io.BytesIO(content), nrows=0) if name not in text}
-    return pd.read_csv(io.BytesIO(content), dtype=text, keep_default_na=False, na_values=numbers)
+    return pd.read_csv(
+        io.BytesIO(content), dtype=text, keep_default_na=False, na_values=numbers, float_precision="round_trip"
+    )
 
 
 def checked(rows: pd.DataFrame, where: str) -> pd.DataFrame:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import dvc.api
+
 from stages.lib import progress
 
 
@@ -64,8 +66,8 @@ def forget(name: str) -> None:
 
 
 def read(name: str, path: Path | str) -> str:
-    """Text of a file that git tracks, as the DVC experiment `name` left it."""
-    return _git("show", f"{commit(name)}:{path}")
+    """Text of a file that git or DVC keeps, as the DVC experiment `name` left it."""
+    return dvc.api.read(str(path), rev=commit(name))
 
 
 def commit(name: str) -> str:

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from stages.lib import gating, pairing, targets
+from stages.lib import gating, pairing, rounding, targets
 
 SIGNS = {
     gating.REGRESSED: "❌", gating.VANISHED: "❌", gating.STRANGERS: "❌", gating.BELOW: "❌", gating.IMPROVED: "✅",
@@ -41,7 +41,7 @@ def markdown(found: dict[str, dict], compared: pd.DataFrame, others: pd.DataFram
         plain = others[["name", "model", "target", "score", "baseline", "candidate"]].rename(
             columns={"candidate": "now"}
         )
-        plain = plain.round(3).assign(difference=[signed(row, 1, 3) for row in others.to_dict("records")])
+        plain["difference"] = [signed(row, 1, rounding.digits(row["score"])) for row in others.to_dict("records")]
         lines += ["<details><summary>Other scores, all faces</summary>", "", plain.to_markdown(index=False), "",
                   "</details>", ""]  # fmt: skip
     if len(compared):
@@ -95,4 +95,4 @@ def signed(row: dict, sign: int, digits: int) -> str:
 
 def probability(p: float) -> str:
     """A p-value in a few characters."""
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.0e}"
+    return f"{p:.2g}" if p >= 0.001 else f"{p:.0e}"
