@@ -124,6 +124,52 @@ def test_people_are_resampled_whole():
     assert width[1] == pytest.approx(width[0], rel=0.1)
 
 
+def tied(by, classes, right, size):
+    """Faces in groups of one size, of each of which as many are told the right sex; ages are told right."""
+    faces = table(len(classes) * size)
+    faces[by] = np.tile(classes, size)
+    told = faces.groupby(by).cumcount() < right
+    other = faces["sex"].map({"male": "female", "female": "male"})
+    return faces.assign(age_predicted=faces["age"], sex_predicted=faces["sex"].where(told, other))
+
+
+@pytest.mark.parametrize(
+    ("by", "classes", "right", "size", "errors"),
+    [
+        ("sex", ["male", "female"], 67, 85, 1.96),  # standard errors to each side: of one pair,
+        ("ethnicity", ["white", "black", "asian"], 45, 60, 2.34),  # of three (Tukey's 3.31 over the root of 2)
+    ],
+)
+def test_groups_that_score_the_same_have_a_gap_of_0_and_its_interval(by, classes, right, size, errors):
+    found = groups.gaps(groups.Sums(tied(by, classes, right, size), 1000, 0), 20, 0.95)
+    row = of(found, target="sex", score="accuracy", by=by, ages="as they are")
+    assert {row["worst"], row["best"]} == set(classes[:2])
+    assert (row["n_worst"], row["n_best"], row["gap"]) == (size, size, 0)
+    share = right / size
+    assert row["high"] == pytest.approx(errors * np.sqrt(2 * share * (1 - share) / size), rel=0.1)
+    assert row["low"] == -row["high"]
+
+
+def test_groups_that_are_all_right_have_a_gap_of_0_for_certain():
+    found = groups.gaps(groups.Sums(tied("sex", ["male", "female"], 85, 85), 200, 0), 20, 0.95)
+    found = found[found["by"] == "sex"]
+    assert set(zip(found["score"], found["ages"], strict=True)) == {
+        (score, ages) for score in groups.COMPARED for ages in ("as they are", "equal")
+    }
+    assert (found["worst"] != found["best"]).all()
+    assert (found[["gap", "low", "high"]] == 0).all(axis=None)
+
+
+@pytest.mark.parametrize("right", [67, 85])
+def test_the_stage_runs_where_groups_score_the_same(project, right):
+    folder = project / "reports/models/m"
+    folder.mkdir(parents=True)
+    tied("sex", ["male", "female"], right, 85).to_csv(folder / "predictions.csv", index=False)
+    assess.main("m")
+    row = of(pd.read_csv(project / "reports/groups/m/gaps.csv"), target="sex", by="sex", ages="as they are")
+    assert (row["gap"], row["low"] < 0) == (0, right == 67)
+
+
 @pytest.mark.parametrize("kept", ["none", "men", "ten"])
 def test_the_stage_runs_on_a_test_part_that_tells_little(project, kept):
     faces = table(100)
