@@ -1,23 +1,40 @@
 """Time reading packs for training beside the training itself: python -m benchmarks.reading [MODEL].
 
-Needs a pack and a split, so a `dvc repro` first.
+Needs a pack and a split, so a `dvc repro` first. With --packs it needs neither: it writes packs of drawn faces, 1.6 GB
+at most, and times how long a batch of random rows takes from them, decoding left out.
 """
 
 import argparse
+import json
+import tempfile
 import time
+from collections.abc import Callable
+from pathlib import Path
 
-from stages.lib import faces, params, training
+import numpy as np
+import pyarrow as pa
+
+from stages.lib import drawing, faces, packs, params, pictures, training
 
 LEAST = 5.0  # times the rate at which the default network trains
+BATCH = 64
+SIDE = 72  # pixels of a drawn face, 3.4 kB: at 104, 460,000 are above 2 GiB, where `take` fails
+MOST = 0.4  # milliseconds a batch, decoding left out
+SIZES = {20_600: 40, 460_000: 15}  # faces of a pack, and batches that are read from it in a round
 
 
 def main() -> None:
-    """Read, decode and augment batches without and with a network to train on them, in turns."""
+    """Read, decode and augment batches without and with a network to train on them, in turns; or read packs alone."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="utkface-cropped")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--packs", action="store_true", help="time rows of drawn packs alone")
     arguments = parser.parse_args()
     p = params.load()
+    if arguments.packs:
+        for count, batches in SIZES.items():
+            read_rows(count, batches, arguments.rounds, p.pack)
+        return
     row = p.models[arguments.model]
     pack, split = faces.open_pack(row)
     training.prepare(p.train.threads, p.train.seed, p.budget_for(pack.manifest["kind"]).precision)
@@ -42,6 +59,47 @@ def main() -> None:
             f"training {train_rate:.0f}; reading is {plain_rate / train_rate:.1f} times training (at least {LEAST})",
             flush=True,
         )
+
+
+def read_rows(count: int, batches: int, rounds: int, settings: params.Pack) -> None:
+    """Print milliseconds a batch of random rows of a pack of so many faces, beside Arrow's `take`, in turns."""
+    encoded = [pictures.encode(face, settings.quality) for face in drawing.squares(BATCH, 0, SIDE)]
+    with tempfile.TemporaryDirectory() as folder:
+        pack = drawn_pack(Path(folder), encoded, count, settings.shard_faces)
+        column = pack.table["image"]
+        print(f"{count} faces in {column.num_chunks} record batches, {column.nbytes / 1e9:.2f} GB of pictures")
+        decoding = milliseconds(lambda _: [np.asarray(pictures.decode(one)) for one in encoded], [None] * 5)
+        print(f"  decoding takes {decoding:.1f} ms a batch of {BATCH}")
+        ways = {"take": lambda rows: column.take(pa.array(rows)).to_pylist(), "pack": pack.images}
+        rng = np.random.default_rng(0)
+        for number in range(rounds):
+            drawn = rng.integers(0, count, (batches, BATCH))
+            found = {name: milliseconds(read, drawn) for name, read in ways.items()}
+            assert all(pack.images(rows) == ways["take"](rows) for rows in drawn[:2])
+            print(
+                f"  round {number + 1}: beyond decoding {found['pack']:.3f} ms (at most {MOST}), "
+                f"by `take` {found['take']:.1f} ms",
+                flush=True,
+            )
+
+
+def drawn_pack(folder: Path, encoded: list[bytes], count: int, shard_faces: int) -> packs.Pack:
+    """A pack of so many faces, which have the encoded pictures in turn."""
+    about = {"width": 1, "height": 1, "brightness": 0.0, "phash": 0, "sha256": "0" * 64}
+    rows = ({"face_id": f"{i:07d}", "image": encoded[i % len(encoded)]} | about for i in range(count))
+    shards = packs.write(rows, folder, shard_faces)
+    (folder / packs.MANIFEST).write_text(json.dumps({"shards": shards}))
+    return packs.Pack(folder)
+
+
+def milliseconds(work: Callable, items: list | np.ndarray) -> float:
+    """Median time that work takes for an item."""
+    taken = []
+    for item in items:
+        start = time.perf_counter()
+        work(item)
+        taken.append(1000 * (time.perf_counter() - start))
+    return float(np.median(taken))
 
 
 def plain(train: faces.Faces, settings: params.Train, side: int):  # noqa: ANN201 - yields batches

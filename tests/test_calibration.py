@@ -54,6 +54,55 @@ def test_intervals_lie_around_the_median_and_within_all_ages():
     assert high.max() <= 124
 
 
+def at(years, weights=None):
+    """One distribution (1, 125) over some years, evenly or by weights."""
+    p = np.zeros((1, 125))
+    p[0, years] = weights or 1 / len(years)
+    return p
+
+
+def test_sides_of_the_middle_by_hand():
+    even = at([28, 29, 30, 31, 32])  # from 27.5 to 32.5 years
+    assert [float(side[0]) for side in calibration.sides(even, 0.8)] == pytest.approx([30, 2, 2])
+    skewed = at([20, 21, 29], [0.6, 0.2, 0.2])  # 5 % at 19.5 + 0.05 / 0.6, 95 % at 28.5 + 0.15 / 0.2
+    middle, below, above = (float(side[0]) for side in calibration.sides(skewed, 0.9))
+    assert (middle, below, above) == pytest.approx((20, 0.5, 9.25))
+    assert middle - targets.quantile_age(skewed, 0.05)[0] == pytest.approx(0.5 - 0.05 / 0.6)  # less than half a year
+
+
+@pytest.mark.parametrize("confidence", [0.1, 0.5, 0.9])
+def test_a_face_of_one_year_for_certain_has_half_a_year_to_each_side(confidence):
+    assert [float(side[0]) for side in calibration.sides(at([30]), confidence)] == [30, 0.5, 0.5]
+
+
+def test_intervals_by_hand():
+    p = np.concatenate([at([28, 29, 30, 31, 32]), at([1]), at([123])])
+    low, high = calibration.age_interval(p, {"confidence": 0.8, "scale": 1.5})
+    assert low == pytest.approx([27, 0.25, 122.25])
+    assert high == pytest.approx([33, 1.75, 123.75])
+    low, high = calibration.age_interval(p, {"confidence": 0.8, "scale": 4.0})  # no age is below 0 or above 124
+    assert low == pytest.approx([22, 0, 121])
+    assert high == pytest.approx([38, 3, 124])
+
+
+def test_temperatures_by_hand():
+    p = np.array([[0.9, 0.1], [0.5, 0.5]])
+    assert calibration.temper(p, 2.0) == pytest.approx(np.array([[0.75, 0.25], [0.5, 0.5]]))  # the root of 9 is 3
+    assert calibration.temper(p, 0.5) == pytest.approx(np.array([[81 / 82, 1 / 82], [0.5, 0.5]]))
+    assert calibration.temper(p, 1.0) == pytest.approx(p)
+    sure = calibration.temper(np.array([[1.0, 0.0]]), 2.0)  # 0 counts as 1e-12
+    assert sure[0, 1] / sure[0, 0] == pytest.approx(1e-6)
+
+
+def test_only_fitted_targets_are_calibrated():
+    p = {"age": at([30, 40]), "sex": np.array([[0.9, 0.1]]), "ethnicity": np.array([[0.6, 0.4]])}
+    found = calibration.apply(p, {"sex": {"temperature": 2.0}, "age": {"confidence": 0.9, "scale": 1.0}})
+    assert list(found) == list(p)
+    assert found["sex"] == pytest.approx(np.array([[0.75, 0.25]]))
+    assert found["age"] is p["age"]
+    assert found["ethnicity"] is p["ethnicity"]
+
+
 def test_a_model_that_is_too_sure_gets_a_temperature_that_mends_it():
     rng = np.random.default_rng(0)
     logits = rng.normal(0, 1.5, (4000, 5))

@@ -38,6 +38,41 @@ def of(rows, **keys):
     return row
 
 
+def test_measures_of_faces_by_hand():
+    faces = pd.DataFrame(
+        {
+            "age": [30, 30, 30, 30, np.nan], "age_predicted": [35, 25, 36, 24, 30],
+            "age_low": [30, 20, 31, 20, 20], "age_high": [40, 30, 40, 29, 40],
+            "sex": ["male", "male", "female", "", "female"],
+            "sex_predicted": ["male", "female", "female", "male", "male"],
+        }
+    )  # fmt: skip
+    wanted = {
+        ("age", "mae"): [5, 5, 6, 6, np.nan],
+        ("age", "bias"): [5, -5, 6, -6, np.nan],
+        ("age", "within_5"): [1, 1, 0, 0, np.nan],
+        ("age", "coverage"): [1, 1, 0, 0, np.nan],
+        ("age", "width"): [10, 10, 9, 9, np.nan],
+        ("sex", "accuracy"): [1, 0, 1, np.nan, 0],
+    }
+    found = groups.measures(faces)
+    assert found.keys() == wanted.keys()
+    for key, values in wanted.items():
+        np.testing.assert_array_equal(found[key], values, str(key))
+    assert set(groups.measures(faces.drop(columns=["age_low", "sex_predicted"]))) == set(list(wanted)[:3])
+
+
+def test_cells_are_of_one_decade_and_class():
+    cell, cells = groups.cells_of(
+        pd.DataFrame({"age": [9.9, 10, np.nan, 25, 9], "sex": ["male", "female", "", "", "male"]})
+    )
+    assert cells.iloc[cell].to_dict("list") == {
+        "decade": [0, 1, -1, 2, 0], "age": [0, 0, -1, 1, 0], "sex": [0, 1, -1, -1, 0]
+    }  # fmt: skip
+    assert cell[0] == cell[4]
+
+
+@pytest.mark.filterwarnings("error")
 def test_scores_of_groups_by_hand(sums):
     faces, found = table(), groups.scores(sums, 20, 0.95)
     men = of(found, target="age", score="mae", group="male")
@@ -52,6 +87,25 @@ def test_scores_of_groups_by_hand(sums):
     crossing = faces[(faces["age"] < 25) & (faces["sex"] == "male")]
     row = of(found, target="age", score="mae", group="age 0-24, male")
     assert (row["by"], row["n"]) == ("age x sex", len(crossing))
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+def test_the_interval_of_a_mean_is_as_wide_as_its_standard_error_says(confidence):
+    faces = table()
+    faces["age_predicted"] = faces["age"] + np.random.default_rng(1).normal(0, 5, len(faces))
+    row = of(groups.scores(groups.Sums(faces, 4000, 0), 20, confidence), score="bias", group="all faces")
+    half = {0.9: 1.645, 0.95: 1.96}[confidence] * (faces["age_predicted"] - faces["age"]).std() / 20
+    assert row["high"] - row["value"] == pytest.approx(half, rel=0.08)
+    assert row["value"] - row["low"] == pytest.approx(half, rel=0.08)
+
+
+def test_a_group_of_the_least_size_has_a_score_and_a_gap():
+    faces = table(60).assign(sex=["male"] * 20 + ["female"] * 40)
+    sums = groups.Sums(faces, 50, 0)
+    assert np.isfinite(of(groups.scores(sums, 20, 0.95), target="age", score="mae", group="male")["value"])
+    assert np.isnan(of(groups.scores(sums, 21, 0.95), target="age", score="mae", group="male")["value"])
+    assert "sex" in set(groups.gaps(sums, 20, 0.95)["by"])
+    assert "sex" not in set(groups.gaps(sums, 21, 0.95)["by"])
 
 
 def test_a_small_group_has_its_n_and_no_score(sums):
@@ -80,6 +134,38 @@ def test_the_gap_of_biases_goes_from_too_young_to_too_old():
     faces["age_predicted"] = faces["age"] + np.where(faces["sex"] == "male", 3.0, -2.0)
     row = of(groups.gaps(groups.Sums(faces, 100, 0), 20, 0.95), score="bias", by="sex", ages="as they are")
     assert (row["worst"], row["best"], row["gap"]) == ("male", "female", pytest.approx(5))
+    faces["age_predicted"] = faces["age"] + np.where(faces["sex"] == "male", 3.0, -3.0)  # as far off: the highest
+    row = of(groups.gaps(groups.Sums(faces, 100, 0), 20, 0.95), score="bias", by="sex", ages="as they are")
+    assert (row["worst"], row["best"], row["gap"]) == ("male", "female", 6)
+
+
+@pytest.mark.filterwarnings("error")
+def test_resamples_that_hold_one_group_alone_do_not_count():
+    """One man and one woman with 20 photos each: in every other resample of two people, one of them is drawn twice."""
+    faces = table(40).assign(sex=["male", "female"] * 20, group=["m", "f"] * 20)
+    faces["age_predicted"] = faces["age"] + np.where(faces["sex"] == "male", 2.0, -6.0)
+    row = of(groups.gaps(groups.Sums(faces, 100, 0), 20, 0.95), score="mae", by="sex", ages="as they are")
+    assert (row["gap"], row["low"], row["high"]) == (4, 4, 4)
+
+
+def test_at_equal_ages_a_decade_weighs_what_it_does_among_all_faces():
+    """Weights are 60 and 20 of 80: men 3/4 x 1 + 1/4 x 5 = 2 years off, women 3; few men are in their thirties."""
+    counts = [  # age, sex, error, faces
+        (5, "male", 1, 10), (5, "female", 3, 50), (55, "male", 5, 5), (55, "female", 3, 15),
+        (35, "male", 90, 4), (35, "female", 3, 40), (np.nan, "male", 0, 9),
+    ]  # fmt: skip
+    rows = [(age, sex, error) for age, sex, error, count in counts for _ in range(count)]
+    faces = pd.DataFrame(rows, columns=["age", "sex", "error"])
+    faces = faces.assign(age_predicted=faces["age"] + faces["error"], group=[f"f{i}" for i in range(len(faces))])
+    faces["sex_predicted"] = faces["sex"].where(faces["age"].notna() & (faces["age"] != 35), "female")
+    found = groups.gaps(groups.Sums(faces, 200, 0), 10, 0.95)
+    row = of(found, score="mae", by="sex", ages="equal")
+    assert (row["worst"], row["n_worst"], row["best"], row["n_best"]) == ("female", 65, "male", 15)
+    assert row["gap"] == pytest.approx(1)
+    assert (row["low"], row["high"]) == pytest.approx((1, 1))  # all of a cell are as far off
+    assert of(found, score="accuracy", by="sex", ages="equal")["gap"] == pytest.approx(0)  # the rest is not compared
+    assert of(found, score="accuracy", by="sex", ages="as they are")["gap"] == pytest.approx(15 / 28 - 1)
+    assert set(found.loc[found["by"] == "age", "ages"]) == {"as they are"}
 
 
 def test_a_gap_that_is_all_age_is_gone_at_equal_ages():
@@ -122,6 +208,52 @@ def test_people_are_resampled_whole():
         row = of(groups.scores(groups.Sums(rows, 2000, 0), 20, 0.95), target="sex", score="accuracy", group="all faces")
         width.append(row["high"] - row["low"])
     assert width[1] == pytest.approx(width[0], rel=0.1)
+
+
+def tied(by, classes, right, size):
+    """Faces in groups of one size, of each of which as many are told the right sex; ages are told right."""
+    faces = table(len(classes) * size)
+    faces[by] = np.tile(classes, size)
+    told = faces.groupby(by).cumcount() < right
+    other = faces["sex"].map({"male": "female", "female": "male"})
+    return faces.assign(age_predicted=faces["age"], sex_predicted=faces["sex"].where(told, other))
+
+
+@pytest.mark.parametrize(
+    ("by", "classes", "right", "size", "errors"),
+    [
+        ("sex", ["male", "female"], 67, 85, 1.96),  # standard errors to each side: of one pair,
+        ("ethnicity", ["white", "black", "asian"], 45, 60, 2.34),  # of three (Tukey's 3.31 over the root of 2)
+    ],
+)
+def test_groups_that_score_the_same_have_a_gap_of_0_and_its_interval(by, classes, right, size, errors):
+    found = groups.gaps(groups.Sums(tied(by, classes, right, size), 1000, 0), 20, 0.95)
+    row = of(found, target="sex", score="accuracy", by=by, ages="as they are")
+    assert {row["worst"], row["best"]} == set(classes[:2])
+    assert (row["n_worst"], row["n_best"], row["gap"]) == (size, size, 0)
+    share = right / size
+    assert row["high"] == pytest.approx(errors * np.sqrt(2 * share * (1 - share) / size), rel=0.1)
+    assert row["low"] == -row["high"]
+
+
+def test_groups_that_are_all_right_have_a_gap_of_0_for_certain():
+    found = groups.gaps(groups.Sums(tied("sex", ["male", "female"], 85, 85), 200, 0), 20, 0.95)
+    found = found[found["by"] == "sex"]
+    assert set(zip(found["score"], found["ages"], strict=True)) == {
+        (score, ages) for score in groups.COMPARED for ages in ("as they are", "equal")
+    }
+    assert (found["worst"] != found["best"]).all()
+    assert (found[["gap", "low", "high"]] == 0).all(axis=None)
+
+
+@pytest.mark.parametrize("right", [67, 85])
+def test_the_stage_runs_where_groups_score_the_same(project, right):
+    folder = project / "reports/models/m"
+    folder.mkdir(parents=True)
+    tied("sex", ["male", "female"], right, 85).to_csv(folder / "predictions.csv", index=False)
+    assess.main("m")
+    row = of(pd.read_csv(project / "reports/groups/m/gaps.csv"), target="sex", by="sex", ages="as they are")
+    assert (row["gap"], row["low"] < 0) == (0, right == 67)
 
 
 @pytest.mark.parametrize("kept", ["none", "men", "ten"])

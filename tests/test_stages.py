@@ -2,10 +2,12 @@
 
 import io
 import json
+import math
 import os
 import signal
 import tarfile
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -378,6 +380,153 @@ def test_nobody_stands_on_both_sides_of_a_published_split():
     part, count = split.keep_apart(groups, pd.Series(["train", "test", "val", "train", "train"]))
     assert part.tolist() == ["", "test", "val", "", "train"]
     assert count == 2
+
+
+def test_a_part_that_matters_more_keeps_its_group_and_unused_faces_are_not_counted():
+    pairs = [("", "train"), ("train", "calibration"), ("calibration", "val"), ("val", "test"), ("test", "test")]
+    part = pd.Series([part for pair in pairs for part in pair])
+    kept, count = split.keep_apart(pd.Series(np.repeat(list("abcde"), 2)), part)
+    assert kept.tolist() == ["", "train", "", "calibration", "", "val", "", "test", "test", "test"]
+    assert count == 3
+
+
+@pytest.fixture
+def placed(monkeypatch):
+    """Groups whose name is their place, so that parts can be told by hand."""
+    monkeypatch.setattr(split, "place_of", lambda group, seed: float(group))
+
+
+def test_parts_lie_one_after_the_other(placed):
+    groups = pd.Series(["0", "0.124", "0.125", "0.374", "0.375", "0.499", "0.5", "0.999"])
+    parts = ["test", "test", "val", "val", "calibration", "calibration", "train", "train"]
+    assert split.assign_parts(groups, 0.25, 0.125, 0.125, 0).tolist() == parts
+    groups = pd.Series(["0.25", "0.499", "0.5", "0.749", "0.75", "0.874", "0.875", "0", "0.249"])
+    second = split.assign_parts(groups, 0.25, 0.9, 0.125, 0, 4, 1)  # the second quarter; a share of 0.9 does not count
+    parts = ["test", "test", "val", "val", "calibration", "calibration", "train", "train", "train"]
+    assert second.tolist() == parts
+
+
+def test_a_place_is_the_first_digits_of_a_hash():
+    """`printf 0:f0 | sha256sum` begins with 410f6ca38917ab; 7 bytes are 14 digits."""
+    assert split.place_of("f0", 0) == 0x410F6CA38917AB / 16**14
+    assert split.place_of("f0", 1) != split.place_of("f0", 0) != split.place_of("f1", 0)
+
+
+def test_what_a_published_split_lacks_is_taken_from_training_alone(placed):
+    groups = pd.Series(["0.1", "0.3", "0.6", "0.1", "0.1"], index=[7, 3, 5, 1, 9])
+    part = pd.Series(["train", "train", "train", "test", ""], index=groups.index)
+    whole = split.complete(part, groups, 0.25, 0.25, 0)
+    assert whole.to_dict() == {7: "val", 3: "calibration", 5: "train", 1: "test", 9: ""}
+    part[9] = "val"  # with validation of its own, calibration comes first
+    whole = split.complete(part, groups, 0.25, 0.25, 0)
+    assert whole.to_dict() == {7: "calibration", 3: "train", 5: "train", 1: "test", 9: "val"}
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", "[1]", '[{"a": 1}, 2]', None])
+def test_entries_that_are_none_are_refused(tmp_path, text):
+    path = tmp_path / "split.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(archives.ArchiveError, match=r"split\.json: (is not a list of entries|cannot be read: )"):
+        split.read_json(path)
+
+
+def test_a_published_split_of_a_table_names_pictures_by_the_end_of_their_path(tmp_path):
+    path = tmp_path / "split.csv"
+    pd.DataFrame({"img_path": ["a.jpg", "y/b.jpg", "other.jpg"], "folder": [0, 1, 2]}).to_csv(path, index=False)
+    ids = pd.Series(["x/a.jpg", "x/y/b.jpg", "x/c.jpg"])
+    values, told = split.published(ids, params.Published(file=str(path), folds=[]), "table")
+    assert values.tolist() == ["0", "1", ""]
+    assert told == {"published_rows": 3, "published_rows_with_a_face": 2}
+
+
+def test_balance_is_tested_by_chi_square():
+    """Yates: four cells of 15 expected and 10 or 20 seen make 4 x 4.5 ** 2 / 15 = 5.4, of one degree of freedom."""
+    part = np.repeat(["train", "test", "train", "test"], [10, 20, 20, 10])
+    faces = pd.DataFrame({"age": np.nan, "sex": ["male"] * 30 + ["female"] * 30, "ethnicity": "white", "part": part})
+    (row,) = split.balance(faces)  # no age is known, and one ethnicity tells nothing
+    assert row["by"] == "sex"
+    assert row["counts"] == {"male": {"train": 10, "test": 20}, "female": {"train": 20, "test": 10}}
+    assert row["p"] == pytest.approx(math.erfc(math.sqrt(5.4 / 2)))
+
+
+def clean_faces(project, ids, **columns):
+    rows = pd.DataFrame({"face_id": ids, "group": ids, "published": "", "age": 30.0, "sex": "male", "ethnicity": ""})
+    rows = rows.assign(**columns)
+    records.write(rows, project / "data/clean/utkface/faces.csv")
+    return rows
+
+
+def divided(project):
+    """What `split` says and writes: its lines, the parts by face, and the report."""
+    lines = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(split.progress, "say", lines.append)
+        split.main("utkface")
+    rows = records.read(project / "data/splits/utkface.csv")
+    return lines, rows.set_index("face_id")["part"], json.loads(Path("data/splits/utkface-balance.json").read_text())
+
+
+def test_the_stage_says_which_faces_their_group_moved_and_what_is_out_of_balance(project, edit, placed):
+    edit(r"^  val: 0.10", "  val: 0.25")
+    edit(r"^  test: 0.10", "  test: 0.25")
+    edit(r"^  calibration: 0.05", "  calibration: 0.25")
+    edit(r"^  ages: .*?\]", "  ages: [10, 40]")
+    ids = ["0.1", "0.3", "0.6", "0.8", "0.9", "0.11", "0.12"]
+    clean_faces(
+        project, ids,
+        group=["0.1", "0.1", "0.8", "0.8", "0.2", "0.2", "0.2"], age=[10, 40, np.nan, 30, 9.9, 40.1, 30],
+    )  # fmt: skip
+    lines, parts, report = divided(project)
+    assert parts.to_dict() == {"0.1": "test", "0.3": "test", "0.6": "train", "0.8": "train", "0.12": "test"}
+    assert report["faces"] == {"train": 2, "val": 0, "calibration": 0, "test": 3}
+    assert report["left_out"] == 2
+    assert report["moved_with_their_group"] == []  # not told where faces are left out
+    edit(r"^  ages: .*?\]", "  ages: [0, 124]")
+    lines, parts, report = divided(project)
+    assert len(parts) == 7
+    assert report["moved_with_their_group"] == ["0.3", "0.6", "0.9"]  # alone: val, calibration, train
+    assert "left_out" not in report
+    assert not any("by more than chance" in line for line in lines)
+    edit(r"^  by: group", "  by: face")
+    _, parts, report = divided(project)
+    assert parts[["0.1", "0.3", "0.6", "0.8"]].tolist() == ["test", "val", "calibration", "train"]
+    assert report["moved_with_their_group"] == []
+    clean_faces(project, [f"0.{i:03d}1" for i in range(1000)], sex=["male"] * 300 + ["female"] * 700)
+    lines, _, _ = divided(project)
+    assert [line.split(" (p")[0] for line in lines[1:]] == ["utkface: the parts differ in sex by more than chance"]
+
+
+def test_the_stage_takes_the_fold_of_a_published_split(project, edit):
+    edit(
+        r"^  from: \{\}",
+        "  from: {utkface: {file: split.json, folds: [{train: [0], val: [1], test: [2]},"
+        " {train: [1], val: [2], test: [0]}]}}",
+    )
+    edit(r"^  calibration: 0.05", "  calibration: 0.0")
+    edit(r"^  fold: 0", "  fold: 1")
+    ids = [f"2017011617452512{i}_30_0_0" for i in range(8)]
+    clean_faces(project, ids, group=[ids[1], *ids[1:]])  # the first two are one person's
+    entries = [{"img_path": as_published(face), "folder": i % 3} for i, face in enumerate(ids[:7])]
+    Path("split.json").write_text(json.dumps([*entries, {"img_path": as_published("1_1_1_1"), "folder": 0}]))
+    lines, parts, report = divided(project)
+    assert parts.to_dict() == {ids[0]: "test", ids[2]: "val", ids[3]: "test", ids[4]: "train", ids[5]: "val",
+                               ids[6]: "test"}  # fmt: skip
+    assert {key: value for key, value in report.items() if key not in ("faces", "balance")} == {
+        "published_rows": 8, "published_rows_with_a_face": 7, "left_out_as_tied_to_another_part": 1, "left_out": 2,
+        "moved_with_their_group": [],
+    }  # fmt: skip
+    assert "; left out as tied to another part: 1; left out: 2" in lines[0]
+
+
+def test_parts_that_a_table_names_are_read_in_any_case(project, edit):
+    edit(r"^  calibration: 0.05", "  calibration: 0.0")
+    ids = [f"f{i}" for i in range(8)]
+    words = ["train", " Training", "TEST", "testing ", "val", "Valid", "validation", "dev"]
+    clean_faces(project, [*ids, "f8", "f9"], published=[*words, "", "holdout"])
+    _, parts, report = divided(project)
+    assert parts.tolist() == ["train"] * 2 + ["test"] * 2 + ["val"] * 4
+    assert (report["left_out"], report["left_out_as_tied_to_another_part"]) == (2, 0)
 
 
 def test_ages_outside_the_range_are_left_out():

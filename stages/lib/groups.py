@@ -135,7 +135,7 @@ def gaps(sums: Sums, min_n: int, confidence: float) -> pd.DataFrame:
     two groups are picked by the same faces, so the interval holds the gaps of all pairs of groups at once (by the
     largest studentised deviation of any pair: Hochberg and Tamhane 1987, section 2.1). At equal ages, each group's
     score is averaged over the decades where every group compared has LEAST faces, each weighing what it does among all
-    faces (direct standardisation).
+    faces (direct standardisation). Where all groups score the same, the first two are named, with a gap of 0.
     """
     decades = sums.cells["decade"].to_numpy() if "decade" in sums.cells else np.full(len(sums.cells), -1)
     rows = []
@@ -162,6 +162,8 @@ def gaps(sums: Sums, min_n: int, confidence: float) -> pd.DataFrame:
 
 def _gap(names, n, value, drawn, score, confidence) -> dict:  # noqa: ANN001 - as gaps describes them
     lowest, highest = int(np.argmin(value)), int(np.argmax(value))
+    if lowest == highest:  # all score the same, so the first two stand for any
+        lowest, highest = 0, 1
     up = score in LOWER_IS_BETTER or (score == "bias" and abs(value[highest]) >= abs(value[lowest]))
     best, worst = (lowest, highest) if up else (highest, lowest)
     one, other = np.triu_indices(len(names), 1)

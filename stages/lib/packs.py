@@ -78,6 +78,8 @@ class Pack:
 
     def _take(self, manifest: dict, table: pa.Table) -> None:
         self.manifest, self.table = manifest, table
+        self._chunks = table["image"].chunks
+        self._starts = np.cumsum([0, *map(len, self._chunks)])  # row that each chunk starts at, and the number of rows
         self.face_ids = self.table["face_id"].to_pylist()
         self._row = {face: row for row, face in enumerate(self.face_ids)}
 
@@ -94,8 +96,17 @@ class Pack:
         return np.array([self._row.get(face, -1) for face in face_ids], np.int64)
 
     def images(self, rows: np.ndarray) -> list[bytes]:
-        """Encoded pictures of rows."""
-        return self.table["image"].take(pa.array(rows)).to_pylist()
+        """Encoded pictures of rows (n,), in their order. Raises IndexError for a row that the pack does not have.
+
+        Each is read where its chunk lies: `take` would first copy all chunks into one, and fail above 2 GiB.
+        """
+        rows = np.asarray(rows, np.int64)
+        strange = rows[(rows < 0) | (rows >= self._starts[-1])]
+        if len(strange):
+            raise IndexError(f"row {strange[0]} is not one of the pack's {self._starts[-1]}")
+        chunks = np.searchsorted(self._starts, rows, side="right") - 1
+        within = rows - self._starts[chunks]
+        return [self._chunks[i][j].as_py() for i, j in zip(chunks.tolist(), within.tolist(), strict=True)]
 
     def column(self, name: str) -> np.ndarray:
         """One small column (n,) of SCHEMA."""
