@@ -2,9 +2,11 @@
 
 import os
 
-from stages.lib import quiet
+from stages.lib import startup
 
 # Read when TensorFlow is imported, which by itself computes by oneDNN on newer CPUs alone: slower on others, and with
 # other last digits.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-quiet.importing("tensorflow")
+startup.importing("tensorflow", quietly=True)
+startup.importing("mlflow")
+startup.importing("pandas")

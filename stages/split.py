@@ -4,8 +4,9 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-import scipy.stats
+import scipy.special
 
 from stages.lib import datasets, params, progress, records, running, sheets, targets
 from stages.lib.archives import ArchiveError
@@ -155,9 +156,22 @@ def balance(faces: pd.DataFrame) -> list[dict]:
         table = table[[part for part in PARTS if part in table]]
         if table.size == 0 or min(table.shape) < 2:
             continue
-        p = scipy.stats.chi2_contingency(table).pvalue
-        found.append({"by": name, "p": float(p), "counts": {str(k): v for k, v in table.T.to_dict().items()}})
+        found.append(
+            {"by": name, "p": unrelated(table.to_numpy()), "counts": {str(k): v for k, v in table.T.to_dict().items()}}
+        )
     return found
+
+
+def unrelated(counts: np.ndarray) -> float:
+    """p of Pearson's chi-square test that the rows and columns of counts (r, c) are unrelated; r and c are 2 or more.
+
+    As scipy.stats.chi2_contingency has it, with Yates's correction of tables of 2 x 2; that takes a second to import.
+    """
+    expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
+    freedom = (counts.shape[0] - 1) * (counts.shape[1] - 1)
+    off = np.abs(counts - expected)
+    off -= np.minimum(0.5, off) if freedom == 1 else 0
+    return float(scipy.special.chdtrc(freedom, (off**2 / expected).sum()))
 
 
 if __name__ == "__main__":

@@ -2,13 +2,9 @@
 
 from collections.abc import Sequence
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import numpy as np
 import pandas as pd
-from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stages.lib.targets import AGE_BINS, TARGETS
@@ -19,13 +15,13 @@ BLUE, ORANGE, GREY, RED, GREEN = "#2b6ca3", "#d9822b", "#8a8f98", "#b83232", "#3
 
 
 def save(figure: Figure, path: str) -> None:
-    """Write a figure as PNG and free it."""
+    """Write a figure as PNG."""
     figure.savefig(path, dpi=DPI, metadata={"Software": None})
-    plt.close(figure)
 
 
-def _axes(title: str, x: str, y: str) -> tuple[Figure, plt.Axes]:
-    figure, axes = plt.subplots(figsize=SIZE, layout="constrained")
+def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(SIZE, layout="constrained")
+    axes = figure.subplots()
     axes.set(title=title, xlabel=x, ylabel=y)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
@@ -113,9 +109,8 @@ def learning_curves(history: pd.DataFrame, kept: int, what: str) -> Figure:
 def differences(rows: pd.DataFrame, first: str, second: str) -> Figure:
     """One variant minus another with intervals, one panel a score; rows of FIRST_against_SECOND.csv of compare."""
     names = list(dict.fromkeys(rows["score"]))
-    figure, all_axes = plt.subplots(
-        1, max(1, len(names)), figsize=(2.6 * max(1, len(names)), 3.4), layout="constrained"
-    )
+    figure = Figure((2.6 * max(1, len(names)), 3.4), layout="constrained")
+    all_axes = figure.subplots(1, max(1, len(names)))
     for axes, name in zip(np.atleast_1d(all_axes), names, strict=False):
         part = rows[rows["score"] == name].reset_index(drop=True)
         axes.axhline(0, color=GREY, linewidth=1)
@@ -138,7 +133,8 @@ def by_group(rows: pd.DataFrame, what: str, score: str, wanted: float | None = N
     wanted: where the score should be, drawn as a line; None: the score of all faces is.
     """
     single = rows[~rows["by"].str.contains(" x ")].reset_index(drop=True)
-    figure, axes = plt.subplots(figsize=(5.6, 0.9 + 0.28 * len(single)), layout="constrained")
+    figure = Figure((5.6, 0.9 + 0.28 * len(single)), layout="constrained")
+    axes = figure.subplots()
     axes.set(title=f"{what}, test", xlabel=score, ylim=(len(single) - 0.5, -0.5))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, axis="x")
@@ -172,9 +168,8 @@ def reliability_by_group(rows: pd.DataFrame, what: str) -> Figure:
     names = list(dict.fromkeys(rows["group"]))
     across = 4
     down = -(-len(names) // across)
-    figure, panels = plt.subplots(
-        down, across, figsize=(2.1 * across, 2.2 * down), layout="constrained", sharex=True, sharey=True, squeeze=False
-    )
+    figure = Figure((2.1 * across, 2.2 * down), layout="constrained")
+    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     for axes in panels.flat[len(names) :]:
         axes.set_axis_off()
     for axes, name in zip(panels.flat, names, strict=False):
@@ -198,10 +193,8 @@ def gate(rows: pd.DataFrame, what: str) -> Figure:
     names = list(dict.fromkeys(shown["target"]))
     labels = list(dict.fromkeys(shown["slice"]))
     colours = {"regressed": RED, "improved": GREEN, "unchanged": BLUE, "inconclusive": GREY}
-    figure, panels = plt.subplots(
-        1, len(names), figsize=(2.2 + 2.6 * len(names), 1.3 + 0.27 * len(labels)), layout="constrained", sharey=True,
-        squeeze=False,
-    )  # fmt: skip
+    figure = Figure((2.2 + 2.6 * len(names), 1.3 + 0.27 * len(labels)), layout="constrained")
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)
     for axes, name in zip(panels[0], names, strict=True):
         part = shown[shown["target"] == name]
         unit = "years" if TARGETS[name].kind == "years" else "share of faces wrong"
