@@ -32,9 +32,8 @@ def main(dataset: str) -> None:
     unlabelled = len(set(pack.face_ids) - set(rows["face_id"]))
     found = summary(rows, faces, dropped, conflicts, unlabelled)
     (out / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
-    progress.say(
-        f"{dataset}: {found['kept']} faces kept of {found['records']}; {found['rejected']}: {out / 'rejects.csv'}"
-    )
+    told = f"; left out: {progress.counts(found['rejected'])} ({out / 'rejects.csv'})" if found["rejected"] else ""
+    progress.say(f"{dataset}: {found['kept']} faces kept of {found['records']}{told}")
 
 
 def reject(rows: pd.DataFrame, pack: packs.Pack, unread: pd.Series) -> pd.Series:

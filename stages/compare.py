@@ -69,7 +69,7 @@ def main() -> None:
             records.write(difference, path.with_suffix(".csv"))
             plots.save(plots.differences(difference, *variants), path.with_suffix(".png"))
     count = sum(len(pairs(p.models, *variants)) for variants in AGAINST)
-    progress.say(f"{len(table)} models compared, {count} pairs that differ in the variant alone")
+    progress.say(f"{len(table)} models compared, {count} pair{'s' * (count != 1)} of variants")
 
 
 def forget(folder: Path, named: list[str]) -> None:

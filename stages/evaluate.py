@@ -61,7 +61,7 @@ def main(name: str) -> None:
         draw(name, row.targets, counts, table[table["part"] == "test"], out / "plots")
     keys = [f"{key}_{metrics.HEADLINE[targets.TARGETS[key].kind]}" for key in row.targets]
     best = {key: told["test"][key] for key in keys if key in told.get("test", {})}
-    progress.say(f"{name} test: " + ", ".join(f"{key} {value}" for key, value in best.items()))
+    progress.say(f"{name}, test faces: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in best.items()))
 
 
 def score(

@@ -48,7 +48,8 @@ def main(dataset: str) -> None:
         "moved_with_their_group": faces["face_id"][alone[faces.index] != faces["part"]].tolist() if not told else [],
     }
     Path(f"data/splits/{dataset}-balance.json").write_text(json.dumps(report, indent=1) + "\n")
-    progress.say(f"{dataset}: {report['faces']}" + "".join(f"; {k.replace('_', ' ')}: {v}" for k, v in told.items()))
+    left = "".join(f"; {what.replace('_', ' ')}: {count}" for what, count in told.items())
+    progress.say(f"{dataset}, faces by part: {progress.counts(report['faces'])}{left}")
     for row in report["balance"]:
         if row["p"] < 0.001:
             progress.say(f"{dataset}: the parts differ in {row['by']} by more than chance (p = {row['p']:.2g})")

@@ -37,8 +37,8 @@ def main(name: str) -> None:
             result = search(name, p, row, train, val, pack.manifest["side"], budget, place, taught)
         gain = result["gain"]
         progress.say(
-            f"{name}: the best trial gains {gain:+.4f} of score, {p.tune.least_gain:g} is asked for; kept: "
-            f"{result['values'] or 'the defaults'}"
+            f"{name}: the best trial gains {gain:.4f} of score over params.yaml, {p.tune.least_gain:g} are asked for: "
+            + (f"taken: {result['values']}" if result["values"] else "params.yaml stays")
         )
     out.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import tqdm
 
@@ -35,6 +35,11 @@ class Epochs:
         left = (time.monotonic() - self.start) / self.done * (self.total - number - 1)
         shown = [f"{name.replace('_', ' ')} {value:.3g}" for name, value in numbers.items() if name not in UNSHOWN]
         say(f"{self.what}: epoch {number + 1} of {self.total}, {', '.join(shown)}; about {duration(left)} left")
+
+
+def counts(found: Mapping[str, int]) -> str:
+    """Counts in words: `47 copy of another, 2 no cropped picture`."""
+    return ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in found.items())
 
 
 def duration(seconds: float) -> str:
