@@ -35,10 +35,7 @@ def main(name: str) -> None:
         running.unfinished("train", name, key) as place,
         tracking.live(row.dataset, row.variant, name, key, recipe) as log,
     ):
-        progress.say(
-            f"{name}: training on {len(train)} faces, validating on {len(val)}; score: the mean share of the error of "
-            "always saying the commonest that is gone"
-        )
+        progress.say(f"{name}: training on {len(train)} faces, validating on {len(val)} (val)")
         say = progress.Epochs(name, budget.epochs)
 
         def tell(_: int, epoch: int, numbers: dict[str, float]) -> None:

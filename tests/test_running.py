@@ -149,3 +149,27 @@ def test_a_dvc_lock_that_was_cut_short_is_said_with_its_remedy(project):
     (project / "dvc.lock").write_text("schema: '2.0'\nstages:\n  a: {x: [")
     with pytest.raises(SystemExit, match=r"git checkout dvc\.lock"):
         check.main()
+
+
+def test_an_epoch_is_told_with_the_time_that_is_left(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    say = progress.Epochs("m", 5)
+    now[0] = 110.0  # waited for another training
+    say.restart()
+    for epoch in (2, 3):  # the first two were done by an earlier process
+        now[0] += 30.0
+        say(epoch, {"epoch": epoch, "loss": 5.163, "val_age_mae": 6.19, "val_sex_accuracy": 0.9, "val_score": 0.7})
+    say.restart()  # too late to count
+    now[0] += 30.0
+    say(4, {"loss": 5.0, "val_score": 0.7})
+    assert capsys.readouterr().err.splitlines() == [
+        "m, epoch 3 of 5: loss 5.16; val age mae 6.19, sex 0.9; 60 s left",
+        "m, epoch 4 of 5: loss 5.16; val age mae 6.19, sex 0.9; 30 s left",
+        "m, epoch 5 of 5: loss 5.00; val score 0.7; 0 s left",
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5400, "1.5 h")])
+def test_a_length_of_time_is_told_roughly(seconds, told):
+    assert progress.duration(seconds) == told

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import tqdm
 
 EVERY = 20.0  # seconds between lines where there is no terminal
-UNSHOWN = ("epoch", "val_age_percentile_gap")  # of the numbers of an epoch
 
 
 def say(text: str) -> None:
@@ -30,11 +29,19 @@ class Epochs:
             self.start = time.monotonic()
 
     def __call__(self, number: int, numbers: dict[str, float]) -> None:
-        """Write the line of epoch `number`, from 0; numbers: its loss, and its scores on validation as val_NAME."""
+        """Write the line of epoch `number`, from 0.
+
+        numbers: its loss, and its scores on validation as val_NAME; of these one of each target, or else val_score.
+        """
         self.done += 1
         left = (time.monotonic() - self.start) / self.done * (self.total - number - 1)
-        shown = [f"{name.replace('_', ' ')} {value:.3g}" for name, value in numbers.items() if name not in UNSHOWN]
-        say(f"{self.what}: epoch {number + 1} of {self.total}, {', '.join(shown)}; about {duration(left)} left")
+        scores = {name.removeprefix("val_"): value for name, value in numbers.items() if name.startswith("val_")}
+        shown = [name for name in scores if name.endswith(("_mae", "_accuracy"))] or ["score"]
+        told = ", ".join(f"{name.removesuffix('_accuracy').replace('_', ' ')} {scores[name]:.3g}" for name in shown)
+        say(
+            f"{self.what}, epoch {number + 1} of {self.total}: loss {numbers['loss']:.2f}; val {told}; "
+            f"{duration(left)} left"
+        )
 
 
 def counts(found: Mapping[str, int]) -> str:
