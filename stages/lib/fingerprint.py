@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stages.lib import params
 
-QUIET = ("params", "progress", "tracking", "fingerprint", "running", "memory", "engine")  # change no result
+QUIET = ("params", "progress", "tracking", "fingerprint", "running", "memory", "engine", "startup")  # change no result
 
 
 def of(
