@@ -76,13 +76,13 @@ def test_a_face_of_one_year_for_certain_has_half_a_year_to_each_side(confidence)
 
 
 def test_intervals_by_hand():
-    p = np.concatenate([at([28, 29, 30, 31, 32]), at([1]), at([123])])
+    p = np.concatenate([at([28, 29, 30, 31, 32]), at([1]), at([123]), at([0])])
     low, high = calibration.age_interval(p, {"confidence": 0.8, "scale": 1.5})
-    assert low == pytest.approx([27, 0.25, 122.25])
-    assert high == pytest.approx([33, 1.75, 123.75])
+    assert low == pytest.approx([27, 0.25, 122.25, 0])
+    assert high == pytest.approx([33, 1.75, 123.75, 0.75])
     low, high = calibration.age_interval(p, {"confidence": 0.8, "scale": 4.0})  # no age is below 0 or above 124
-    assert low == pytest.approx([22, 0, 121])
-    assert high == pytest.approx([38, 3, 124])
+    assert low == pytest.approx([22, 0, 121, 0])
+    assert high == pytest.approx([38, 3, 124, 2])
 
 
 def test_temperatures_by_hand():

@@ -57,6 +57,7 @@ def test_stage_name_and_rows_are_in_the_key(data):
         key(rows=[row, row]),
     ]
     assert same[0] == same[1]
+    assert key(options={"widths": [4], "blocks": [1]}) == key(options={"blocks": [1], "widths": [4]})
     assert len({same[0], *others}) == 6
 
 
