@@ -71,7 +71,7 @@ def face(person: Person) -> Image.Image:
     young = float(np.clip((18 - person.age) / 18 + rng.normal(0, 0.07), 0, 1))
     old = float(np.clip((person.age - 20) / 60 + rng.normal(0, 0.07), 0, 1.1))
     female = float(np.clip((person.sex == "female") * (1 - 0.45 * young) + rng.normal(0.1 * young, 0.17), 0, 1))
-    skin = np.array(SKIN[person.ethnicity]) * rng.normal(1, 0.10) + rng.normal(0, 7, 3)
+    skin = np.array(SKIN[person.ethnicity]) * rng.normal(1, 0.08) + rng.normal(0, 5, 3)
     w = CANVAS * (0.31 + 0.03 * young + rng.normal(0, 0.015))
     h = CANVAS * (0.42 - 0.10 * young + rng.normal(0, 0.015))
     x, y = CANVAS / 2, CANVAS * 0.54
