@@ -133,7 +133,7 @@ def _photo(person: Person) -> bytes:
     rng = np.random.default_rng((*person.seed, 6))
     height = int(rng.integers(110, 160))
     width = int(height * rng.uniform(0.80, 1.25))
-    side = int(min(height, width) * rng.uniform(0.55, 0.90))
+    side = int(min(height, width) * rng.uniform(0.65, 0.95))
     box = (int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1)), side)
     return _jpeg(drawing.photo(person, width, height, box, light=0.25))
 
