@@ -1,7 +1,10 @@
 """Shared by all tests: a project folder of one's own, and small pictures."""
 
+import gc
 import io
 import re
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,23 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_collection_finish():
+    gc.freeze()  # what is imported by now stays: the collector, which takes a second for it, passes it over
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forgetting():
+    """At a module's end, Keras lets go of what its tests built."""
+    yield
+    forget()
+
+
+def forget():
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session()
+    gc.collect()
 
 
 @pytest.fixture
@@ -30,6 +50,28 @@ def edit(project):
         path.write_text(text)
 
     return change
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """The database of an MLflow store without runs; MLflow takes a second to make its tables."""
+    from stages.lib import tracking
+
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(folder))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        tracking.open_client().search_experiments()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def tracked(empty_store, tmp_path, monkeypatch):
+    """A folder whose MLflow store is empty, as the root of the project."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_store, tmp_path)
+    return tmp_path
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (40, 30)) -> Image.Image:

@@ -138,10 +138,8 @@ def test_pictures_that_are_too_large_are_not_decoded(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def store(tmp_path, monkeypatch):
+def store(tracked, tmp_path, monkeypatch):
     """A store with the shipped file registered under two names, as log and register leave one."""
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     for name in ("stages", "pretrained"):
         (tmp_path / name).symlink_to(ROOT / name)
