@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import threadpoolctl
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
@@ -16,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 def pytest_collection_finish():
     gc.freeze()  # what is imported by now stays: the collector, which takes a second for it, passes it over
+    threadpoolctl.threadpool_limits(1, "blas")  # the other worker has the other core, for which threads would spin
 
 
 @pytest.fixture(autouse=True, scope="module")

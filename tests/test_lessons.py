@@ -12,7 +12,6 @@ from stages import clean, download, pack, parse_labels, split, teach
 from stages.lib import lessons, records, training
 from tests.conftest import ROOT
 
-
 SMALL = {
     r"^  faces: \d+": "  faces: 200",
     r"^  side: 104 ": "  side: 36 ",
