@@ -1,5 +1,7 @@
 """Shared by all tests: a project folder of one's own, and small pictures."""
 
+import contextlib
+import ctypes
 import gc
 import io
 import re
@@ -13,6 +15,15 @@ import threadpoolctl
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
+# The files that take longest, the browser's first, while no worker holds networks. Short ones follow, so that no worker
+# waits long for the other.
+LONG = ("app", "gating", "stages", "tracking", "predict", "tables", "training", "attribution", "networks", "lessons",
+        "pretrained", "shipping", "memory")  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    places = {f"test_{name}.py": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
 
 
 def pytest_collection_finish():
@@ -22,15 +33,17 @@ def pytest_collection_finish():
 
 @pytest.fixture(autouse=True, scope="module")
 def forgetting():
-    """At a module's end, Keras lets go of what its tests built."""
+    """At a module's end, Keras lets go of what its tests built, and its memory goes back to the system."""
     yield
     forget()
 
 
-def forget():
+def forget() -> None:
     if "keras" in sys.modules:
         sys.modules["keras"].utils.clear_session()
     gc.collect()
+    with contextlib.suppress(AttributeError):  # of another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture

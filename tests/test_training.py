@@ -441,7 +441,8 @@ def test_a_search_that_was_stopped_trains_no_epoch_twice(drawn, settings, projec
 
 
 def test_precision_follows_the_hardware(monkeypatch, tmp_path):
-    policy = keras.mixed_precision.dtype_policy()
+    policy, kept = keras.mixed_precision.dtype_policy(), []
+    monkeypatch.setattr(training.memory, "keep", lambda: kept.append(True))  # it cannot be taken back
     cpu = tmp_path / "cpuinfo"
     monkeypatch.setattr(training, "CPU", cpu)
     monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", lambda _: None)  # it is too late
@@ -450,6 +451,7 @@ def test_precision_follows_the_hardware(monkeypatch, tmp_path):
     try:
         cpu.write_text("flags : sse avx512_bf16 amx_tile\n")
         assert training.prepare(2, 0, "auto") == "bfloat16"
+        assert kept == [True]
         assert keras.mixed_precision.dtype_policy().name == "mixed_bfloat16"
         assert training.prepare(2, 0, "float32") == "float32"
         cpu.write_text("flags : sse avx2\n")
