@@ -15,20 +15,24 @@ import threadpoolctl
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
-# The files that take longest, the browser's first, while no worker holds networks. Short ones follow, so that no worker
-# waits long for the other.
-LONG = ("app", "gating", "stages", "tracking", "predict", "tables", "training", "attribution", "networks", "lessons",
-        "pretrained", "shipping", "memory")  # fmt: skip
+ARENA_MAX = -8  # of mallopt(3)
+# Files in the order in which they begin: the browser's beside those that need little memory, then those that train and
+# export networks. The others, which are short, follow, so that no worker waits long for the other.
+ORDER = ("app", "gating", "stages", "tracking", "predict", "tables", "downloads", "gate_command", "lineage", "groups",
+         "duplicates", "finding", "training", "attribution", "networks", "lessons", "pretrained", "shipping",
+         "memory")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
-    places = {f"test_{name}.py": place for place, name in enumerate(LONG)}
-    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+    places = {f"test_{name}.py": place for place, name in enumerate(ORDER)}
+    items.sort(key=lambda item: places.get(item.path.name, len(ORDER)))
 
 
 def pytest_collection_finish():
     gc.freeze()  # what is imported by now stays: the collector, which takes a second for it, passes it over
     threadpoolctl.threadpool_limits(1, "blas")  # the other worker has the other core, for which threads would spin
+    with contextlib.suppress(AttributeError):  # of another C library than glibc
+        ctypes.CDLL(None).mallopt(ARENA_MAX, 2)  # each thread's own would keep what it frees
 
 
 @pytest.fixture(autouse=True, scope="module")
