@@ -151,7 +151,8 @@ def add(path: Path, found: dict) -> pd.DataFrame:
 
     Rows that were measured on another basis go.
     """
-    rows = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["lever", "basis"])
+    digest = {"basis": str}  # also where it has no letter
+    rows = pd.read_csv(path, dtype=digest) if path.exists() else pd.DataFrame(columns=["lever", "basis"])
     rows = rows[rows["basis"] == found["basis"]]
     old = rows[rows["lever"] == found["lever"]]
     if len(old) and found["core_minutes"] != found["core_minutes"]:

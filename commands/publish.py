@@ -427,11 +427,12 @@ def stale(name: str, about: dict, out: Path) -> dict[str, str]:
     """What a reader must know of tables of a folder that were not measured on what is published now, by their files."""
     found = {}
     if (out / LEVERS).exists():
-        rows, listed = pd.read_csv(out / LEVERS), yaml.safe_load((RECIPES / f"{name}.levers.yaml").read_text())
+        listed = yaml.safe_load((RECIPES / f"{name}.levers.yaml").read_text())
+        rows = pd.read_csv(out / LEVERS, dtype={"basis": str})
         now = levers.basis(listed.get("short", {}), rows["precision"].iloc[0], recipe.expected(name))
         if set(rows["basis"]) != {now}:
             found[LEVERS] = "**Measured on an earlier recipe than the one published here, from an earlier list.**"
-    if (out / PEERS).exists() and set(pd.read_csv(out / PEERS)["split"]) != {about["digests"][TESTED][:8]}:
+    if (out / PEERS).exists() and set(pd.read_csv(out / PEERS, dtype=str)["split"]) != {about["digests"][TESTED][:8]}:
         found[PEERS] = "**Tested on other faces than the model published here.**"
     return found
 

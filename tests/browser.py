@@ -31,7 +31,8 @@ FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--lang=en-US",
     "--disable-dev-shm-usage", "--ignore-certificate-errors", "--use-fake-device-for-media-stream",
-    "--use-fake-ui-for-media-stream",
+    "--use-fake-ui-for-media-stream", "--disable-extensions", "--disable-features=BackForwardCache",
+    "--renderer-process-limit=1",
 )  # fmt: skip
 PATIENCE = 60  # seconds
 

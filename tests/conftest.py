@@ -1,14 +1,53 @@
 """Shared by all tests: a project folder of one's own, and small pictures."""
 
+import contextlib
+import ctypes
+import gc
 import io
 import re
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import threadpoolctl
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
+ARENA_MAX = -8  # of mallopt(3)
+# Files in the order in which they begin: the browser's beside those that need little memory, then those that train and
+# export networks. The others, which are short, follow, so that no worker waits long for the other.
+ORDER = ("app", "gating", "stages", "tracking", "predict", "tables", "downloads", "gate_command", "lineage", "groups",
+         "duplicates", "finding", "training", "attribution", "networks", "lessons", "pretrained", "shipping",
+         "memory")  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    places = {f"test_{name}.py": place for place, name in enumerate(ORDER)}
+    items.sort(key=lambda item: places.get(item.path.name, len(ORDER)))
+
+
+def pytest_collection_finish():
+    gc.freeze()  # what is imported by now stays: the collector, which takes a second for it, passes it over
+    threadpoolctl.threadpool_limits(1, "blas")  # the other worker has the other core, for which threads would spin
+    with contextlib.suppress(AttributeError):  # of another C library than glibc
+        ctypes.CDLL(None).mallopt(ARENA_MAX, 2)  # each thread's own would keep what it frees
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forgetting():
+    """At a module's end, Keras lets go of what its tests built, and its memory goes back to the system."""
+    yield
+    forget()
+
+
+def forget() -> None:
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.clear_session()
+    gc.collect()
+    with contextlib.suppress(AttributeError):  # of another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @pytest.fixture
@@ -30,6 +69,28 @@ def edit(project):
         path.write_text(text)
 
     return change
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """The database of an MLflow store without runs; MLflow takes a second to make its tables."""
+    from stages.lib import tracking
+
+    folder = tmp_path_factory.mktemp("store")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_ROOT", str(folder))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        tracking.open_client().search_experiments()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def tracked(empty_store, tmp_path, monkeypatch):
+    """A folder whose MLflow store is empty, as the root of the project."""
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_store, tmp_path)
+    return tmp_path
 
 
 def picture(seed: int = 0, size: tuple[int, int] = (40, 30)) -> Image.Image:

@@ -56,8 +56,9 @@ def compared(now, old, margins=None, resamples=2000, seed=0):
 
 
 def test_intervals_cover_a_known_difference_at_the_stated_rate():
-    """300 pairs of models of which one is 1 year and 6 % worse by design; the truth is the mean of 200,000 faces.
+    """150 pairs of models of which one is 1 year and 6 % worse by design; the truth is the mean of 200,000 faces.
 
+    The bounds are about two standard errors of such a rate: 3.6 points too little or too much are seen nearly always.
     Errors of age have heavy tails here, which costs groups of under 60 faces two or three points of coverage.
     """
     crowd = faces(200_000, 99)
@@ -69,32 +70,38 @@ def test_intervals_cover_a_known_difference_at_the_stated_rate():
         truth |= {(name, label): difference[inside].mean() for label, inside in groups.items()}
     assert 0.8 < truth["age", "all faces"] < 1.6
     held = []
-    for repeat in range(300):
+    for repeat in range(150):
         table = faces(300, 1000 + repeat)
         rows = compared(said(table, repeat, years=5.25, wrong=0.18), said(table, repeat + 5000), resamples=500)
         true = np.array([truth[key] for key in zip(rows["target"], rows["slice"], strict=True)])
         inside = (rows["low"] <= true) & (true <= rows["high"])
         held.append(pd.DataFrame({"target": rows["target"], "small": rows["n"] < 60, "inside": inside}))
     rate = pd.concat(held).groupby(["target", "small"])["inside"].mean()
-    assert rate["age", False] == pytest.approx(0.94, abs=0.025), rate
-    assert rate["age", True] == pytest.approx(0.92, abs=0.025), rate
-    assert rate[["sex", "ethnicity"]].between(0.93, 0.985).all(), rate
+    assert rate["age", False] == pytest.approx(0.94, abs=0.02), rate
+    assert rate["age", True] == pytest.approx(0.92, abs=0.02), rate
+    assert rate[["sex", "ethnicity"]].between(0.934, 0.98).all(), rate
 
 
 def test_equal_models_are_called_regressed_no_more_often_than_stated():
-    """Of 300 pairs of equally good models, at most 5 % may be called worse for anybody, with no margin forgiven.
+    """Of 75 pairs of equally good models, at most 5 % may be called worse for anybody, with no margin forgiven.
 
+    They are so few because the p-values of all slices, some 9,000, are counted too: below 0.05 are 5 % of them (a
+    standard error of the rate is 0.4 points), and below 0.001 no more than 0.1 %, which the correction relies on.
     A dreadful model is called so with as few resamples, so that this can fail.
     """
-    table, wrongly = faces(300, 7), 0
+    table, wrongly, p = faces(300, 7), 0, []
     dreadful = compared(said(table, 1, years=20.0, wrong=0.45), said(table, 2), resamples=1000)
     assert (dreadful["verdict"] == gating.REGRESSED).mean() > 0.4
-    for repeat in range(300):
+    for repeat in range(75):
         table = faces(300, repeat)
         rows = compared(said(table, 2 * repeat), said(table, 2 * repeat + 1), resamples=1000)
         wrongly += (rows["verdict"] == gating.REGRESSED).any()
         assert len(rows) > 40
-    assert wrongly <= 21  # 5 % of 300 is 15; more than 21 has a chance of 5 %
+        p.append(rows["p"].to_numpy())
+    assert wrongly <= 5  # 5 % of 75 is 4
+    p = np.concatenate(p)
+    assert (p < 0.05).mean() == pytest.approx(0.05, abs=0.012)
+    assert (p < 0.001).mean() <= 0.001
 
 
 def test_the_same_predictions_are_unchanged_everywhere():
@@ -145,12 +152,13 @@ def test_verdicts_are_tried_in_their_order():
 def test_unchanged_code_with_other_seeds_passes_every_time(folder):
     """Twenty trainings of one commit that differ in their seed alone, none of them among those behind the margins."""
     p = params.load(ROOT / "params.yaml")
+    evaluate = p.evaluate.model_copy(update={"resamples": 2000})
     base = baselines.load(folder.name, lambda file: (folder / file).read_bytes())
     passed, shut = set(), []
     for name, rows in baselines.unpack((folder / "seeds.csv.gz").read_bytes(), folder.name).items():
         model, seed = name.split(" seed ")
         one = Baseline({model: {}}, base.predictions, base.spread)
-        found, *_ = gating.judge({model: rows}, {model: {}}, one, {}, p.gate, p.evaluate)
+        found, *_ = gating.judge({model: rows}, {model: {}}, one, {}, p.gate, evaluate)
         passed.add(seed)
         shut += found["models"][model]["reasons"]
     assert len(passed) >= 20

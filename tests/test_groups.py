@@ -250,7 +250,7 @@ def test_groups_that_are_all_right_have_a_gap_of_0_for_certain():
 
 @pytest.mark.parametrize("right", [67, 85])
 def test_the_stage_runs_where_groups_score_the_same(project, right):
-    folder = project / "reports/models/m"
+    folder = project / "data/evaluated/m"
     folder.mkdir(parents=True)
     tied("sex", ["male", "female"], right, 85).to_csv(folder / "predictions.csv", index=False)
     assess.main("m")

@@ -1,6 +1,8 @@
 """Teachers speak of the faces that they may speak of, and go on where they were stopped."""
 
 import hashlib
+import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +10,39 @@ import pytest
 
 from stages import clean, download, pack, parse_labels, split, teach
 from stages.lib import lessons, records, training
+from tests.conftest import ROOT
+
+SMALL = {
+    r"^  faces: \d+": "  faces: 200",
+    r"^  side: 104 ": "  side: 36 ",
+    r"^  image_size: 96 ": "  image_size: 32 ",
+    r"image_size: 48, crop: 96, ": "",
+}
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """A folder with a small sample, packed and split; tests take copies of it."""
+    folder = tmp_path_factory.mktemp("sample")
+    text = (ROOT / "params.yaml").read_text()
+    for old, new in SMALL.items():
+        text, count = re.subn(old, new, text, flags=re.MULTILINE)
+        assert count == 1, old
+    (folder / "params.yaml").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        download.main("utkface", "cropped")
+        pack.main("utkface", "cropped")
+        parse_labels.main("utkface")
+        clean.main("utkface")
+        split.main("utkface")
+    return folder
 
 
 @pytest.fixture
-def training_faces(edit):
+def training_faces(sample, project):
     """Ids of the training faces of a small sample, packed and split."""
-    edit(r"^  faces: \d+", "  faces: 200")
-    edit(r"^  side: 104 ", "  side: 36 ")
-    edit(r"^  image_size: 96 ", "  image_size: 32 ")
-    download.main("utkface", "cropped")
-    pack.main("utkface", "cropped")
-    parse_labels.main("utkface")
-    clean.main("utkface")
-    split.main("utkface")
+    shutil.copytree(sample, project, dirs_exist_ok=True)
     rows = records.read("data/splits/utkface.csv")
     return rows.loc[rows["part"] == "train", "face_id"].to_numpy()
 

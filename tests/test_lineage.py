@@ -106,11 +106,9 @@ def test_digests_follow_the_pipeline_and_skip_what_is_missing(project):
 
 
 @pytest.fixture
-def registered(tmp_path, monkeypatch):
+def registered(tracked, monkeypatch):
     """A store with one registered version, as log and register leave it."""
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(tracked)
     client, experiment = tracking.store("faces-utkface-sample")
     for key, split in (("k", "s1"), ("other", "s1"), ("elsewhere", "s2"), ("unscored", "s1")):
         run = tracking.find_or_create(client, experiment, "m", key)

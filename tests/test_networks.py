@@ -1,11 +1,14 @@
 """Every network gives logits of its heads, exports, and has the parameters that its authors' has."""
 
+import keras
 import numpy as np
 import onnxruntime
 import pytest
 from keras import ops
+from keras.src.applications import resnet
 
 from stages.lib import losses, networks, targets, training
+from tests.conftest import forget
 
 ALL = {"age": 125, "sex": 2, "ethnicity": 5}
 # network, options, image size, heads, weights of its authors' network
@@ -19,6 +22,12 @@ PEERS = [
     ("joshi", {}, 198, ("age", "sex"), 471_197),
     ("joshi", {"age": "years"}, 180, ("age",), 965_276),
 ]
+
+
+@pytest.fixture(autouse=True)
+def forgetting_each():
+    yield
+    forget()
 
 
 def size(weights):
@@ -35,12 +44,38 @@ def test_a_peer_has_as_many_weights_as_its_authors_counted(name, options, side, 
 @pytest.mark.parametrize(
     ("name", "options"),
     [(name, options) for name, options, *_ in PEERS if name != "joshi"]
-    + [("imagenet", {"architecture": name}) for name in ("MobileNetV3Small", "ResNet50")]
+    + [("imagenet", {"architecture": "MobileNetV3Small"})]
+    + [pytest.param("imagenet", {"architecture": "ResNet50"}, marks=pytest.mark.slow)]  # takes 8 GB
     + [("residual", {"widths": [8, 16], "blocks": [1, 1]})]
     + [("residual", {"widths": [8, 16], "blocks": [1, 2], "squeeze": 4})],
 )
 def test_every_network_tells_all_targets_and_exports(name, options, tmp_path):
-    model = networks.build(name, 64, ALL, 0.3, options)
+    exported_says_the_same(networks.build(name, 64, ALL, 0.3, options), tmp_path)
+
+
+def test_what_goes_before_resnet_50_is_exported(monkeypatch, tmp_path):
+    """Its own blocks, three of sixteen, after the colours are turned as its weights want them."""
+
+    def shallow(**options):
+        def stack(x):
+            x = resnet.stack_residual_blocks_v1(x, 8, 1, stride1=1, name="conv2")
+            return resnet.stack_residual_blocks_v1(x, 16, 2, name="conv3")
+
+        return resnet.ResNet(stack, False, True, name="resnet50", **options)
+
+    monkeypatch.setattr(keras.applications, "ResNet50", shallow)
+    model = networks.build("imagenet", 64, ALL, 0.3, {"architecture": "ResNet50"})
+    assert size(model.weights) < 200_000
+    exported_says_the_same(model, tmp_path)
+
+
+def test_resnet_50_has_as_many_weights_as_keras_counts():
+    model = networks.build("imagenet", 32, ALL, 0.3, {"architecture": "ResNet50"})
+    assert size(model.get_layer("resnet50").weights) == 23_587_712
+    assert {head: logits.shape for head, logits in model.output.items()} == {head: (None, n) for head, n in ALL.items()}
+
+
+def exported_says_the_same(model, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
     logits = training.logits(model, images)
     assert {head: values.shape for head, values in logits.items()} == {head: (3, n) for head, n in ALL.items()}

@@ -47,7 +47,7 @@ def test_the_committed_file_is_valid(project):
         (r"^    zoom: \[.*?\]", "    zoom: [1.1]", r"train.augment.zoom"),
         (r"^  image_size: \S+", "  image_size: 200", r"train.image_size: 200 is above pack.side"),
         (r"^  crop: \S+", "  crop: 200", r"train.crop: 200 is above pack.side, 104"),
-        (r"options: \{residual: \{", "options: {residual: {size: 3, ", r"options.residual.size: has a name whose changes DVC"),
+        (ROW, ROW_IS + "\n    options: {size: 3}", r"options.size: has a name whose changes DVC"),
         (r"^  crop: \S+", "  crop: 80", r"train.image_size: 96 is above crop, 80"),
         (r"^  fold: 0", "  fold: 1", r"split.fold: 1 is not below split.folds, 1"),
         (r"^  ages: \[.*?\]", "  ages: [30, 20]", r"split.ages: \[30, 20\] is not \[lowest, highest\]"),

@@ -51,7 +51,26 @@ def folder(tmp_path, face):
 
 
 def run(*words, stdin=b"", cwd=ROOT):
-    """Exit status, standard output and error of the command."""
+    """Exit status, standard output and error of the command, in this process."""
+    out, error = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
+            patch.delenv(name, raising=False)
+        patch.setattr(sys, "argv", ["predict", *map(str, words)])
+        for name, stream in (
+            ("stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))),
+            ("stdout", out),
+            ("stderr", error),
+        ):
+            patch.setattr(sys, name, stream)
+        with pytest.raises(SystemExit) as ended:
+            predict.main()
+    return ended.value.code, out.buffer.getvalue().decode(), error.buffer.getvalue().decode()
+
+
+def process(*words, stdin=b"", cwd=ROOT):
+    """Exit status, standard output and error of the command, as it is typed."""
     environment = {key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "DVC_ROOT")}
     environment["PYTHONPATH"] = str(ROOT)
     command = [sys.executable, "-m", "commands.predict", *map(str, words)]
@@ -60,7 +79,7 @@ def run(*words, stdin=b"", cwd=ROOT):
 
 
 def test_a_folder_is_told_row_by_row(folder):
-    status, out, _ = run(folder, "--model", SHIPPED_FILE)
+    status, out, _ = process(folder, "--model", SHIPPED_FILE)
     assert status == 1
     rows = list(csv.DictReader(io.StringIO(out)))
     told = [(row["file"].removeprefix(f"{folder}/"), row["face"], row["error"]) for row in rows]
@@ -138,10 +157,8 @@ def test_pictures_that_are_too_large_are_not_decoded(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def store(tmp_path, monkeypatch):
+def store(tracked, tmp_path, monkeypatch):
     """A store with the shipped file registered under two names, as log and register leave one."""
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     for name in ("stages", "pretrained"):
         (tmp_path / name).symlink_to(ROOT / name)

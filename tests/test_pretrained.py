@@ -57,28 +57,31 @@ def test_an_onnx_file_says_what_it_said(name):
     held(model.raw(shipping.drawn_faces(model.about["image_size"])), name)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_what_the_card_tells_to_type_shows_the_model_what_this_project_shows_it(name, tmp_path):
+@pytest.fixture(scope="module", params=NAMES)
+def alone(request, tmp_path_factory):
+    """A name and a folder where a process without this project typed what its card tells, and asked its Keras file."""
+    name, folder = request.param, tmp_path_factory.mktemp("alone")
     (code,) = re.findall(r"```python\n(.*?)```", (FOLDER / f"{name}.md").read_text(), re.DOTALL)
     for path in FOLDER.glob(f"{name}.*"):
-        (tmp_path / path.name).symlink_to(path)
-    drawing.squares(1, 5, 200)[0].save(tmp_path / "face.jpg", quality=95)
-    command = [sys.executable, "-c", f"{code}\nnp.save('image.npy', image)"]
-    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        (folder / path.name).symlink_to(path)
+    drawing.squares(1, 5, 200)[0].save(folder / "face.jpg", quality=95)
+    np.save(folder / "images.npy", shipping.drawn_faces(Predictor(FOLDER / f"{name}.onnx").about["image_size"]))
+    command = [sys.executable, "-c", f"{code}\nnp.save('image.npy', image)\n{ALONE}"]
+    words = [FOLDER / f"{name}.keras", "images.npy", "said.npz"]
+    found = subprocess.run([*command, *words], cwd=folder, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr[-2000:]
-    wanted = Predictor(FOLDER / f"{name}.onnx").seen((tmp_path / "face.jpg").read_bytes())
-    assert np.array_equal(np.load(tmp_path / "image.npy")[0], wanted)
+    return name, folder
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_the_keras_file_says_what_it_said_without_this_project(name, tmp_path):
-    size = Predictor(FOLDER / f"{name}.onnx").about["image_size"]
-    np.save(tmp_path / "images.npy", shipping.drawn_faces(size))
-    words = [FOLDER / f"{name}.keras", tmp_path / "images.npy", tmp_path / "said.npz"]
-    command = [sys.executable, "-c", ALONE, *map(str, words)]
-    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr[-2000:]
-    with np.load(tmp_path / "said.npz") as said:
+def test_what_the_card_tells_to_type_shows_the_model_what_this_project_shows_it(alone):
+    name, folder = alone
+    wanted = Predictor(FOLDER / f"{name}.onnx").seen((folder / "face.jpg").read_bytes())
+    assert np.array_equal(np.load(folder / "image.npy")[0], wanted)
+
+
+def test_the_keras_file_says_what_it_said_without_this_project(alone):
+    name, folder = alone
+    with np.load(folder / "said.npz") as said:
         held(said, name)
 
 

@@ -60,7 +60,7 @@ def test_gains_by_hand(tmp_path):
     path = tmp_path / "levers.csv"
     base = {
         "lever": "base",
-        "basis": "x",
+        "basis": "01234567",  # digits alone, as one in forty digests is
         "changed": "{}",
         "core_minutes": 20.0,
         "score": 0.5,

@@ -4,6 +4,8 @@ import io
 import json
 import math
 import os
+import re
+import shutil
 import signal
 import tarfile
 import time
@@ -19,21 +21,32 @@ from PIL import Image
 from stages import clean, compare, convert_mat, download, evaluate, pack, parse_labels, report, split
 from stages.lib import archives, engine, finding, packs, params, pictures, records
 from stages.lib.datasets import utkface
-from tests.conftest import encoded, picture
+from tests.conftest import ROOT, encoded, picture
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """A folder where a sample of 200 faces went through the stages up to the splits; tests take copies of it."""
+    folder = tmp_path_factory.mktemp("sample")
+    text, count = re.subn(r"(?m)^  faces: \d+", "  faces: 200", (ROOT / "params.yaml").read_text())
+    assert count == 1
+    (folder / "params.yaml").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for dataset in ("utkface", "wiki"):
+            download.main(dataset, "cropped")
+            pack.main(dataset, "cropped")
+        parse_labels.main("utkface")
+        convert_mat.main("wiki")
+        for dataset in ("utkface", "wiki"):
+            clean.main(dataset)
+            split.main(dataset)
+    return folder
 
 
 @pytest.fixture
-def drawn(project, edit):
-    edit(r"^  faces: \d+", "  faces: 200")
-    for dataset in ("utkface", "wiki"):
-        download.main(dataset, "cropped")
-        pack.main(dataset, "cropped")
-    parse_labels.main("utkface")
-    convert_mat.main("wiki")
-    for dataset in ("utkface", "wiki"):
-        clean.main(dataset)
-        split.main(dataset)
-    return project
+def drawn(sample, project):
+    return Path(shutil.copytree(sample, project, dirs_exist_ok=True))
 
 
 def contents(folder):

@@ -1,5 +1,7 @@
 """Networks, losses, batches and the loop, on a handful of drawn faces."""
 
+import contextlib
+import functools
 import json
 import pickle
 import random
@@ -57,9 +59,33 @@ def drawn(tmp_path_factory):
     return packs.Pack(folder), split
 
 
-@pytest.fixture
-def settings(project):
-    return params.with_value(params.load().train, {}).model_copy(update={"image_size": 32, "batch_size": 8})
+@pytest.fixture(scope="module")
+def settings():
+    recipe = params.load(ROOT / "params.yaml").train
+    return params.with_value(recipe, {}).model_copy(update={"image_size": 32, "batch_size": 8})
+
+
+@pytest.fixture(scope="module")
+def trained(drawn, settings):
+    """trained(precision): the recipe, model and history of a training of four epochs, each done once."""
+    recipe = params.with_value(settings, {"ema_epochs": 1.0})
+
+    @functools.cache
+    def once(precision):
+        with computing_in(precision):
+            model, found = training.fit(deep(params.load(ROOT / "params.yaml")), *parts(drawn), recipe, 36, 4)
+        return recipe, model, found
+
+    return once
+
+
+@contextlib.contextmanager
+def computing_in(precision):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
 
 
 def parts(drawn, wanted=("age", "sex", "ethnicity")):
@@ -67,8 +93,14 @@ def parts(drawn, wanted=("age", "sex", "ethnicity")):
 
 
 def row(p, **changes):
+    """A model of one block."""
     model = p.models["utkface-cropped"]
-    return model.model_copy(update={"options": {"widths": [4, 8], "blocks": [1, 1]}, **changes})
+    return model.model_copy(update={"options": {"widths": [4], "blocks": [1]}, **changes})
+
+
+def deep(p):
+    """A model with all that residual networks have, a block that halves the picture too."""
+    return row(p, options={"widths": [4, 8], "blocks": [1, 1]})
 
 
 def taught(name, values, sigma=1.0, smoothing=0.0):
@@ -220,9 +252,9 @@ def test_smaller_pictures_come_first_and_show_the_same(drawn, settings):
 
 
 def test_a_network_that_grew_is_of_one_size_in_the_end(drawn, settings, project):
-    train, val = parts(drawn)
-    settings = settings.model_copy(update={"growing": [16]})
-    model, found = training.fit(row(params.load()), train, val, settings, 36, 2)
+    train, val = parts(drawn, ["sex"])
+    settings = settings.model_copy(update={"growing": [16], "monitor": "sex_accuracy"})
+    model, found = training.fit(row(params.load(), targets=["sex"]), train, val, settings, 36, 2)
     assert model.input_shape == (None, 32, 32, 3)
     assert training.probabilities(model, found.pixels, 1)["sex"].shape == (16, 2)
     assert len(found.history) == 2
@@ -303,17 +335,13 @@ def test_an_unknown_option_is_named():
         networks.build("residual", 32, HEADS, 0.0, {"depth": 3})
 
 
-def test_two_trainings_end_in_the_same_weights_and_the_export_agrees(drawn, settings, project):
-    p = params.load()
-    ends = []
-    for number in range(2):
-        train, val = parts(drawn)
-        model, found = training.fit(row(p), train, val, settings, 36, 2)
-        path = project / f"{number}.onnx"
-        training.export_onnx(model, path, {"faces": json.dumps(ABOUT)})
-        ends.append((found.history, model.get_weights()))
-    assert ends[0][0] == ends[1][0]
-    assert all((a == b).all() for a, b in zip(ends[0][1], ends[1][1], strict=True))
+def test_two_trainings_end_in_the_same_weights_and_the_export_agrees(drawn, trained, project):
+    recipe, whole, known = trained("float32")
+    model, found = training.fit(deep(params.load()), *parts(drawn), recipe, 36, 4)
+    assert found.history == known.history
+    assert all((a == b).all() for a, b in zip(model.get_weights(), whole.get_weights(), strict=True))
+    path = project / "m.onnx"
+    training.export_onnx(model, path, {"faces": json.dumps(ABOUT)})
     wanted = {k: training.softmax(v) for k, v in model.predict(found.pixels, verbose=0).items()}
     assert not onnx.load(path).graph.doc_string  # it would count what the process did before
     predicted = Predictor(path).probabilities(found.pixels)
@@ -321,15 +349,11 @@ def test_two_trainings_end_in_the_same_weights_and_the_export_agrees(drawn, sett
         assert np.abs(predicted[name] - wanted[name]).max() < 1e-4
 
 
-def test_a_model_that_was_trained_in_bfloat16_is_exported(drawn, settings, project):
-    train, val = parts(drawn)
-    keras.mixed_precision.set_global_policy("mixed_bfloat16")
-    try:
-        model, found = training.fit(row(params.load()), train, val, settings, 36, 1)
+def test_a_model_that_was_trained_in_bfloat16_is_exported(trained, project):
+    _, model, found = trained("bfloat16")
+    with computing_in("bfloat16"):
         wanted = {k: training.softmax(v) for k, v in training.logits(model, found.pixels).items()}
         training.export_onnx(model, project / "m.onnx", {"faces": json.dumps(ABOUT)})
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
     predictor = Predictor(project / "m.onnx")
     predicted = predictor.probabilities(found.pixels)
     assert max(np.abs(predicted[name] - wanted[name]).max() for name in HEADS) < 0.05
@@ -348,58 +372,46 @@ def test_no_faces_are_told(drawn, settings, project):
         training.fit(row(params.load()), none, val, settings, 36, 1)
 
 
-def test_patience_stops_and_the_best_epoch_is_kept(drawn, settings, project):
-    train, val = parts(drawn)
-    settings = settings.model_copy(update={"monitor": "age_percentile_gap", "patience": 1, "learning_rate": 1e-9})
-    _, found = training.fit(row(params.load()), train, val, settings, 36, 12)
-    gaps = [entry["val_age_percentile_gap"] for entry in found.history]
-    assert found.best_epoch == int(np.argmin(gaps))
-    assert len(gaps) <= 12
-
-
 class Killed(Exception):
     """Stands for a process that ends in the middle of training."""
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_training_that_was_stopped_ends_with_the_same_weights(drawn, settings, project, tmp_path, precision):
-    train, val = parts(drawn)
-    recipe = params.with_value(settings, {"ema_epochs": 1.0})
-    keras.mixed_precision.set_global_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    try:
-        whole, known = training.fit(row(params.load()), train, val, recipe, 36, 4)
+def test_a_training_that_was_stopped_ends_with_the_same_weights(drawn, trained, project, tmp_path, precision):
+    recipe, whole, known = trained(precision)
 
-        def stop(epoch, numbers):
-            if epoch == 2:
-                raise Killed
+    def stop(epoch, numbers):
+        if epoch == 2:
+            raise Killed
 
+    fit, seen = functools.partial(training.fit, deep(params.load()), *parts(drawn), recipe, 36, 4, place=tmp_path), []
+    with computing_in(precision):
         with pytest.raises(Killed):
-            training.fit(row(params.load()), train, val, recipe, 36, 4, stop, place=tmp_path)
-        seen = []
-        again, found = training.fit(
-            row(params.load()), train, val, recipe, 36, 4, lambda epoch, _: seen.append(epoch), place=tmp_path
-        )
-    finally:
-        keras.mixed_precision.set_global_policy("float32")
+            fit(stop)
+        again, found = fit(lambda epoch, _: seen.append(epoch))
     assert seen == [2, 3]
     assert all((a == b).all() for a, b in zip(whole.get_weights(), again.get_weights(), strict=True))
     assert (found.history, found.best_epoch) == (known.history, known.best_epoch)
 
 
-def test_patience_and_the_best_epoch_outlive_a_crash(drawn, settings, project, tmp_path):
-    train, val = parts(drawn)
-    recipe = settings.model_copy(update={"patience": 1, "learning_rate": 1e-9, "ema_epochs": 0.0})
-    _, known = training.fit(row(params.load()), train, val, recipe, 36, 6)
-    assert len(known.history) < 6
-    training.fit(row(params.load()), train, val, recipe, 36, 6, place=tmp_path)
-    _, found = training.fit(row(params.load()), train, val, recipe, 36, 6, place=tmp_path)
-    assert found.history == known.history
+def test_patience_stops_and_outlives_a_crash_as_the_best_epoch_does(drawn, settings, project, tmp_path):
+    changes = {"monitor": "age_percentile_gap", "patience": 1, "learning_rate": 1e-9, "ema_epochs": 0.0}
+    recipe, seen = settings.model_copy(update=changes), []
+    fit = functools.partial(training.fit, row(params.load()), *parts(drawn), recipe, 36, 12, place=tmp_path)
+    _, known = fit()
+    gaps = [entry["val_age_percentile_gap"] for entry in known.history]
+    assert known.best_epoch == int(np.argmin(gaps))  # small gaps are good
+    assert len(gaps) == known.best_epoch + 2 < 12
+    _, found = fit(lambda epoch, _: seen.append(epoch))
+    assert seen == []
+    assert (found.history, found.best_epoch) == (known.history, known.best_epoch)
 
 
 def test_a_search_that_was_stopped_trains_no_epoch_twice(drawn, settings, project, tmp_path, monkeypatch):
-    train, val = parts(drawn)
+    train, val = parts(drawn, ["sex"])
     p = params.load()
     p = p.model_copy(update={"train": settings})
+    small = row(p, options={"widths": [2], "blocks": [0]}, targets=["sex"])
     budget = p.budgets.sample.model_copy(update={"trials": 2, "trial_epochs": 2})
     trained, killed = [], []
     fit = training.fit
@@ -418,18 +430,19 @@ def test_a_search_that_was_stopped_trains_no_epoch_twice(drawn, settings, projec
         return fit(*rest, told, minutes, place, lesson, bar)
 
     monkeypatch.setattr(training, "prepare", lambda *_: "float32")  # TensorFlow has computed in this process already
-    whole = tune.search("m", p, row(p), train, val, 36, budget, tmp_path / "whole")
+    whole = tune.search("m", p, small, train, val, 36, budget, tmp_path / "whole")
     monkeypatch.setattr(training, "fit", watched)
     with pytest.raises(Killed):
-        tune.search("m", p, row(p), train, val, 36, budget, tmp_path / "stopped")
-    found = tune.search("m", p, row(p), train, val, 36, budget, tmp_path / "stopped")
+        tune.search("m", p, small, train, val, 36, budget, tmp_path / "stopped")
+    found = tune.search("m", p, small, train, val, 36, budget, tmp_path / "stopped")
     assert found == whole
     assert trained == [0, 1] * 2 + [1] + [0, 1]
     assert [path.name for path in (tmp_path / "stopped").glob("[0-9]*")] == []
 
 
 def test_precision_follows_the_hardware(monkeypatch, tmp_path):
-    policy = keras.mixed_precision.dtype_policy()
+    policy, kept = keras.mixed_precision.dtype_policy(), []
+    monkeypatch.setattr(training.memory, "keep", lambda: kept.append(True))  # it cannot be taken back
     cpu = tmp_path / "cpuinfo"
     monkeypatch.setattr(training, "CPU", cpu)
     monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", lambda _: None)  # it is too late
@@ -438,6 +451,7 @@ def test_precision_follows_the_hardware(monkeypatch, tmp_path):
     try:
         cpu.write_text("flags : sse avx512_bf16 amx_tile\n")
         assert training.prepare(2, 0, "auto") == "bfloat16"
+        assert kept == [True]
         assert keras.mixed_precision.dtype_policy().name == "mixed_bfloat16"
         assert training.prepare(2, 0, "float32") == "float32"
         cpu.write_text("flags : sse avx2\n")
@@ -482,26 +496,32 @@ def fitted(scores):
     return trainings.Fitted([], [{"val_score": score} for score in scores], 0, False, {})
 
 
-@pytest.mark.parametrize("together", [1, 3])
+@pytest.mark.parametrize(("together", "rounds"), [(1, [1] * 8), (3, [3, 3, 3, 2])])
 @pytest.mark.parametrize("method", ["bayesian", "random"])
-def test_the_trials_of_a_search_follow_from_its_seed_and_their_scores_alone(project, tmp_path, method, together):
-    def tried(folder, seed, score=lambda values: values["dropout"]):
+def test_the_trials_of_a_search_follow_from_its_seed_and_their_scores_alone(
+    project, tmp_path, method, together, rounds
+):
+    """KerasTuner draws six points of a space of two numbers before it looks at scores that are known by then."""
+
+    def tried(folder, seed, trials, score=lambda values: values["dropout"]):
         options = params.load().tune.model_copy(update={"method": method, "seed": seed, "together": together})
-        rounds, seen = tune.proposals(options, 10, tmp_path / folder), []
-        found = next(rounds)
+        asked, seen = tune.proposals(options, trials, tmp_path / folder), []
+        found = next(asked)
         while found:
             seen.append(found)
             try:
-                found = rounds.send([score(values) if values else 0.5 for values in found])
+                found = asked.send([score(values) if values else 0.5 for values in found])
             except StopIteration:
                 break
-        assert [len(each) for each in seen] == ([1] * 11 if together == 1 else [3, 3, 3, 2])
-        assert seen[0][0] == {}
-        return [values for each in seen for values in each]
+        return seen
 
-    assert tried("one", 0) == tried("two", 0)
-    assert tried("one", 0) != tried("three", 1)
-    learns = tried("one", 0) != tried("four", 0, lambda values: -values["dropout"])
+    trials = sum(rounds) - 1
+    one = tried("one", 0, trials)
+    assert [len(each) for each in one] == rounds
+    assert one[0][0] == {}
+    assert one == tried("two", 0, trials)
+    assert one[:2] != tried("three", 1, 2 * together)[:2]
+    learns = one != tried("four", 0, trials, lambda values: -values["dropout"])
     assert learns == (method == "bayesian")
 
 
@@ -531,11 +551,12 @@ def test_trials_that_end_in_any_order_give_the_same_search(project, tmp_path, mo
     assert bars[1][0] == (-float("inf"), *(pytest.approx(middle + more) for more in (0.005, 0.01, 0.015)))
 
 
-def test_a_training_stops_where_its_best_score_stays_below_the_bar(drawn, settings, project):
-    train, val = parts(drawn)
-    _, whole = training.fit(row(params.load()), train, val, settings, 36, 4)
-    best = max(entry["val_score"] for entry in whole.history[:2])
-    _, found = training.fit(row(params.load()), train, val, settings, 36, 4, bar=(-1, best, best + 1, -1))
+def test_a_training_stops_where_its_best_score_stays_below_the_bar(drawn, trained, project):
+    recipe, _, whole = trained("float32")
+    scores = [entry["val_score"] for entry in whole.history]
+    assert whole.best_epoch == int(np.argmax(scores))  # high scores are good
+    best = max(scores[:2])
+    _, found = training.fit(deep(params.load()), *parts(drawn), recipe, 36, 4, bar=(-1, best, best + 1, -1))
     assert found.history == whole.history[:3]
     assert found.done
     assert not found.cut_short
@@ -579,6 +600,8 @@ for update, words in (({"replicas": 3}, "3 devices are asked for"), ({"batch_siz
 
 def test_a_batch_is_shared_by_several_devices(drawn, settings, tmp_path):
     given = tmp_path / "given.pickle"
-    given.write_bytes(pickle.dumps((row(params.load()), *parts(drawn), settings)))
+    settings = settings.model_copy(update={"monitor": "age_mae"})
+    small = row(params.load(), options={"widths": [2], "blocks": [0]}, targets=["age"])
+    given.write_bytes(pickle.dumps((small, *parts(drawn, ["age"]), settings)))
     done = subprocess.run([sys.executable, "-c", SHARING, given], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
