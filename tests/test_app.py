@@ -80,6 +80,24 @@ def beside(*faces):
     return wide
 
 
+def test_the_example_is_kept_from_page_to_page_until_it_is_removed(driver, tmp_path):
+    """First and in an app of its own: its page loads TensorFlow, which must not stay beside what other tests start."""
+    folder = tmp_path / "cloned"
+    folder.mkdir()
+    with browser.served(browser.cloned(folder), tmp_path / "app.log") as address:
+        visit = Visit(driver, address)
+        visit.open("")
+        visit.press("Try it with an example")
+        visit.says("female")
+        link = next(link for link in visit.all("stSidebarNavLink") if link.text.splitlines()[-1] == "Why")
+        link.click()
+        visit.says("It says: age")
+        browser.wait(lambda: len(visit.all("stImage")) == 4, "three maps beside the face")
+        visit.settle()
+        visit.press("Remove astronaut.png")
+        browser.wait(lambda: not visit.all("stImage"), "the photo to go")
+
+
 def test_a_face_is_found_and_told_and_nothing_is_kept(visit, app, files):
     _, log, folder = app
     before = {path for path in folder.rglob("*") if not path.is_symlink()}
@@ -249,17 +267,3 @@ def test_a_port_that_is_taken_is_told(app):
     assert done.returncode == 2
     assert f"port {port} is taken" in done.stderr
     assert f"PORT={int(port) + 1}" in done.stderr
-
-
-def test_the_example_is_kept_from_page_to_page_until_it_is_removed(visit):
-    """The last of this file: the page loads TensorFlow, which the app then holds beside what other tests start."""
-    visit.open("")
-    visit.press("Try it with an example")
-    visit.says("female")
-    link = next(link for link in visit.all("stSidebarNavLink") if link.text.splitlines()[-1] == "Why")
-    link.click()
-    visit.says("It says: age")
-    browser.wait(lambda: len(visit.all("stImage")) == 4, "three maps beside the face")
-    visit.settle()
-    visit.press("Remove astronaut.png")
-    browser.wait(lambda: not visit.all("stImage"), "the photo to go")
