@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import params, provenance, tracking, verdicts
+from stages.lib import params, progress, provenance, tracking, verdicts
 
 
 def main() -> None:
@@ -18,8 +18,9 @@ def main() -> None:
     noted = {row.dataset: provenance.read(row.dataset, row.variant) for row in p.variants.values()}
     for text in dict.fromkeys(text for row in noted.values() for text in provenance.warnings(row)):
         print(text)
-    print(f"\nTest faces, {p.evaluate.confidence:.0%} intervals:")
-    print(pd.read_csv(path, keep_default_na=False).to_markdown(index=False))
+    print(f"\nOn the test faces, with {p.evaluate.confidence:.0%} intervals; MAE and RMSE in years:")
+    table = pd.read_csv(path, index_col="model", keep_default_na=False)
+    print(table.T.to_string(line_width=progress.WIDTH))
     print()
     shown = {json.loads(Path(f"data/models/{name}/model.json").read_text())["fingerprint"] for name in p.models}
     for dataset, row in noted.items():

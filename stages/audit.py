@@ -43,7 +43,7 @@ def main(dataset: str) -> None:
     }
     (out / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
     told = ", ".join(f"{name} {row['contradicted']} of {row['faces']}" for name, row in found["doubts"].items())
-    progress.say(f"{dataset}: labels that all models contradict: {told or 'no model tells'}")
+    progress.say(f"{dataset}: labels that every model contradicts: {told or 'no model has predictions'}")
 
 
 def doubts(said: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -31,8 +31,8 @@ def main(name: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "calibration.json").write_text(json.dumps(fitted, indent=1) + "\n")
     with_calibration(Path(f"data/models/{name}/model.onnx"), fitted, out / "model.onnx")
-    told = [f"{key} (n {row['n']}) temperature {row['temperature']:.2f}" for key, row in fitted.items()]
-    progress.say(f"{name}: calibrated on faces kept apart: {', '.join(told)}")
+    told = [f"{key} {row['temperature']:.2f} ({row['n']} faces)" for key, row in fitted.items()]
+    progress.say(f"{name}: temperature fitted on the calibration part: {', '.join(told)}")
 
 
 def fit(

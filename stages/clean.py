@@ -32,8 +32,9 @@ def main(dataset: str) -> None:
     unlabelled = len(set(pack.face_ids) - set(rows["face_id"]))
     found = summary(rows, faces, dropped, conflicts, unlabelled)
     (out / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
-    told = f"; left out: {progress.counts(found['rejected'])} ({out / 'rejects.csv'})" if found["rejected"] else ""
-    progress.say(f"{dataset}: {found['kept']} faces kept of {found['records']}{told}")
+    progress.say(f"{dataset}: {found['kept']} of {found['records']} faces kept")
+    if found["rejected"]:
+        progress.say(f"{dataset}: {len(dropped)} left out, see {out / 'rejects.csv'}: {progress.counts(found['rejected'])}")
 
 
 def reject(rows: pd.DataFrame, pack: packs.Pack, unread: pd.Series) -> pd.Series:

@@ -64,7 +64,7 @@ def main(name: str) -> None:
         "scores_without_leaked": headlines(alone, row.targets),
     }
     (out / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
-    progress.say(f"{name}: {found['leaked']} of {found['test_faces']} test faces have their photo in another part")
+    progress.say(f"{name}: {found['leaked']} of {found['test_faces']} test faces have a copy in another part")
 
 
 def look(predictor: Predictor, split: pd.DataFrame, pack: packs.Pack, chips: packs.Pack, name: str, what: str) -> dict:

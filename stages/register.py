@@ -80,8 +80,8 @@ def promote(dataset: str, name: str, variant: str, value: float, score: str) -> 
             if verdict == "":
                 why = reason(champion, value, score, judged(name)["verdict"])
                 tracking.promote(client, registered, version, champion, why)
-                verdict = f"it is the champion now, {why}"
-    progress.say(f"{registered}: version {version} is {name} ({score} {value:.4f} on validation); {verdict}")
+                verdict = f"champion now: {why}"
+    progress.say(f"{registered}, version {version}: {name}; {verdict}")
 
 
 def judged(name: str) -> dict:

@@ -37,8 +37,9 @@ def main(name: str) -> None:
             result = search(name, p, row, train, val, pack.manifest["side"], budget, place, taught)
         gain = result["gain"]
         progress.say(
-            f"{name}: the best trial gains {gain:.4f} of score over params.yaml, {p.tune.least_gain:g} are asked for: "
-            + (f"taken: {result['values']}" if result["values"] else "params.yaml stays")
+            f"{name}: the best trial is taken, {told(result['values'])}: its score is {gain:.4f} better"
+            if result["values"]
+            else f"{name}: params.yaml stays, since no trial is better by {p.tune.least_gain:g} or more"
         )
     out.write_text(json.dumps(result, indent=1) + "\n")
 
@@ -82,8 +83,8 @@ def search(
         running.replace(kept, lambda part: part.write_text(text))
         shutil.rmtree(place / f"{number}", ignore_errors=True)
         left = seconds / len(known) * (budget.trials + 1 - len(known))
-        told = ", ".join(f"{key} {value:.4g}" for key, value in values.items()) or "the values of params.yaml"
-        progress.say(f"{label(number)}: score {score:.4f} with {told}; search: about {progress.duration(left)} left")
+        rest = f"; search: {progress.duration(left)} left" if left else ""
+        progress.say(f"{label(number)}: score {score:.4f} with {told(values) or 'the values of params.yaml'}{rest}")
 
     def run(tried: Sequence[dict[str, float]]) -> list[float]:
         numbers = range(len(trials), len(trials) + len(tried))
@@ -133,6 +134,11 @@ def search(
 def late(started: float, minutes: float) -> bool:
     """Whether so many minutes have passed since a time of time.monotonic()."""
     return time.monotonic() - started > 60 * minutes
+
+
+def told(values: dict[str, float]) -> str:
+    """Values in words: `learning_rate 0.001322, dropout 0.4`."""
+    return ", ".join(f"{key} {value:.4g}" for key, value in values.items())
 
 
 def hopeless(trials: Sequence[dict], give_up: int | None, epochs: int) -> tuple[float, ...]:

@@ -2,17 +2,20 @@
 
 import contextlib
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import tqdm
 
+WIDTH = 100  # characters of a line
 EVERY = 20.0  # seconds between lines where there is no terminal
 
 
 def say(text: str) -> None:
-    """Write one line for the person who watches."""
-    tqdm.tqdm.write(text, file=sys.stderr)
+    """Write a line for the person who watches, folded where it is wider than WIDTH."""
+    folded = textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    tqdm.tqdm.write(folded, file=sys.stderr)
 
 
 class Epochs:
@@ -45,8 +48,8 @@ class Epochs:
 
 
 def counts(found: Mapping[str, int]) -> str:
-    """Counts in words: `47 copy of another, 2 no cropped picture`."""
-    return ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in found.items())
+    """Counts in words: `copy of another 47, no cropped picture 2`."""
+    return ", ".join(f"{what.replace('_', ' ')} {count}" for what, count in found.items())
 
 
 def duration(seconds: float) -> str:
