@@ -34,7 +34,9 @@ def main(dataset: str) -> None:
     (out / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
     progress.say(f"{dataset}: {found['kept']} of {found['records']} faces kept")
     if found["rejected"]:
-        progress.say(f"{dataset}: {len(dropped)} left out, see {out / 'rejects.csv'}: {progress.counts(found['rejected'])}")
+        progress.say(
+            f"{dataset}: {len(dropped)} left out, see {out / 'rejects.csv'}: {progress.counts(found['rejected'])}"
+        )
 
 
 def reject(rows: pd.DataFrame, pack: packs.Pack, unread: pd.Series) -> pd.Series:

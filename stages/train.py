@@ -1,15 +1,20 @@
 """Train one model: packs, split, data/tuned/MODEL.json, a lesson -> data/models/MODEL/ (weights, ONNX, history)."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
-import onnxruntime
 import pandas as pd
 
-from stages.lib import faces, fingerprint, lessons, params, progress, records, running, tracking, training, trainings
-from stages.lib.trainings import Fitted, Job
+from stages.lib import faces, fingerprint, lessons, params, progress, records, running, tracking
+
+if TYPE_CHECKING:
+    import keras
+
+    from stages.lib.trainings import Fitted
 
 CHECKED = 64  # pictures
 PARITY = 1e-4  # largest difference of a probability between Keras and ONNX Runtime
@@ -24,6 +29,8 @@ def main(name: str) -> None:
     budget = p.budget_for(pack.manifest["kind"])
     tuned = Path("data/tuned") / f"{name}.json"
     settings = params.with_value(p.train, json.loads(tuned.read_text())["values"])
+    from stages.lib import training, trainings  # here: faults of params and data are told before TensorFlow loads
+
     precision = training.resolved(budget.precision)
     budget = budget.model_copy(update={"precision": precision})
     (train, ids), (val, _) = (faces.of(split, pack, part, row.targets) for part in ("train", "val"))
@@ -43,7 +50,7 @@ def main(name: str) -> None:
             log(epoch, numbers)
 
         side = pack.manifest["side"]
-        job = Job(settings, budget.epochs, budget.train_minutes, place)
+        job = trainings.Job(settings, budget.epochs, budget.train_minutes, place)
         ((_, found),) = trainings.run([job], tell, row, train, val, side, precision, taught)
         model = trainings.model(row, settings, precision, found)
         about = {
@@ -70,6 +77,8 @@ def main(name: str) -> None:
 
 def write(model: keras.Model, found: Fitted, about: dict, out: Path, views: int, images: np.ndarray) -> None:
     """Write the files of a trained model, and hold its export against it for pictures (n, s, s, 3) uint8."""
+    from stages.lib import training
+
     out.mkdir(parents=True, exist_ok=True)
     model.save_weights(out / "model.weights.h5")
     (out / "network.json").write_text(model.to_json() + "\n")
@@ -82,6 +91,8 @@ def write(model: keras.Model, found: Fitted, about: dict, out: Path, views: int,
 
 def exported(path: Path, names: list[str], images: np.ndarray) -> dict[str, np.ndarray]:
     """Outputs of an exported model, in ONNX Runtime, for pictures (n, s, s, 3) uint8."""
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return dict(zip(names, session.run(names, {"image": images}), strict=True))
 

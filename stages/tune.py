@@ -1,17 +1,21 @@
 """Search for hyperparameters on validation: packs, split -> data/tuned/MODEL.json."""
 
+from __future__ import annotations
+
 import json
 import shutil
 import statistics
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras_tuner
-import numpy as np
+from stages.lib import faces, fingerprint, lessons, params, progress, running
 
-from stages.lib import faces, fingerprint, lessons, params, progress, running, training, trainings
-from stages.lib.trainings import Fitted, Job
+if TYPE_CHECKING:
+    import numpy as np
+
+    from stages.lib.trainings import Fitted, Job
 
 RUNNING, COMPLETED = "RUNNING", "COMPLETED"  # of KerasTuner's trials
 
@@ -28,6 +32,8 @@ def main(name: str) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     result = {"values": {}, "defaults": None, "best": None, "gain": None, "cut_short": False, "trials": []}
     if budget.trials and p.tune.space:
+        from stages.lib import training  # here: without trials no TensorFlow is needed
+
         budget = budget.model_copy(update={"precision": training.resolved(budget.precision)})
         (train, ids), (val, _) = (faces.of(split, pack, part, row.targets) for part in ("train", "val"))
         lesson = Path("data/lessons") / row.lesson
@@ -64,6 +70,8 @@ def search(
     search is repeated from its start, a trial that is found there is not trained again and one that was under way goes
     on, so a search that was stopped ends as if it had not been.
     """
+    from stages.lib import trainings
+
     place.mkdir(parents=True, exist_ok=True)
     kept = place / "trials.json"
     done = json.loads(kept.read_text()) if kept.exists() else {"seconds": 0.0, "trials": []}
@@ -96,7 +104,7 @@ def search(
                 continue
             state = place / f"{number}"
             state.mkdir(exist_ok=True)
-            jobs[number] = Job(params.with_value(p.train, values), budget.trial_epochs, place=state, bar=bar)
+            jobs[number] = trainings.Job(params.with_value(p.train, values), budget.trial_epochs, place=state, bar=bar)
         order = list(jobs)
         say = [progress.Epochs(label(number), budget.trial_epochs) for number in order]
 
@@ -163,6 +171,8 @@ def proposals(tune: params.Tune, trials: int, folder: Path) -> Iterator[list[dic
     A generator that is sent the scores of each round, in its order; it ends after `trials` besides the defaults, or
     where the space has no more to try.
     """
+    import keras_tuner
+
     kind = {"bayesian": keras_tuner.BayesianOptimization, "random": keras_tuner.RandomSearch}[tune.method]
     space = keras_tuner.HyperParameters()
     for key, values in tune.space.items():

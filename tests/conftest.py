@@ -17,10 +17,11 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 ARENA_MAX = -8  # of mallopt(3)
 # Files in the order in which they begin: the browser's beside those that need little memory, then those that train and
-# export networks. The others, which are short, follow, so that no worker waits long for the other.
-ORDER = ("app", "gating", "stages", "tracking", "predict", "tables", "downloads", "gate_command", "lineage", "groups",
-         "duplicates", "finding", "training", "attribution", "networks", "lessons", "pretrained", "shipping",
-         "memory")  # fmt: skip
+# export networks, so that processes that load TensorFlow do not meet. The others, which are short, follow, so that no
+# worker waits long for the other.
+ORDER = ("app", "gating", "memory", "gate_command", "groups", "downloads", "tables", "startup", "lineage", "duplicates",
+         "training", "shipping", "stages", "tracking", "finding", "attribution", "networks", "lessons", "predict",
+         "pretrained")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
