@@ -20,8 +20,8 @@ ARENA_MAX = -8  # of mallopt(3)
 # export networks, so that processes that load TensorFlow do not meet. The others, which are short, follow, so that no
 # worker waits long for the other.
 ORDER = ("app", "gating", "memory", "gate_command", "groups", "downloads", "tables", "startup", "lineage", "duplicates",
-         "training", "pretrained", "shipping", "lessons", "stages", "tracking", "finding", "attribution", "networks",
-         "predict")  # fmt: skip
+         "training", "pretrained", "shipping", "predict", "lessons", "stages", "tracking", "finding", "attribution",
+         "networks")  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):
