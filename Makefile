@@ -12,7 +12,8 @@ LOCK := $(if $(CLUSTER),requirements-cluster.txt,$(if $(CUDA),requirements-cuda.
 BIN := .venv/bin
 READY := .venv/ready-$(basename $(LOCK))
 QUIET := import os; [os.environ.setdefault(k, v) for k, v in dict(MLFLOW_DISABLE_TELEMETRY="true", \
-	DO_NOT_TRACK="1", TF_CPP_MIN_LOG_LEVEL="3", KERAS_BACKEND="tensorflow").items()]
+	DO_NOT_TRACK="1", TF_CPP_MIN_LOG_LEVEL="3", KERAS_BACKEND="tensorflow", \
+	PYTHONWARNINGS="ignore:starlette.middleware.wsgi is deprecated").items()]
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Where this is set, as in many container images, each process compiles each package anew: TensorFlow then takes 12 s to
 # start instead of 5.
@@ -26,8 +27,9 @@ help: ## list these targets
 
 setup: $(READY) ## make .venv and install what the lock lists
 
-# The .pth file makes every Python of this environment start with telemetry off, `mlflow ui` typed by hand too.
-$(READY): $(LOCK)
+# The .pth file makes every Python of this environment start with telemetry off, and those that it starts without a
+# warning of MLflow's server; `mlflow ui` typed by hand too.
+$(READY): $(LOCK) Makefile
 	@[ -n "$(PYTHON)" ] && $(PYTHON) -c '$(SUPPORTED)' 2>/dev/null || { \
 		echo "Python 3.11 or 3.12 is needed, found $$($(or $(PYTHON),python3) --version 2>&1 | head -n 1): install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
 	@echo "Installing into .venv (about 2 GB, some minutes the first time) ..."

@@ -81,3 +81,13 @@ def test_tensorflow_starts_silently_and_its_errors_are_shown():
     assert done.returncode == 1
     assert done.stderr.startswith("native\nTraceback")
     assert "InvalidArgumentError" in done.stderr
+
+
+def test_the_server_of_mlflow_starts_without_a_warning():
+    """In a process as `mlflow ui` starts it; the .pth file of `make setup` says which warning to leave out."""
+    program = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import mlflow.server.fastapi_app'], check=True)"
+    )
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONWARNINGS"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
