@@ -496,19 +496,20 @@ def test_the_stage_says_which_faces_their_group_moved_and_what_is_out_of_balance
     edit(r"^  test: 0.10", "  test: 0.25")
     edit(r"^  calibration: 0.05", "  calibration: 0.25")
     edit(r"^  ages: .*?\]", "  ages: [10, 40]")
-    ids = ["0.1", "0.3", "0.6", "0.8", "0.9", "0.11", "0.12"]
+    young = ["0.13", "0.14", "0.15", "0.16"]
+    ids = ["0.1", "0.3", "0.6", "0.8", "0.9", "0.11", "0.12", *young]
     clean_faces(
-        project, ids,
-        group=["0.1", "0.1", "0.8", "0.8", "0.2", "0.2", "0.2"], age=[10, 40, np.nan, 30, 9.9, 40.1, 30],
+        project, ids, group=["0.1", "0.1", "0.8", "0.8", "0.2", "0.2", "0.2", *young],
+        age=[10, 40, np.nan, 30, 9.9, 40.1, 30, 1, 2, 3, 4],
     )  # fmt: skip
     lines, parts, report = divided(project)
     assert parts.to_dict() == {"0.1": "test", "0.3": "test", "0.6": "train", "0.8": "train", "0.12": "test"}
     assert report["faces"] == {"train": 2, "val": 0, "calibration": 0, "test": 3}
-    assert report["left_out"] == 2
+    assert report["left_out"] == 6
     assert report["moved_with_their_group"] == []  # not told where faces are left out
     edit(r"^  ages: .*?\]", "  ages: [0, 124]")
     lines, parts, report = divided(project)
-    assert len(parts) == 7
+    assert len(parts) == 11
     assert report["moved_with_their_group"] == ["0.3", "0.6", "0.9"]  # alone: val, calibration, train
     assert "left_out" not in report
     assert not any("by more than chance" in line for line in lines)
