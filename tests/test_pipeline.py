@@ -85,7 +85,8 @@ def test_every_stage_of_dvc_yaml_is_in_the_lock_of_a_run():
     assert {name.split("@")[0] for name in lock} == stages - {"read_table"}  # runs where there are tables
 
 
-def test_the_notebook_runs_and_shows_what_it_promises(tmp_path):
+def test_the_notebook_runs_and_shows_what_it_promises(tmp_path, monkeypatch):
+    monkeypatch.delenv("MPLBACKEND", raising=False)  # Streamlit, which other tests import, sets it
     folder = clone(tmp_path / "faces")
     book = nbformat.read(folder / "notebooks/tour.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in book.cells)  # a face that it shows must not be committed
