@@ -518,7 +518,8 @@ def test_the_stage_says_which_faces_their_group_moved_and_what_is_out_of_balance
     assert parts[["0.1", "0.3", "0.6", "0.8"]].tolist() == ["test", "val", "calibration", "train"]
     assert report["moved_with_their_group"] == []
     clean_faces(project, [f"0.{i:03d}1" for i in range(1000)], sex=["male"] * 300 + ["female"] * 700)
-    lines, _, _ = divided(project)
+    lines, _, report = divided(project)
+    assert "left_out" not in report
     assert [line.split(" (p")[0] for line in lines[1:]] == ["utkface: the parts differ in sex by more than chance"]
 
 
