@@ -142,6 +142,17 @@ def test_the_gap_of_biases_goes_from_too_young_to_too_old(ages):
     assert (row["worst"], row["best"], row["gap"]) == ("male", "female", pytest.approx(6))
 
 
+def test_ages_of_one_decade_are_equal_as_they_are():
+    faces = table(200).assign(age=33.0)
+    faces["age_predicted"] = 33 + np.random.default_rng(2).normal(0, 5, len(faces)) * np.where(
+        faces["sex"] == "male", 1, 2
+    )
+    found = groups.gaps(groups.Sums(faces, 500, 0), 20, 0.95)
+    one, other = (of(found, score="mae", by="sex", ages=ages) for ages in ("as they are", "equal"))
+    assert one["low"] < one["gap"] < one["high"]
+    assert [other[key] for key in ("gap", "low", "high")] == pytest.approx([one[key] for key in ("gap", "low", "high")])
+
+
 @pytest.mark.filterwarnings("error")
 def test_resamples_that_hold_one_group_alone_do_not_count():
     """One man and one woman with 20 photos each: in every other resample of two people, one of them is drawn twice."""
