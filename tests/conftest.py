@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import gc
 import io
+import os
 import re
 import shutil
 import sys
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import threadpoolctl
 from PIL import Image
+
+os.environ["TF_CPU_ALLOCATOR_USE_BFC"] = "false"  # which keeps what a training used, for the next step
 
 ROOT = Path(__file__).parent.parent
 ARENA_MAX = -8  # of mallopt(3)
