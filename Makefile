@@ -19,6 +19,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # start instead of 5.
 export PYTHONDONTWRITEBYTECODE :=
 
+# Tests that load TensorFlow run in processes of their own, which the others' memory does not add to.
+TRAINING := $(patsubst %,tests/test_%.py,training pretrained shipping lessons attribution networks optimizers predictor \
+	fingerprint)
+QUICKLY := python -m pytest -n 2 --dist loadfile -m "not slow and not run"
+
 .PHONY: help setup check repro test test-slow lint plan refetch gate baseline seeds lineage reproduce relocate leakage folds \
 	recipe publish published serve app ui services sweep lock bench bench-training clean
 
@@ -47,7 +52,8 @@ repro: check ## run the pipeline and print the comparison table
 	@python -m commands.summary
 
 test: setup lint ## lint and the fast tests
-	@python -m pytest -n 2 --dist loadfile -m "not slow and not run"
+	@$(QUICKLY) $(TRAINING:%=--ignore=%)
+	@$(QUICKLY) $(TRAINING)
 
 test-slow: setup ## the long tests
 	@python -m pytest -m slow

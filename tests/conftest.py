@@ -19,12 +19,7 @@ os.environ["TF_CPU_ALLOCATOR_USE_BFC"] = "false"  # which keeps what a training 
 
 ROOT = Path(__file__).parent.parent
 ARENA_MAX = -8  # of mallopt(3)
-# Files in the order in which they begin: the browser's beside those that need little memory, then those that train and
-# export networks, so that processes that load TensorFlow do not meet. The others, which are short, follow, so that no
-# worker waits long for the other.
-ORDER = ("app", "gating", "memory", "gate_command", "groups", "downloads", "tables", "startup", "lineage", "duplicates",
-         "training", "pretrained", "shipping", "predict", "lessons", "stages", "tracking", "finding", "attribution",
-         "networks")  # fmt: skip
+ORDER = ("app", "gating", "training", "networks")  # the files that take longest begin first
 
 
 def pytest_collection_modifyitems(items):
