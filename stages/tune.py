@@ -32,7 +32,7 @@ def main(name: str) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     result = {"values": {}, "defaults": None, "best": None, "gain": None, "cut_short": False, "trials": []}
     if budget.trials and p.tune.space:
-        from stages.lib import training  # here: without trials no TensorFlow is needed
+        from stages.lib import training, trainings  # noqa: F401 - here: without trials no TensorFlow is needed
 
         budget = budget.model_copy(update={"precision": training.resolved(budget.precision)})
         (train, ids), (val, _) = (faces.of(split, pack, part, row.targets) for part in ("train", "val"))

@@ -173,3 +173,13 @@ def test_an_epoch_is_told_with_the_time_that_is_left(capsys, monkeypatch):
 @pytest.mark.parametrize(("seconds", "told"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5400, "1.5 h")])
 def test_a_length_of_time_is_told_roughly(seconds, told):
     assert progress.duration(seconds) == told
+
+
+def test_long_lines_are_folded_and_others_stay_as_they_are(capsys):
+    table = "a plan\n  utkface   3 archives\n\n  wiki      1 archive"
+    progress.say(table)
+    assert capsys.readouterr().err == table + "\n"
+    progress.say(f"counts: {', '.join(f'reason {i} of many' for i in range(9))} ({'a' * 120})")
+    lines = capsys.readouterr().err.splitlines()
+    assert [len(line) <= progress.WIDTH for line in lines] == [True, True, False]  # a long path stays in one piece
+    assert all(line.startswith("  ") for line in lines[1:])

@@ -13,9 +13,9 @@ EVERY = 20.0  # seconds between lines where there is no terminal
 
 
 def say(text: str) -> None:
-    """Write a line for the person who watches, folded where it is wider than WIDTH."""
-    folded = textwrap.fill(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    tqdm.tqdm.write(folded, file=sys.stderr)
+    """Write lines for the person who watches, each folded where it is wider than WIDTH."""
+    fold = textwrap.TextWrapper(WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False).fill
+    tqdm.tqdm.write("\n".join(map(fold, text.splitlines())), file=sys.stderr)
 
 
 class Epochs:
