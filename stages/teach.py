@@ -21,7 +21,7 @@ def main(name: str) -> None:
     out = Path("data/lessons") / name
     if not rounds:
         lessons.write(out, np.array([], str), {})
-        progress.say(f"{name}: no teachers; its models learn from labels alone")
+        progress.say(f"lesson {name} has no teachers: its models learn from labels alone")
         return
     from stages.lib import trainings  # noqa: F401 - here, since a lesson of no teachers needs no TensorFlow
 

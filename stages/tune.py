@@ -32,7 +32,8 @@ def main(name: str) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     result = {"values": {}, "defaults": None, "best": None, "gain": None, "cut_short": False, "trials": []}
     if budget.trials and p.tune.space:
-        from stages.lib import training, trainings  # noqa: F401 - here: without trials no TensorFlow is needed
+        # here, since without trials no TensorFlow is needed; both, since the key below counts the code that is loaded
+        from stages.lib import training, trainings  # noqa: F401
 
         budget = budget.model_copy(update={"precision": training.resolved(budget.precision)})
         (train, ids), (val, _) = (faces.of(split, pack, part, row.targets) for part in ("train", "val"))
@@ -45,7 +46,7 @@ def main(name: str) -> None:
         progress.say(
             f"{name}: the best trial is taken, {told(result['values'])}: its score is {gain:.4f} better"
             if result["values"]
-            else f"{name}: params.yaml stays, since no trial is better by {p.tune.least_gain:g} or more"
+            else f"{name}: the values of params.yaml stay, since no trial scores {p.tune.least_gain:g} better"
         )
     out.write_text(json.dumps(result, indent=1) + "\n")
 

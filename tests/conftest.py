@@ -15,7 +15,7 @@ import pytest
 import threadpoolctl
 from PIL import Image
 
-os.environ["TF_CPU_ALLOCATOR_USE_BFC"] = "false"  # which keeps what a training used, for the next step
+os.environ["TF_CPU_ALLOCATOR_USE_BFC"] = "false"  # its pool would keep the memory of each training
 
 ROOT = Path(__file__).parent.parent
 ARENA_MAX = -8  # of mallopt(3)

@@ -390,7 +390,7 @@ def test_a_damaged_archive_is_named(tmp_path, end):
 
 
 def test_a_million_tiny_members_pass_in_little_memory(tmp_path):
-    """5,000 members hold no more memory than 500: nothing of a member is kept."""
+    """20,000 members hold no more memory than 2,000: nothing of a member is kept."""
     import tracemalloc
 
     def peak(path):
@@ -401,7 +401,7 @@ def test_a_million_tiny_members_pass_in_little_memory(tmp_path):
         return count, found
 
     peaks = []
-    for count in (500, 5_000):
+    for count in (2_000, 20_000):
         path = tmp_path / f"{count}.tar"
         with tarfile.open(path, "w") as archive:
             for i in range(count):
@@ -410,7 +410,7 @@ def test_a_million_tiny_members_pass_in_little_memory(tmp_path):
         passes = [peak(path) for _ in range(3)]  # Python's own table of names grows in one of them
         assert {found for found, _ in passes} == {count}
         peaks.append(min(size for _, size in passes))
-    assert peaks[1] < 1.2 * peaks[0] + 25_000  # 5 bytes a member
+    assert peaks[1] < 1.2 * peaks[0] + 100_000  # 5 bytes a member
 
 
 def test_archive_of_a_name_without_address():

@@ -129,8 +129,8 @@ def test_several_processes_open_a_new_store_at_once(tmp_path):
     code = "from stages.lib import tracking; c, e = tracking.store('x'); tracking.find_or_create(c, e, 'm', 'same')"
     env = {**os.environ, "DVC_ROOT": str(tmp_path), "PYTHONPATH": str(ROOT)}
     env.pop("MLFLOW_TRACKING_URI", None)  # MLflow sets it in the processes that it is used in
-    started = [subprocess.Popen([sys.executable, "-c", code], env=env, cwd=tmp_path) for _ in range(2)]
-    assert [process.wait() for process in started] == [0] * 2
+    started = [subprocess.Popen([sys.executable, "-c", code], env=env, cwd=tmp_path) for _ in range(4)]
+    assert [process.wait() for process in started] == [0] * 4
     client = tracking.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     assert len(client.search_runs([client.get_experiment_by_name("x").experiment_id])) == 1
 

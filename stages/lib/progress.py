@@ -48,8 +48,8 @@ class Epochs:
 
 
 def counts(found: Mapping[str, int]) -> str:
-    """Counts in words: `copy of another 47, no cropped picture 2`."""
-    return ", ".join(f"{what.replace('_', ' ')} {count}" for what, count in found.items())
+    """Counts in words: `copy of another: 47; no cropped picture: 2`."""
+    return "; ".join(f"{what.replace('_', ' ')}: {count}" for what, count in found.items())
 
 
 def duration(seconds: float) -> str:
