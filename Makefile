@@ -20,8 +20,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE :=
 
 # Tests that load TensorFlow run in processes of their own, which the others' memory does not add to.
-TRAINING := $(patsubst %,tests/test_%.py,training pretrained shipping lessons attribution networks optimizers predictor \
-	fingerprint)
+TRAINING := tests/training tests/networks tests/inference tests/commands/publish
 QUICKLY := python -m pytest -n 2 --dist loadfile -m "not slow and not run"
 
 .PHONY: help setup check repro test test-slow lint plan refetch gate baseline seeds lineage reproduce relocate leakage folds \
@@ -74,7 +73,7 @@ gate: check ## hold the results against the baseline; fails where they are worse
 	@python -m commands.gate
 
 recipe: setup ## put what a published model needs into params.yaml (RECIPE=utkface SOURCE=official, a folder or a URL)
-	@python -m commands.recipe $(or $(RECIPE),utkface) --source "$(or $(SOURCE),official)"
+	@python -m commands.publish.recipe $(or $(RECIPE),utkface) --source "$(or $(SOURCE),official)"
 
 publish: check ## write tables, plots, shipped files and the README's results of a finished run (RECIPE=utkface)
 	@python -m commands.publish $(or $(RECIPE),utkface)
@@ -94,16 +93,16 @@ baseline: check ## accept the present results as the baseline (WHY="..." where t
 	@dvc repro
 
 seeds: check ## measure what another seed changes, which the gate forgives (K=5)
-	@python -m commands.seeds $(or $(K),5)
+	@python -m commands.experiments.seeds $(or $(K),5)
 
 sweep: check ## train all models, seeds (SEEDS=5) or folds (FOLDS=1) side by side; what follows trains nothing
-	@python -m commands.sweep $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FOLDS),--folds) $(if $(AT_ONCE),--at-once $(AT_ONCE))
+	@python -m commands.experiments.sweep $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FOLDS),--folds) $(if $(AT_ONCE),--at-once $(AT_ONCE))
 
 leakage: check ## train on a random split that tears copies apart, to show what leakage is worth
-	@python -m commands.leakage $(MODELS)
+	@python -m commands.experiments.leakage $(MODELS)
 
 folds: check ## run every fold of split, print the mean and spread of each score
-	@python -m commands.folds
+	@python -m commands.experiments.folds
 
 lineage: check ## say what a registered model came from (MODEL=models:/NAME@champion)
 	@python -m commands.lineage $(MODEL)

@@ -6,13 +6,14 @@ import numpy as np
 import streamlit as st
 from PIL import Image, ImageDraw, ImageFont
 
-from app import opened
+from app import resources
 from app.colours import RED
 from app.upload import Upload
-from stages.lib import finding, photos, pictures
-from stages.lib.finding import Face
-from stages.lib.pictures import PictureError
-from stages.lib.predictor import Predictor
+from faces.images import detection, preprocessing
+from faces.images.detection import Face
+from faces.images.preprocessing import PictureError
+from faces.inference import photos
+from faces.inference.predictor import Predictor
 
 SHOWN = 1200  # pixels: the longer side of a photo as it is shown
 NONE = (
@@ -36,7 +37,7 @@ class Photo:
         if cropped:
             return [()], [predictor.look(self.image)]
         if photos.framing(predictor) is not None and least not in self.found:
-            self.found = {least: opened.finder().find(self.image, least)}
+            self.found = {least: resources.finder().find(self.image, least)}
         return photos.cut(self.image, self.found.get(least, []), predictor)
 
 
@@ -56,11 +57,11 @@ def of(given: Upload | None) -> Photo | None:
 def decoded(given: Upload) -> Photo | None:
     """A photo; None, with the reason shown, where it cannot be used."""
     try:
-        image = pictures.decode(given.content)
+        image = preprocessing.decode(given.content)
     except PictureError as error:
         st.error(f"{given.name} {error}" if str(error).startswith(("is ", "cannot ")) else f"{given.name}: {error}")
         return None
-    frames = pictures.frames(given.content)
+    frames = preprocessing.frames(given.content)
     note = f"Of its {frames} pictures, the first is looked at." if frames > 1 else ""
     return Photo(given.key, given.name, image, note)
 
@@ -89,7 +90,7 @@ def settings() -> tuple[bool, float]:
         "Least score of a face",
         0.1,
         0.9,
-        finding.LEAST,
+        detection.LEAST,
         0.05,
         disabled=cropped,
         key="least",

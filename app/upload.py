@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from stages.lib.archives import PICTURES
+from faces.data.archives import PICTURES
 
 FILE, CAMERA = "File", "Camera"
 # What is pasted anywhere on the page goes the way of a chosen file.

@@ -29,7 +29,8 @@ import pandas as pd
 from matplotlib import pyplot as plt
 
 from benchmarks import packing
-from stages.lib import params, remote
+from faces import params
+from faces.runtime import ray_cluster
 from tests import clusters
 
 BOUND = 1.1  # times the local engine's time
@@ -54,7 +55,7 @@ def main() -> None:
     words = parser.parse_args()
     if words.pack:
         return pack_here(words.archive, words.times)
-    os.environ.pop(remote.CLUSTER, None)
+    os.environ.pop(ray_cluster.CLUSTER, None)
     packs, searches = [], []
     with clusters.started(1, 1) as cluster:
         for number in range(words.rounds):
@@ -102,7 +103,7 @@ def ratio(rows: list[dict]) -> float:
 def pack(archive: Path, times: int, address: str) -> dict:
     """Pack an archive in a process of its own, as the stage does; with the seconds that it computed itself."""
     command = [sys.executable, "-m", "benchmarks.cluster", str(archive), "--times", str(times), "--pack"]
-    environment = os.environ | {remote.CLUSTER: address}
+    environment = os.environ | {ray_cluster.CLUSTER: address}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr)
@@ -150,7 +151,7 @@ def search(model: str, trials: int, epochs: int, address: str) -> dict:
         running = subprocess.Popen(
             [sys.executable, "-m", "stages.tune", model],
             cwd=folder,
-            env=os.environ | {remote.CLUSTER: address},
+            env=os.environ | {ray_cluster.CLUSTER: address},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 from scipy.ndimage import gaussian_filter
 
+from faces import params
+from faces.data import duplicates, records
+from faces.data.sample import drawing
 from stages import clean
-from stages.lib import drawing, duplicates, params, records
 
 DRAWN = 400  # faces, of which the others are mixed
 NOISE = 12  # grey levels, of detail of one's own

@@ -11,9 +11,11 @@ import time
 import numpy as np
 import pandas as pd
 
+from faces import params, targets
+from faces.evaluation import subgroups
+from faces.gate import decisions
+from faces.gate.baselines import Baseline
 from stages import evaluate
-from stages.lib import gating, groups, params, targets
-from stages.lib.baselines import Baseline
 
 BOUNDS = {5_000: 20, 70_000: 180}  # seconds, at most
 MEBIBYTES = 1024
@@ -30,7 +32,10 @@ def main() -> None:
     before = peak()
     whole = time.perf_counter()
     for what, work in (
-        ("gate", lambda: gating.judge({"m": now}, {"m": {}}, Baseline({"m": {}}, {"m": old}), {}, p.gate, p.evaluate)),
+        (
+            "gate",
+            lambda: decisions.judge({"m": now}, {"m": {}}, Baseline({"m": {}}, {"m": old}), {}, p.gate, p.evaluate),
+        ),
         ("intervals", lambda: intervals(now, p.evaluate)),
         ("groups", lambda: tables(now, p.evaluate)),
     ):
@@ -59,9 +64,9 @@ def intervals(rows: pd.DataFrame, settings: params.Evaluate) -> None:
 
 def tables(rows: pd.DataFrame, settings: params.Evaluate) -> None:
     """What assess does for its tables."""
-    sums = groups.Sums(rows, settings.resamples, settings.seed)
-    groups.scores(sums, settings.min_n, settings.confidence)
-    groups.gaps(sums, settings.min_n, settings.confidence)
+    sums = subgroups.Sums(rows, settings.resamples, settings.seed)
+    subgroups.scores(sums, settings.min_n, settings.confidence)
+    subgroups.gaps(sums, settings.min_n, settings.confidence)
 
 
 def drawn(n: int, seed: int) -> pd.DataFrame:

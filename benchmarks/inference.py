@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from stages.lib import drawing
-from stages.lib.predictor import SHIPPED, Predictor
+from faces.data.sample import drawing
+from faces.inference.predictor import SHIPPED, Predictor
 
 FACES, ONE_BY_ONE, STARTS = 1024, 200, 5
 RATE, MILLISECONDS, START = 300, 10, 2  # faces a second at least; p50 of one face and seconds to the first at most
@@ -71,7 +71,7 @@ def timed(model: Path, contents: list[bytes], picture: Path) -> bool:
     whole = FACES / seconds(lambda: [predictor.predict(files[at : at + 64]) for at in range(0, FACES, 64)])
     one = [1000 * seconds(lambda content=content: predictor.predict([content])) for content in files[:ONE_BY_ONE]]
     alone = [1000 * seconds(lambda image=image: predictor.raw(image[None])) for image in images[:ONE_BY_ONE]]
-    command = [sys.executable, "-m", "stages.lib.predictor", "--model", str(model), str(picture)]
+    command = [sys.executable, "-m", "faces.inference.predictor", "--model", str(model), str(picture)]
     start = float(np.median([seconds(lambda: run(command)) for _ in range(STARTS)]))
     print(f"{model.name} in ONNX Runtime, 2 threads:")
     print(f"  network alone: {network:.0f} faces/s in batches of 64, {np.median(alone):.1f} ms one (p50)")

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from faces import params
+from faces.data import archives, datasets, packs
+from faces.runtime import executor
 from stages import pack
-from stages.lib import archives, datasets, engine, packs, params
 
 LEAST = 0.8  # of the bare loop's rate
 MOST = 1.2  # times the archive's size
@@ -77,7 +79,7 @@ def pack_into(folder: Path, archive: Path, p: params.Pack, times: int = 1) -> li
         for name, content in archives.members(archive)
     )
     settings = {"variant": "cropped", "side": p.side, "quality": p.quality, "boxed": False, "margin": p.margin}
-    prepared = engine.each(pack.pack_pictures, pack.lots(photos), processes=True, **settings)
+    prepared = executor.each(pack.pack_pictures, pack.lots(photos), processes=True, **settings)
     shards = packs.write(pack.keep(itertools.chain.from_iterable(prepared), rejects), folder, p.shard_faces)
     (folder / packs.MANIFEST).write_text(json.dumps(shards))
     return shards

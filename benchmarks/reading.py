@@ -14,7 +14,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from stages.lib import drawing, faces, packs, params, pictures, training
+from faces import params
+from faces.data import labelled_faces, packs
+from faces.data.sample import drawing
+from faces.images import preprocessing
+from faces.params import overrides
+from faces.training import input_pipeline, loop, reproducibility
 
 LEAST = 5.0  # times the rate at which the default network trains
 BATCH = 64
@@ -36,23 +41,23 @@ def main() -> None:
             read_rows(count, batches, arguments.rounds, p.pack)
         return
     row = p.models[arguments.model]
-    pack, split = faces.open_pack(row)
-    training.prepare(p.train.threads, p.train.seed, p.budget_for(pack.manifest["kind"]).precision)
-    train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
-    side, steps = pack.manifest["side"], training.steps_in_epoch(train, p.train)
+    pack, split = labelled_faces.open_pack(row)
+    reproducibility.prepare(p.train.threads, p.train.seed, overrides.budget_for(p, pack.manifest["kind"]).precision)
+    train, val = (labelled_faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
+    side, steps = pack.manifest["side"], input_pipeline.steps_in_epoch(train, p.train)
     count = steps * min(p.train.batch_size, len(train))
-    training.fit(row, train, val, p.train, side, 1)  # what is traced once is not timed
+    loop.fit(row, train, val, p.train, side, 1)  # what is traced once is not timed
     for number in range(arguments.rounds):
         start = time.perf_counter()
         for _ in plain(train, p.train, side):
             pass
         plain_rate = count / (time.perf_counter() - start)
         start = time.perf_counter()
-        for _ in training.batches(train, p.train, side, 1).take(steps):
+        for _ in input_pipeline.batches(train, p.train, side, 1).take(steps):
             pass
         whole_rate = count / (time.perf_counter() - start)
         start = time.perf_counter()
-        training.fit(row, train, val, p.train, side, 1)
+        loop.fit(row, train, val, p.train, side, 1)
         train_rate = count / (time.perf_counter() - start)
         print(
             f"round {number + 1}: reading {plain_rate:.0f} pictures/s, with augmentation {whole_rate:.0f}, "
@@ -63,12 +68,12 @@ def main() -> None:
 
 def read_rows(count: int, batches: int, rounds: int, settings: params.Pack) -> None:
     """Print milliseconds a batch of random rows of a pack of so many faces, beside Arrow's `take`, in turns."""
-    encoded = [pictures.encode(face, settings.quality) for face in drawing.squares(BATCH, 0, SIDE)]
+    encoded = [preprocessing.encode(face, settings.quality) for face in drawing.squares(BATCH, 0, SIDE)]
     with tempfile.TemporaryDirectory() as folder:
         pack = drawn_pack(Path(folder), encoded, count, settings.shard_faces)
         column = pack.table["image"]
         print(f"{count} faces in {column.num_chunks} record batches, {column.nbytes / 1e9:.2f} GB of pictures")
-        decoding = milliseconds(lambda _: [np.asarray(pictures.decode(one)) for one in encoded], [None] * 5)
+        decoding = milliseconds(lambda _: [np.asarray(preprocessing.decode(one)) for one in encoded], [None] * 5)
         print(f"  decoding takes {decoding:.1f} ms a batch of {BATCH}")
         ways = {"take": lambda rows: column.take(pa.array(rows)).to_pylist(), "pack": pack.images}
         rng = np.random.default_rng(0)
@@ -102,18 +107,20 @@ def milliseconds(work: Callable, items: list | np.ndarray) -> float:
     return float(np.median(taken))
 
 
-def plain(train: faces.Faces, settings: params.Train, side: int):  # noqa: ANN201 - yields batches
+def plain(train: labelled_faces.Faces, settings: params.Train, side: int):  # noqa: ANN201 - yields batches
     """Decoded batches of one epoch in its order, as training reads them, not augmented."""
     import tensorflow as tf
 
-    order = training.epoch_order(train, settings.balance, settings.seed, 0)
+    order = input_pipeline.epoch_order(train, settings.balance, settings.seed, 0)
 
     def encoded():
         for start in range(0, len(order) - settings.batch_size + 1, settings.batch_size):
             yield train.pack.images(train.rows[order[start : start + settings.batch_size]])
 
     data = tf.data.Dataset.from_generator(encoded, output_signature=tf.TensorSpec((None,), tf.string))
-    return data.map(lambda batch: training.decode_batch(batch, side), num_parallel_calls=settings.threads).prefetch(4)
+    return data.map(
+        lambda batch: input_pipeline.decode_batch(batch, side), num_parallel_calls=settings.threads
+    ).prefetch(4)
 
 
 if __name__ == "__main__":

@@ -16,14 +16,17 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.lib import faces, params, pictures, targets
+from faces import params, targets
+from faces.data import labelled_faces
+from faces.images import preprocessing
+from faces.params import overrides
 
 LEAST = 0.80  # of PyTorch's rate
 PROGRAMS = ("ours", "pytorch", "stock Keras")
 # What all programs do, whatever the recipe says, and of its augmentation.
 ALIKE = {"growing": [], "rarity": {}, "balance": "none", "views": 1, "age_sigma": 2.0}
 PLAIN = {"mix": 0.0, "settle": 0.0}
-# What PyTorch is told as stages/lib/memory.py tells it to glibc for ours; its tensors are glibc's, so all of them here.
+# For PyTorch what faces/runtime/memory.py sets in glibc for ours; its tensors are glibc's, so all of them here.
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "67108864"}
 KEPT |= {"MALLOC_ARENA_MAX": "1"}
 LOOP = Path(__file__).parent / "pytorch/loop.py"
@@ -88,17 +91,19 @@ def prepare(words: argparse.Namespace, folder: Path) -> dict:
     words.model = words.model or next(iter(p.models))
     if words.model not in p.models or p.models[words.model].network != "residual":
         raise SystemExit(f"{words.model} is no row of models in params.yaml whose network is residual")
-    p, row = p.for_row(p.models[words.model], "real")  # by the sample's budget, networks and pictures are smaller
+    p, row = overrides.for_row(
+        p, p.models[words.model], "real"
+    )  # by the sample's budget, networks and pictures are smaller
     if words.options:
         row = row.model_copy(update={"options": json.loads(words.options)})
     changed = {key: yaml.safe_load(value) for key, value in (each.split("=", 1) for each in words.set)}
     values = p.train.model_dump()
     values["augment"] |= PLAIN
     settings = params.Train.model_validate(values | ALIKE | changed)
-    pack, split = faces.open_pack(row)
-    if pictures.shrunk(*faces.view(pack.manifest["side"], settings)[:3]) > 1:
+    pack, split = labelled_faces.open_pack(row)
+    if preprocessing.shrunk(*labelled_faces.view(pack.manifest["side"], settings)[:3]) > 1:
         raise SystemExit(f"{settings.image_size} pixels: ours would decode smaller pictures than PyTorch's loop does")
-    train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
+    train, val = (labelled_faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
     count = len(train) if words.until else min(words.faces, len(train))
     images = pack.images(train.rows[:count])
     labels = {f"label_{name}": values[:count] for name, (values, _) in train.labels.items()}
@@ -106,7 +111,7 @@ def prepare(words: argparse.Namespace, folder: Path) -> dict:
     ends = np.cumsum([0, *(len(content) for content in images)])
     np.savez(folder / "faces.npz", bytes=np.frombuffer(b"".join(images), np.uint8), ends=ends, **labels, **masks)
     kept = len(val) if words.until else 64
-    pixels = np.concatenate([*faces.pixels(val, *faces.view(pack.manifest["side"], settings))])[:kept]
+    pixels = np.concatenate([*labelled_faces.pixels(val, *labelled_faces.view(pack.manifest["side"], settings))])[:kept]
     years, known = (part[:kept] for part in val.labels["age"])
     np.savez(folder / "val.npz", images=pixels, age=years, known=known)
     recipe = settings.model_dump(exclude={"patience", "monitor", "balance"})
@@ -148,16 +153,18 @@ def one(program: str, path: str) -> None:
 
     import keras
 
-    from stages.lib import memory, networks, training
+    from faces import networks
+    from faces.runtime import memory
+    from faces.training import loop, reproducibility
 
     work = json.loads(Path(path).read_text())
     row, settings = params.Model(**work["row"]), params.Train(**work["settings"])
     if program == "stock Keras":
         networks.find(row.network).FusedBatchNormalization = keras.layers.BatchNormalization
         memory.keep = lambda: False
-    training.prepare(settings.threads, settings.seed, work["precision"])
-    pack, split = faces.open_pack(row)
-    train, val = (faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
+    reproducibility.prepare(settings.threads, settings.seed, work["precision"])
+    pack, split = labelled_faces.open_pack(row)
+    train, val = (labelled_faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
     kept = len(val) if work["until"] else 64
     train, val = train.where(np.arange(work["count"])), val.where(np.arange(kept))
     started = time.perf_counter()
@@ -168,7 +175,7 @@ def one(program: str, path: str) -> None:
         if numbers["val_age_mae"] <= work["until"]:
             raise SystemExit
 
-    training.fit(row, train, val, settings, pack.manifest["side"], work["epochs"], tell)
+    loop.fit(row, train, val, settings, pack.manifest["side"], work["epochs"], tell)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 import argparse
 import shutil
 
-from stages import gate
-from stages.lib import baselines, params, predictions
-from stages.lib.baselines import Baseline
+from faces import params
+from faces.evaluation import predictions
+from faces.gate import baselines, decisions
+from faces.gate.baselines import Baseline
 
 
 def main() -> None:
@@ -16,10 +17,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("why", nargs="?", default="", help="why a worse result is accepted; CI shows it")
     why = parser.parse_args().why.strip()
-    found = gate.by_baseline(params.load())
+    found = baselines.by_name(params.load())
     for name, models in found.items():
         now = {model: predictions.read(model) for model in models}
-        made = Baseline({model: gate.test_metrics(model) for model in models}, now, accepted=why)
+        made = Baseline({model: predictions.scores(model).get("test", {}) for model in models}, now, accepted=why)
         try:
             old = baselines.load(name)
         except predictions.PredictionsError as error:
@@ -30,7 +31,7 @@ def main() -> None:
             made.spread = old.spread
         baselines.write(name, made)
         print(f"{baselines.FOLDER / name}: {', '.join(models)}; commit it")
-    for name in gate.gone(found):
+    for name in decisions.gone(found):
         shutil.rmtree(baselines.FOLDER / name)
         print(f"{baselines.FOLDER / name} is removed: params.yaml has no model of this dataset")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from stages.lib import params
+from faces import params
 
 
 def main() -> None:
@@ -22,10 +22,10 @@ def main() -> None:
     except yaml.YAMLError:
         sys.exit(f"{lock} can't be read, as where a full disk cut it short: `git checkout {lock}`, then go on")
     if Path("mlflow.db").exists():
-        from stages.lib import tracking
+        from faces.tracking import store
 
-        with tracking.turn():
-            was = tracking.follow(Path.cwd())
+        with store.turn():
+            was = store.relocate(Path.cwd())
         if was:
             print(f"This folder was at {was}; MLflow's runs and models are found here now.")
 

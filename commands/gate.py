@@ -18,9 +18,11 @@ import pandas as pd
 import pydantic
 import yaml
 
-from stages import gate
-from stages.lib import baselines, gating, params, predictions, verdicts
-from stages.lib.baselines import Baseline
+from faces import params
+from faces.evaluation import predictions
+from faces.gate import baselines, decisions
+from faces.gate.baselines import Baseline
+from faces.reporting import gate_page
 
 PLACES = ("GITHUB_STEP_SUMMARY", "GATE_TABLE")  # variables that name files which the table is appended to
 SOURCES = ("stages", "params.yaml", "dvc.yaml", "requirements.txt")  # a change of these may change real results
@@ -40,7 +42,7 @@ def main() -> None:
     for place in filter(None, map(os.environ.get, PLACES)):
         with Path(place).open("a") as file:
             file.write(text + "\n")
-    if verdicts.failed(found, missing_fails=bool(os.environ.get("CI")) and commit is None):
+    if gate_page.failed(found, missing_fails=bool(os.environ.get("CI")) and commit is None):
         sys.exit('The gate is shut: see what failed above. `make baseline WHY="..."` accepts what is meant.')
 
 
@@ -69,11 +71,11 @@ def against(commit: str) -> tuple[dict, str]:
                 notes.append(not_measured(commit, name))
                 continue
             else:
-                judged, *rows = gating.judge(
+                judged, *rows = decisions.judge(
                     new.predictions, new.metrics, old, gate_.floors.get(name, {}), gate_, evaluate
                 )
         why = accepted.get(name) if name in here else "; ".join(accepted.values())
-        if verdicts.failed({name: judged}, False) and why:
+        if gate_page.failed({name: judged}, False) and why:
             notes.append(f"- ⚠️ **{name}: {judged['verdict']}, accepted**: {why}")
             notes += [f"    - {reason}" for row in judged["models"].values() for reason in row["reasons"]]
             continue
@@ -83,7 +85,7 @@ def against(commit: str) -> tuple[dict, str]:
             others.append(rows[1].assign(name=name))
     empty = pd.DataFrame(columns=["name", "model", "slice", "verdict"])
     tables = [pd.concat(part, ignore_index=True) if part else empty for part in (compared, others)]
-    page = verdicts.markdown(found, *tables, evaluate.confidence)
+    page = gate_page.markdown(found, *tables, evaluate.confidence)
     head, _, rest = page.partition("\n")
     return found, "\n".join([f"{head} (against commit {commit[:12]})", "", *notes, rest])
 
@@ -117,10 +119,10 @@ def results(p: params.Params) -> dict[str, Baseline]:
     try:
         return {
             name: Baseline(
-                {model: gate.test_metrics(model) for model in models},
+                {model: predictions.scores(model).get("test", {}) for model in models},
                 {model: predictions.read(model) for model in models},
             )
-            for name, models in gate.by_baseline(p).items()
+            for name, models in baselines.by_name(p).items()
         }
     except FileNotFoundError:
         return {}
@@ -128,8 +130,8 @@ def results(p: params.Params) -> dict[str, Baseline]:
 
 def lost(why: str) -> dict:
     """A verdict on a whole baseline."""
-    row = {"verdict": gating.VANISHED, "reasons": [f"{gating.VANISHED}: {why}"]}
-    return {"verdict": gating.VANISHED, "models": {"all models": row}}
+    row = {"verdict": decisions.VANISHED, "reasons": [f"{decisions.VANISHED}: {why}"]}
+    return {"verdict": decisions.VANISHED, "models": {"all models": row}}
 
 
 def committed(commit: str) -> set[str]:

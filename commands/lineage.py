@@ -5,7 +5,7 @@ import json
 
 import yaml
 
-from stages.lib import lineage, tracking
+from faces.tracking import lineage, origin, registry, runs, store
 
 MAIN = ("tensorflow", "keras", "keras-tuner", "numpy", "scipy", "pandas", "scikit-learn", "onnxruntime", "crepes",
         "dvc", "mlflow")  # fmt: skip
@@ -24,7 +24,7 @@ def main() -> None:
 
 def default() -> str:
     """The champion of faces-utkface, else of the first registered model that there is."""
-    names = sorted(model.name for model in tracking.open_client().search_registered_models())
+    names = sorted(model.name for model in store.open_client().search_registered_models())
     if not names:
         raise SystemExit("no model is registered yet: type `dvc repro` first")
     return f"models:/{'faces-utkface' if 'faces-utkface' in names else names[0]}@champion"
@@ -32,11 +32,11 @@ def default() -> str:
 
 def told(uri: str, every_package: bool = False) -> list[str]:
     """Lines of Markdown on a registered version."""
-    client, version, run = tracking.named(uri)
+    client, version, run = registry.by_uri(uri)
     tags = run.data.tags
     folder = lineage.folder(version.tags.get("onnx_sha256", ""))
-    kept = json.loads(tracking.artifact(client, run, f"{folder}/lineage.json") or "{}")
-    diff = tracking.artifact(client, run, f"{folder}/{tracking.DIFF}")
+    kept = json.loads(runs.artifact(client, run, f"{folder}/lineage.json") or "{}")
+    diff = runs.artifact(client, run, f"{folder}/{origin.DIFF}")
     lines = [f"# {version.name}, version {version.version}", ""]
     lines += [f"- model: {tags['model']}, run {run.info.run_id} ({run.info.run_name})"]
     lines += [f"- commit: {kept.get('commit') or 'not in a git repository'}"]
@@ -44,7 +44,7 @@ def told(uri: str, every_package: bool = False) -> list[str]:
     lines += [f"- uncommitted: {', '.join(changed) or 'nothing'}" + (" (patch below)" if changed else "")]
     lines += [f"- machine: {tags['machine']}, Python {tags['python']}"]
     lines += [f"- chosen by: {version.tags['score']} {float(version.tags['val']):.4f} on validation"]
-    looks = tracking.looks_at_test(client, run)
+    looks = runs.looks_at_test(client, run)
     lines += [
         f"- its test faces were looked at by {looks} training{'s' if looks != 1 else ''} that this store "
         "has in full (`make seeds` and `make leakage` look, too, and choose nothing)"
@@ -56,7 +56,7 @@ def told(uri: str, every_package: bool = False) -> list[str]:
     shown = packages if every_package else {name: packages[name] for name in MAIN if name in packages}
     lines += [", ".join(f"{name} {number}" for name, number in shown.items())]
     lines += ["", "## Promotions", ""]
-    lines += [f"- {line}" for line in tracking.promotions(client, version.name)] or ["none"]
+    lines += [f"- {line}" for line in registry.promotions(client, version.name)] or ["none"]
     lines += ["", "## Params", "", "```yaml", yaml.safe_dump(nested(run.data.params), sort_keys=False).strip(), "```"]
     if changed:
         lines += ["", "## Uncommitted changes", "", "```diff", diff.strip(), "```"]

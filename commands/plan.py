@@ -4,8 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
-from stages import download
-from stages.lib import archives, datasets, params
+from faces import params
+from faces.data import archives, datasets, downloads
 
 
 def main() -> None:
@@ -25,11 +25,11 @@ def main() -> None:
         once = p.data.source == "official" and planned.issuperset(wanted)  # as download.borrow does
         planned |= set(wanted)
         told = " (fetched before)" if here else " (fetched once: another variant's, too)" if once else ""
-        print(f"{key}: {download.plan(wanted, p.data.source, module.LICENCE)}{told}")
+        print(f"{key}: {downloads.plan(wanted, p.data.source, module.LICENCE)}{told}")
         for archive in wanted:
-            for one, address in download.candidates(archive, p.data.source):
+            for one, address in downloads.candidates(archive, p.data.source):
                 print(f"    {one.name:16} {address}")
-        total += 0 if here or once else sum(download.size_of(archive, p.data.source) for archive in wanted)
+        total += 0 if here or once else sum(downloads.size_of(archive, p.data.source) for archive in wanted)
     free = shutil.disk_usage(Path.cwd()).free
     print(f"To fetch: about {total / 1e9:.1f} GB; packs take as much again; {free / 1e9:.0f} GB are free here.")
 

@@ -21,10 +21,14 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.lib import finding, photos, pictures, progress, serving, targets
-from stages.lib.archives import PICTURES
-from stages.lib.photos import Prepared
-from stages.lib.predictor import ModelError, Predictor
+from faces import targets
+from faces.data.archives import PICTURES
+from faces.images import detection, preprocessing
+from faces.inference import photos
+from faces.inference.photos import Prepared
+from faces.inference.predictor import ModelError, Predictor
+from faces.runtime import progress
+from faces.tracking import model_choice
 
 LOT = 32  # pictures that are predicted together
 STDIN = "-"
@@ -41,10 +45,12 @@ def main() -> None:
     parser.add_argument("pictures", nargs="+", help="files, folders (with those in them), globs, or -")
     parser.add_argument(
         "--model", help="an ONNX file, models:/NAME@ALIAS or a registered NAME; the champion of "
-        f"{serving.REGISTERED}, or the shipped model where there is none, unless given",
+        f"{model_choice.REGISTERED}, or the shipped model where there is none, unless given",
     )  # fmt: skip
     parser.add_argument("--cropped", action="store_true", help="each picture is a face, framed as the model knows them")
-    parser.add_argument("--least", type=float, default=finding.LEAST, help="score from which a finding is a face; 0.5")
+    parser.add_argument(
+        "--least", type=float, default=detection.LEAST, help="score from which a finding is a face; 0.5"
+    )
     parser.add_argument(
         "--format", choices=("table", "csv", "jsonl"), help="table on a terminal, else csv, unless given"
     )
@@ -52,14 +58,14 @@ def main() -> None:
     if not 0 < words.least <= 1:
         parser.error(f"--least {words.least} is not above 0 and up to 1")
     try:
-        served = serving.find(words.model)
+        served = model_choice.find(words.model)
         predictor = Predictor(served.path)
     except ModelError as error:
         parser.error(str(error))
     names = list(expand(words.pictures))
     if not names:
         parser.error(f"no picture in {' '.join(words.pictures)}: their names end in {' '.join(PICTURES)}")
-    finder = None if words.cropped else finding.Finder(threads=1)  # pictures, not parts of one, are shared out
+    finder = None if words.cropped else detection.Finder(threads=1)  # pictures, not parts of one, are shared out
     lots = prepared(progress.bar(names, "predicting", len(names), "pictures"), predictor, finder, words.least)
     rows = (
         {"file": row.pop("name")} | row | {"model": served.version}
@@ -106,7 +112,7 @@ def picture_begins(start: bytes) -> bool:
 
 
 def prepared(
-    names: Iterable[str], predictor: Predictor, finder: finding.Finder | None, least: float
+    names: Iterable[str], predictor: Predictor, finder: detection.Finder | None, least: float
 ) -> Iterator[list[Prepared]]:
     """Lots of pictures, read, and their faces found, by as many threads as cores; a lot ahead of who takes them."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -126,7 +132,7 @@ def lots_of(names: Iterable[str]) -> Iterator[list[str]]:
         yield lot
 
 
-def prepare(name: str, predictor: Predictor, finder: finding.Finder | None, least: float) -> Prepared:
+def prepare(name: str, predictor: Predictor, finder: detection.Finder | None, least: float) -> Prepared:
     """Read a picture and find its faces; finder: None where the whole is one."""
     try:
         content = read(name)
@@ -138,9 +144,9 @@ def prepare(name: str, predictor: Predictor, finder: finding.Finder | None, leas
 def read(name: str) -> bytes:
     """Bytes of a picture's file, no more of a larger one than decode needs to refuse it. Raises OSError."""
     if name == STDIN:
-        return sys.stdin.buffer.read(pictures.MAX_BYTES + 1)
+        return sys.stdin.buffer.read(preprocessing.MAX_BYTES + 1)
     with Path(name).open("rb") as file:
-        return file.read(pictures.MAX_BYTES + 1)
+        return file.read(preprocessing.MAX_BYTES + 1)
 
 
 def write(rows: Iterable[dict], names: list[str], kind: str) -> int:

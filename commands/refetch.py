@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from stages.lib import params
+from faces import params
 
 
 def main() -> None:

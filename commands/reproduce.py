@@ -17,7 +17,10 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from stages.lib import baselines, lineage, metrics, pairing, params, predictions, spread, targets, tracking
+from faces import params, targets
+from faces.evaluation import metrics, predictions
+from faces.gate import baselines, paired, seed_spread
+from faces.tracking import lineage, origin, registry, runs, store
 
 SPREADS = 3.0  # standard deviations of a difference between seeds that a score may be away
 
@@ -32,24 +35,24 @@ def main() -> None:
         "--folder", type=Path, help="run in this folder, which must be new; a temporary one unless given"
     )
     words = parser.parse_args()
-    client, version, run = tracking.named(words.model)
+    client, version, run = registry.by_uri(words.model)
     name = run.data.tags["model"]
-    origin = lineage.folder(version.tags.get("onnx_sha256", ""))
-    kept = json.loads(tracking.artifact(client, run, f"{origin}/lineage.json") or "{}")
+    folder_of = lineage.folder(version.tags.get("onnx_sha256", ""))
+    kept = json.loads(runs.artifact(client, run, f"{folder_of}/lineage.json") or "{}")
     if not kept:
         raise SystemExit(f"{words.model}: its run keeps no lineage: `dvc repro -f log@{name}` of its commit writes it")
     with tempfile.TemporaryDirectory() as temporary:
         folder = words.folder or Path(temporary, "faces")
-        check_out(folder, kept["commit"], tracking.artifact(client, run, f"{origin}/{tracking.DIFF}"))
-        old = yaml.safe_load(tracking.artifact(client, run, f"{origin}/params.yaml"))
+        check_out(folder, kept["commit"], runs.artifact(client, run, f"{folder_of}/{origin.DIFF}"))
+        old = yaml.safe_load(runs.artifact(client, run, f"{folder_of}/params.yaml"))
         new = changed(old, words.set, words.source, run)
         (folder / "params.yaml").write_text(yaml.safe_dump(new, sort_keys=False))
         failure = repro(folder, name)
         row = params.Model.model_validate(old["models"][name])
         found = in_source(words.source, kept["digests"]) | lineage.digests(name, row, folder)
         lines = [f"params {key}: {a!r} -> {b!r}" for key, (a, b) in
-                 lineage.changes(tracking.flat(old), tracking.flat(new)).items()]  # fmt: skip
-        machine = lineage.changes({k: run.data.tags.get(k) for k in tracking.machine()}, tracking.machine())
+                 lineage.changes(runs.flat(old), runs.flat(new)).items()]  # fmt: skip
+        machine = lineage.changes({k: run.data.tags.get(k) for k in origin.machine()}, origin.machine())
         lines += [f"{key}: {a} -> {b}" for key, (a, b) in machine.items()]
         lines += [f"package {key}: {a} -> {b}" for key, (a, b) in
                   lineage.changes(kept["packages"], lineage.packages()).items()]  # fmt: skip
@@ -58,7 +61,7 @@ def main() -> None:
                   lineage.changes({key: kept["digests"][key] for key in made}, found).items()]  # fmt: skip
         verdict, rows = failure, []
         if not failure:
-            was = json.loads(tracking.artifact(client, run, f"{origin}/metrics.json"))
+            was = json.loads(runs.artifact(client, run, f"{folder_of}/metrics.json"))
             rows = scores(was, json.loads((folder / predictions.FOLDER / name / "metrics.json").read_text()))
             verdict = judged(kept["digests"], found, rows, *spread_of(run, name))
     print(f"\n{words.model}, {name}, version {version.version}:\n")
@@ -142,14 +145,14 @@ def scores(old: dict, new: dict) -> list[dict]:
 def spread_of(run: object, name: str) -> tuple[dict[str, float], bool]:
     """What may lie between two seeds, {score: largest difference}, of headline scores; and whether it was measured."""
     p = params.load()
-    experiment = tracking.open_client().get_experiment(run.info.experiment_id).name
+    experiment = store.open_client().get_experiment(run.info.experiment_id).name
     baseline = baselines.load(baselines.name_of(experiment))
     seeds = baseline.spread if baseline is not None else pd.DataFrame(columns=["model", "target", "slice", "n", "sd"])
     seeds = seeds[seeds["model"] == name]
     wanted = yaml.safe_load(run.data.params["model.targets"])
-    whole = pd.DataFrame([{"target": key, "slice": pairing.ALL, "n": 1e9} for key in wanted])
-    margins = spread.margins(seeds, whole, p.gate.model_copy(update={"spreads": SPREADS}))
-    found = {f"{key}_{metrics.HEADLINE[targets.TARGETS[key].kind]}": float(margins[key, pairing.ALL]) for key in wanted}
+    whole = pd.DataFrame([{"target": key, "slice": paired.ALL, "n": 1e9} for key in wanted])
+    margins = seed_spread.margins(seeds, whole, p.gate.model_copy(update={"spreads": SPREADS}))
+    found = {f"{key}_{metrics.HEADLINE[targets.TARGETS[key].kind]}": float(margins[key, paired.ALL]) for key in wanted}
     return found, set(wanted) <= set(seeds["target"])
 
 

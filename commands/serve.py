@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-from stages.lib import serving
-from stages.lib.predictor import SHIPPED, ModelError
+from faces.inference.predictor import SHIPPED, ModelError
+from faces.tracking import model_choice
 
 HOST = "127.0.0.1"
 
@@ -36,7 +36,7 @@ def place(named: str | None) -> str:
     """Where MLflow finds the model: models:/NAME/VERSION, or the folder of the shipped one."""
     if named and named.endswith(".onnx"):
         raise ModelError(f"{named} is a file: what is served is registered, or shipped")
-    served = serving.find(named)
+    served = model_choice.find(named)
     return str(SHIPPED.parent) if served.path == SHIPPED else f"models:/{served.version}"
 
 

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import params, progress, provenance, tracking, verdicts
+from faces import params
+from faces.data import provenance
+from faces.reporting import gate_page
+from faces.runtime import progress
+from faces.tracking import registry, store
 
 
 def main() -> None:
@@ -25,8 +29,8 @@ def main() -> None:
     shown = {json.loads(Path(f"data/models/{name}/model.json").read_text())["fingerprint"] for name in p.models}
     for dataset, row in noted.items():
         name = provenance.store_name(dataset, row)
-        client, _ = tracking.store(name)
-        champion = tracking.alias(client, name, "champion")
+        client, _ = store.open_experiment(name)
+        champion = registry.alias(client, name, "champion")
         if champion:
             score = json.loads(champion.tags["val"])
             about = f"{champion.tags['model']}, {champion.tags['score']} {score:.4f} on validation"
@@ -36,7 +40,7 @@ def main() -> None:
             print(f"models:/{name}@champion is version {champion.version}: {about}{other}")
     verdict = Path("reports/gate/verdict.json")
     if verdict.exists():
-        print(f"Against the committed baseline: {verdicts.summary(json.loads(verdict.read_text()))} (make gate)")
+        print(f"Against the committed baseline: {gate_page.summary(json.loads(verdict.read_text()))} (make gate)")
     print("\nThe report is reports/index.md. To compare runs: make ui (or, with .venv activated, mlflow ui),")
     print("then open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning")
 

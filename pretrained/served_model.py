@@ -1,3 +1,3 @@
 """What MLflow runs of this folder: see MLmodel."""
 
-import stages.lib.served_model  # noqa: F401, since it tells MLflow which model this is
+import faces.tracking.served_model  # noqa: F401, since it tells MLflow which model this is

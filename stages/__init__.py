@@ -1,12 +1,1 @@
-"""The pipeline: a file is a stage of dvc.yaml, and lib/ holds what stages share."""
-
-import os
-
-from stages.lib import startup
-
-# Read when TensorFlow is imported, which by itself computes by oneDNN on newer CPUs alone: slower on others, and with
-# other last digits.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-startup.importing("tensorflow", quietly=True)
-startup.importing("mlflow")
-startup.importing("pandas")
+"""The stages of dvc.yaml, one file each; nothing imports them."""

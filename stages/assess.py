@@ -6,18 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import (
-    groups,
-    params,
-    plots,
-    predictions,
-    progress,
-    records,
-    reliability,
-    rounding,
-    running,
-    targets,
-)
+from faces import params, scores, targets
+from faces.data import records
+from faces.evaluation import predictions, reliability, subgroups
+from faces.reporting import plots
+from faces.runtime import progress, running
 
 
 def main(name: str) -> None:
@@ -27,12 +20,12 @@ def main(name: str) -> None:
     out = Path("reports/groups") / name
     out.mkdir(parents=True, exist_ok=True)
     test = predictions.read(name)
-    sums = groups.Sums(test, settings.resamples, settings.seed)
-    by_group = groups.scores(sums, settings.min_n, settings.confidence)
+    sums = subgroups.Sums(test, settings.resamples, settings.seed)
+    by_group = subgroups.scores(sums, settings.min_n, settings.confidence)
     of_group = (by_group["score"] == "width") & (by_group["by"] != "")
-    by_group = rounding.table(by_group, by_group["score"].mask(of_group, "group_width"))
-    gaps = rounding.table(groups.gaps(sums, settings.min_n, settings.confidence))
-    sure = rounding.table(curves(test, settings.min_n))
+    by_group = scores.table(by_group, by_group["score"].mask(of_group, "group_width"))
+    gaps = scores.table(subgroups.gaps(sums, settings.min_n, settings.confidence))
+    sure = scores.table(curves(test, settings.min_n))
     records.write(by_group, out / "groups.csv")
     records.write(gaps, out / "gaps.csv")
     records.write(sure, out / "reliability.csv")
@@ -49,9 +42,9 @@ def curves(test: pd.DataFrame, min_n: int) -> pd.DataFrame:
     Columns: target, by, group, then those of reliability.curve, then error, the group's expected calibration error.
     """
     found = []
-    cell, cells = groups.cells_of(test)
-    every = [("", groups.ALL, np.ones(len(test), bool))]
-    for by, named in groups.axes(cells).items():
+    cell, cells = subgroups.cells_of(test)
+    every = [("", subgroups.ALL, np.ones(len(test), bool))]
+    for by, named in subgroups.axes(cells).items():
         every += [(by, group, inside[cell]) for group, inside in named.items()]
     for name, target in targets.TARGETS.items():
         if target.kind != "classes" or f"{name}_predicted" not in test or name not in test:

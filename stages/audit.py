@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import duplicates, neighbours, packs, params, predictions, progress, records, running, targets
+from faces import params, targets
+from faces.data import duplicates, packs, records
+from faces.evaluation import neighbours, predictions
+from faces.runtime import progress, running
 
 LISTED = 200  # most doubted labels of each target
 FARTHEST = 10  # bits of the hash, up to which test faces near another part are counted

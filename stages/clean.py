@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import duplicates, packs, params, progress, records, running, targets
+from faces import params, targets
+from faces.data import duplicates, packs, records
+from faces.runtime import progress, running
 
 
 def main(dataset: str) -> None:

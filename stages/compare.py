@@ -6,25 +6,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import (
-    cards,
-    metrics,
-    params,
-    plots,
-    predictions,
-    progress,
-    records,
-    resampling,
-    rounding,
-    running,
-    targets,
-)
-
-# What a reader looks at first of each kind of target.
-HEADLINES = {
-    "years": {"mae": "MAE", "rmse": "RMSE", "bin_accuracy": "5-bin accuracy"},
-    "classes": {"accuracy": "accuracy"},
-}
+from faces import params, scores, targets
+from faces.data import records
+from faces.evaluation import bootstrap, metrics, predictions
+from faces.reporting import cards, plots
+from faces.runtime import progress, running
 
 # Variants that are held against each other.
 AGAINST = (("full", "cropped"), ("found", "cropped"), ("full", "found"))
@@ -52,9 +38,9 @@ def main() -> None:
         forget(Path(place), list(p.datasets))
     out = Path("reports/comparison")
     out.mkdir(parents=True, exist_ok=True)
-    scores = {name: pd.read_csv(f"reports/models/{name}/scores.csv", keep_default_na=False, na_values={
+    score_tables = {name: pd.read_csv(f"reports/models/{name}/scores.csv", keep_default_na=False, na_values={
         column: [""] for column in ("n", "value", "low", "high")}) for name in p.models}  # fmt: skip
-    table = models_table(scores)
+    table = models_table(score_tables)
     records.write(table, out / "models.csv")
     for variants in AGAINST:
         rows = []
@@ -64,7 +50,7 @@ def main() -> None:
         if rows:
             values = [f"{variant}_value" for variant in variants]
             columns = ["dataset", *variants, "score", "n", *values, "difference", "low", "high"]
-            difference = rounding.table(pd.DataFrame(rows, columns=columns))
+            difference = scores.table(pd.DataFrame(rows, columns=columns))
             path = out / "_against_".join(variants)
             records.write(difference, path.with_suffix(".csv"))
             plots.save(plots.differences(difference, *variants), path.with_suffix(".png"))
@@ -80,27 +66,18 @@ def forget(folder: Path, named: list[str]) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def models_table(scores: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def models_table(score_tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """One row a model: test faces, then each headline as `value [low, high]`."""
     rows = []
-    for name, table in scores.items():
+    for name, table in score_tables.items():
         test = table[(table["part"] == "test") & (table["group"] == "")].set_index(["target", "score"])
         row = {"model": name, "test faces": int(test["n"].max())}
-        for title, target, score in headlines():
+        for title, target, score in scores.headlines():
             found = (target, score) in test.index
-            row[title] = cards.interval(test.loc[(target, score)], rounding.digits(score)) if found else ""
+            row[title] = cards.interval(test.loc[(target, score)], scores.digits(score)) if found else ""
         rows.append(row)
     table = pd.DataFrame(rows)
     return table.loc[:, (table != "").any()]
-
-
-def headlines() -> list[tuple[str, str, str]]:
-    """Column title, target and score of every headline, in the order of TARGETS."""
-    return [
-        (f"{name} {title}", name, score)
-        for name, target in targets.TARGETS.items()
-        for score, title in HEADLINES[target.kind].items()
-    ]
 
 
 def pairs(models: dict[str, params.Model], first: str, second: str) -> list[tuple[str, str]]:
@@ -124,13 +101,13 @@ def paired(
         return []
     tail = 100 * (1 - settings.confidence) / 2
     rows = []
-    for title, target, score in headlines():
+    for title, target, score in scores.headlines():
         if target not in first or target not in second:
             continue
         tables = [predictions.statistics(t, targets.TARGETS[target]) for t in (first, second)]
         values = [float(metrics.scores(targets.TARGETS[target], t.sum(axis=0))[score]) for t in tables]
-        both = resampling.gather(np.hstack(tables), first["group"].to_numpy())
-        sums = np.split(resampling.sums(both, settings.resamples, settings.seed), 2, axis=1)
+        both = bootstrap.gather(np.hstack(tables), first["group"].to_numpy())
+        sums = np.split(bootstrap.sums(both, settings.resamples, settings.seed), 2, axis=1)
         drawn = [metrics.scores(targets.TARGETS[target], t)[score] for t in sums]
         low, high = np.nanpercentile(drawn[0] - drawn[1], [tail, 100 - tail])
         n = int(first[target].replace("", np.nan).notna().sum())

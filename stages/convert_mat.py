@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import archives, params, progress, records, running
-from stages.lib.datasets import imdb_wiki
+from faces import params
+from faces.data import archives, records
+from faces.data.datasets import imdb_wiki
+from faces.runtime import progress, running
 
 
 def main(dataset: str) -> None:

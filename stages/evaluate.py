@@ -10,9 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import faces as parts
-from stages.lib import metrics, params, plots, predictions, progress, records, resampling, rounding, running, targets
-from stages.lib.predictor import Predictor
+from faces import params, scores, targets
+from faces.data import labelled_faces as parts
+from faces.data import records
+from faces.evaluation import bootstrap, metrics, predictions
+from faces.inference.predictor import Predictor
+from faces.reporting import plots
+from faces.runtime import progress, running
 
 PARTS = ("train", "val", "calibration", "test")
 STEP = 5  # years, by which ages are counted
@@ -38,9 +42,9 @@ def main(name: str) -> None:
             rows.append(prediction_rows(people.loc[ids], part, decoded))
         if part == "calibration":
             continue  # kept unseen: it is for what is fitted to a finished model
-        scores, table = score(faces.labels, decoded, part, people.loc[ids, "group"].to_numpy(), settings)
-        scores.update(metrics.evaluate(row.targets, faces.labels, decoded, about["floors"]))
-        numbers[part] = {key: value for key, value in scores.items() if value == value}
+        headline, table = score(faces.labels, decoded, part, people.loc[ids, "group"].to_numpy(), settings)
+        headline.update(metrics.evaluate(row.targets, faces.labels, decoded, about["floors"]))
+        numbers[part] = {key: value for key, value in headline.items() if value == value}
         tables.append(table)
         if part == "test":
             counts = counted(faces.labels, decoded)
@@ -48,13 +52,13 @@ def main(name: str) -> None:
     (out / "plots").mkdir(parents=True, exist_ok=True)
     records.write(pd.concat(rows, ignore_index=True), kept / "predictions.csv")
     (kept / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n")
-    told = {part: {key: rounding.number(value, key) for key, value in row.items()} for part, row in numbers.items()}
+    told = {part: {key: scores.number(value, key) for key, value in row.items()} for part, row in numbers.items()}
     (out / "metrics.json").write_text(json.dumps(told, indent=1) + "\n")
-    table = rounding.table(pd.concat(tables, ignore_index=True))
+    table = scores.table(pd.concat(tables, ignore_index=True))
     records.write(table, out / "scores.csv")
     records.write(counts, out / "counts.csv")
     history = pd.read_csv(f"data/models/{name}/history.csv") if about["best_epoch"] >= 0 else pd.DataFrame()
-    history = rounding.table(history.assign(epoch=history["epoch"] + 1)) if len(history) else history
+    history = scores.table(history.assign(epoch=history["epoch"] + 1)) if len(history) else history
     records.write(history, out / "history.csv")
     plots.save(plots.learning_curves(history, about["best_epoch"] + 1, name), out / "plots" / "learning_curves.png")
     if "test" in numbers:
@@ -79,7 +83,7 @@ def score(
         found = metrics.scores(target, table.sum(axis=0))
         limits = {}
         if part == "test":
-            drawn = resampling.sums(resampling.gather(table, people), settings.resamples, settings.seed)
+            drawn = bootstrap.sums(bootstrap.gather(table, people), settings.resamples, settings.seed)
             limits = metrics.intervals(target, drawn, settings.confidence)
         counts = group_counts(target, values, known)
         n = int(found.pop("n"))
@@ -91,9 +95,9 @@ def score(
             usable = size >= settings.min_n and value == value
             low, high = limits.get(key, (np.nan, np.nan)) if usable else (np.nan, np.nan)
             if low == high and kind in ("recall", "accuracy", "within", "bin"):
-                low, high = resampling.exact(value, size, settings.confidence)
+                low, high = bootstrap.exact(value, size, settings.confidence)
             rows.append((part, name, kind if group else key, group, size, value if usable else np.nan, low, high))
-            if key in metrics.HEADLINES[target.kind]:
+            if key in scores.HEADLINES[target.kind]:
                 headline[f"{name}_{key}"] = value
     columns = ["part", "target", "score", "group", "n", "value", "low", "high"]
     return headline, pd.DataFrame(rows, columns=columns)

@@ -1,13 +1,17 @@
 """Bring one model's files into MLflow: data/models/M/, data/evaluated/M/, reports/ -> its run, and a receipt."""
 
 import hashlib
-import io
 import json
 from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import drawing, lineage, params, predictions, progress, provenance, records, running, tracking
+from faces import params
+from faces.data import provenance, records
+from faces.data.sample import drawing
+from faces.evaluation import predictions
+from faces.runtime import progress, running
+from faces.tracking import lineage, models, origin, runs, store
 
 
 def main(name: str) -> None:
@@ -19,31 +23,31 @@ def main(name: str) -> None:
     tuned = json.loads(Path(f"data/tuned/{name}.json").read_text())
     noted = provenance.read(row.dataset, row.variant)
     experiment = provenance.store_name(row.dataset, noted)
-    client, experiment_id = tracking.store(experiment)
-    run = tracking.find_or_create(client, experiment_id, name, about["fingerprint"])
+    client, experiment_id = store.open_experiment(experiment)
+    run = runs.find_or_create(client, experiment_id, name, about["fingerprint"])
     run_id = run.info.run_id
-    tracking.add_params(client, run_id, tracking.flat(about["recipe"]) | {"parameters": about["parameters"]})
+    runs.add_params(client, run_id, runs.flat(about["recipe"]) | {"parameters": about["parameters"]})
     digests = lineage.digests(name, row)
-    told = tags(name, about, tuned, noted) | tracking.machine() | tracking.lineage()
-    tracking.add_tags(client, run_id, told | {"split": digests["split"]})
-    tracking.add_metrics(client, run_id, final_metrics(predictions.scores(name)))
+    told = tags(name, about, tuned, noted) | origin.machine() | origin.commit_tags()
+    runs.add_tags(client, run_id, told | {"split": digests["split"]})
+    runs.add_metrics(client, run_id, final_metrics(predictions.scores(name)))
     if about["best_epoch"] >= 0:
         history = pd.read_csv(folder / "history.csv").to_dict("records")
-        tracking.add_curve(client, run_id, "curve", history)
-    tracking.add_trials(client, run, name, tuned["trials"])
+        runs.add_curve(client, run_id, "curve", history)
+    runs.add_trials(client, run, name, tuned["trials"])
     faces = records.read(f"data/splits/{row.dataset}.csv")
-    tracking.add_datasets(client, run, faces, digests["split"], row.dataset)
+    runs.add_datasets(client, run, faces, digests["split"], row.dataset)
     for place in (f"reports/models/{name}", evaluated):  # of both metrics.json, the second stays: it is not rounded
         client.log_artifacts(run_id, str(place), "evaluation")
     client.log_artifacts(run_id, f"reports/groups/{name}", "groups")
     for path in (folder / "history.csv", folder / "model.json"):
         client.log_artifact(run_id, str(path), "training")
-    origin = {"commit": tracking.lineage()["git_commit"], "digests": digests, "packages": lineage.packages()}
-    files = {"lineage.json": json.dumps(origin, indent=1), "params.yaml": Path("params.yaml").read_text(),
+    came_from = {"commit": origin.commit_tags()["git_commit"], "digests": digests, "packages": lineage.packages()}
+    files = {"lineage.json": json.dumps(came_from, indent=1), "params.yaml": Path("params.yaml").read_text(),
              "metrics.json": (evaluated / "metrics.json").read_text()}  # fmt: skip
-    tracking.note_origin(client, run_id, lineage.folder(digests[lineage.MODEL]), files)
+    origin.note_origin(client, run_id, lineage.folder(digests[lineage.MODEL]), files)
     onnx = Path("data/calibrated", name, "model.onnx")
-    tracking.add_model(client, run, onnx, example_picture(), digests[lineage.MODEL])
+    models.add_model(client, run, onnx, drawing.example_picture(), digests[lineage.MODEL])
     # the run lasted as long as the training, not until now
     client.set_terminated(run_id, "FINISHED", end_time=run.info.end_time)
     receipt = Path("mlruns/receipts") / f"{name}.json"
@@ -74,14 +78,6 @@ def tags(name: str, about: dict, tuned: dict, noted: dict) -> dict[str, str]:
 def final_metrics(numbers: dict[str, dict[str, float]]) -> dict[str, float]:
     """Flat names, {'test': {'age_mae': 4}} -> {'test_mae': 4}: age is meant where no target is named."""
     return {f"{part}_{key.removeprefix('age_')}": value for part, row in numbers.items() for key, value in row.items()}
-
-
-def example_picture() -> bytes:
-    """A drawn face as JPEG bytes, whatever the model was trained on: no photo goes into the store."""
-    image = drawing.photo(drawing.people(1, 0)[0], 120, 120, (10, 10, 100))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 if __name__ == "__main__":

@@ -12,8 +12,11 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from stages.lib import archives, datasets, engine, finding, packs, params, pictures, progress, records, running
-from stages.lib.pictures import PictureError
+from faces import params
+from faces.data import archives, datasets, packs, records
+from faces.images import detection, preprocessing
+from faces.images.preprocessing import PictureError
+from faces.runtime import executor, progress, running
 
 LOT = 1 << 20  # bytes of pictures that a worker takes at once
 
@@ -35,7 +38,7 @@ def main(dataset: str, variant: str) -> None:
         for name, content in archives.members(archive, pass_over)
     )
     photos = ((face, content, boxes and boxes.get(face)) for face, content in members if face is not None)
-    prepared = engine.each(  # by processes: Pillow holds the interpreter while it opens and encodes
+    prepared = executor.each(  # by processes: Pillow holds the interpreter while it opens and encodes
         pack_pictures,
         lots(photos),
         processes=True,
@@ -101,24 +104,24 @@ def pack_pictures(
     rows, lumas = [], []
     for face, content, box in lot:
         try:
-            image = pictures.decode(content, near=None if boxed or framing is not None else side)
+            image = preprocessing.decode(content, near=None if boxed or framing is not None else side)
             width, height = image.size
             if framing is not None:
                 image = find(image, box, framing)
             elif boxed:
                 if box is None:
                     raise PictureError("no face box")
-                image = pictures.crop_box(image, box, margin)
-            image = pictures.fit(image, variant, side)
+                image = preprocessing.crop_box(image, box, margin)
+            image = preprocessing.fit(image, variant, side)
         except PictureError as error:
             rows.append({"face_id": face, "reject": str(error)})
             continue
-        lumas.append(pictures.luma(image))
-        row = {"face_id": face, "image": pictures.encode(image, quality), "width": width, "height": height}
+        lumas.append(preprocessing.luma(image))
+        row = {"face_id": face, "image": preprocessing.encode(image, quality), "width": width, "height": height}
         rows.append(row | {"sha256": hashlib.sha256(content).hexdigest()})
     if lumas:
         stack = np.stack(lumas)
-        measured = zip(stack.mean((1, 2)).tolist(), pictures.perceptual_hash(stack).tolist(), strict=True)
+        measured = zip(stack.mean((1, 2)).tolist(), preprocessing.perceptual_hash(stack).tolist(), strict=True)
         for row in rows:
             if "reject" not in row:
                 row["brightness"], row["phash"] = next(measured)
@@ -127,16 +130,16 @@ def pack_pictures(
 
 def find(image: Image.Image, box: tuple[float, float, float, float] | None, framing: np.ndarray) -> Image.Image:
     """Find the face that a photo is of, and cut it out as prediction does. Raises PictureError where there is none."""
-    face = finding.chosen(finder().find(image), box)
+    face = detection.chosen(finder().find(image), box)
     if face is None:
         raise PictureError("no face was found")
-    return finding.cut(image, face, framing, finding.CUT)
+    return detection.cut(image, face, framing, detection.CUT)
 
 
 @functools.cache
-def finder() -> finding.Finder:
+def finder() -> detection.Finder:
     """The detector of this process, on one thread: every core has a process of its own."""
-    return finding.Finder(threads=1)
+    return detection.Finder(threads=1)
 
 
 def nothing(dataset: str, variant: str, reasons: list[str]) -> str:

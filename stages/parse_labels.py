@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import archives, datasets, progress, records, running
-from stages.lib.datasets import utkface
+from faces.data import archives, datasets, records
+from faces.data.datasets import utkface
+from faces.runtime import progress, running
 
 
 def main(dataset: str) -> None:

@@ -10,22 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import (
-    duplicates,
-    faces,
-    metrics,
-    neighbours,
-    packs,
-    params,
-    predictions,
-    progress,
-    records,
-    resampling,
-    rounding,
-    running,
-    targets,
-)
-from stages.lib.predictor import EMBEDDING, Predictor
+from faces import params, scores, targets
+from faces.data import duplicates, labelled_faces, packs, records
+from faces.evaluation import bootstrap, metrics, neighbours, predictions
+from faces.inference.predictor import EMBEDDING, Predictor
+from faces.runtime import progress, running
 
 NEAREST = 5  # by embedding, of which the pixels decide
 LISTED = 50  # pairs in neighbours.csv, besides those of one photo
@@ -36,7 +25,7 @@ def main(name: str) -> None:
     """Write transfer.csv and summary.json, and data/probes/M/neighbours.csv."""
     p = params.load()
     row = p.models[name]
-    pack, split = faces.open_pack(row)
+    pack, split = labelled_faces.open_pack(row)
     predictor = Predictor(f"data/calibrated/{name}/model.onnx")
     out = Path("reports/probes") / name
     out.mkdir(parents=True, exist_ok=True)
@@ -51,11 +40,11 @@ def main(name: str) -> None:
     records.write(listed[columns], Path("data/probes") / name / "neighbours.csv")
     transfers = [transfer(predictor, row, other, p) for other in p.datasets if other != row.dataset]
     moved = pd.concat([pd.DataFrame(columns=["dataset", "target", "score", "n", "value", "low", "high"]), *transfers])
-    records.write(rounding.table(moved), out / "transfer.csv")
+    records.write(scores.table(moved), out / "transfer.csv")
     found = {
         "test_faces": len(test["ids"]),
         "other_faces": len(others["ids"]),
-        "closest": rounding.number(pairs.loc[~pairs["same_photo"], "correlation"].max(), "correlation"),
+        "closest": scores.number(pairs.loc[~pairs["same_photo"], "correlation"].max(), "correlation"),
         "leaked": int(pairs.loc[pairs["same_photo"], "face_id"].nunique()),
         "leaked_by_hash": int(pairs.loc[pairs["same_photo"] & (pairs["by"] == "hash"), "face_id"].nunique()),
         "leaked_by_embedding": int(pairs.loc[pairs["same_photo"] & (pairs["by"] == "embedding"), "face_id"].nunique()),
@@ -74,8 +63,8 @@ def look(predictor: Predictor, split: pd.DataFrame, pack: packs.Pack, chips: pac
     """
     parts = ["test"] if what == "test" else ["train", "val", "calibration"]
     rows = split[split["part"].isin(parts)].assign(part=what)
-    found, ids = faces.of(rows, pack, what, [])
-    images = faces.pixels(found, *predictor.view)
+    found, ids = labelled_faces.of(rows, pack, what, [])
+    images = labelled_faces.pixels(found, *predictor.view)
     embeddings = []
     if predictor.embeds:
         for batch in progress.bar(images, f"{name}: looking at {what}", unit="batches"):
@@ -135,7 +124,7 @@ def headlines(said: pd.DataFrame, wanted: list[str]) -> dict[str, float]:
         score = metrics.HEADLINE[target.kind]
         value = float(metrics.scores(target, predictions.statistics(said, target).sum(axis=0))[score])
         if value == value:
-            found[f"{name}_{score}"] = rounding.number(value, score)
+            found[f"{name}_{score}"] = scores.number(value, score)
     return found
 
 
@@ -146,9 +135,9 @@ def transfer(predictor: Predictor, row: params.Model, dataset: str, p: params.Pa
     """
     if f"{dataset}-{row.variant}" not in p.variants:
         return pd.DataFrame()
-    pack, split = faces.open_pack(row.model_copy(update={"dataset": dataset}))
+    pack, split = labelled_faces.open_pack(row.model_copy(update={"dataset": dataset}))
     test = split[(split["part"] == "test") & (pack.rows(split["face_id"]) >= 0)]
-    _, own = faces.open_pack(row)
+    _, own = labelled_faces.open_pack(row)
     learnt = own.loc[own["part"] != "test", "face_id"]
     grey = [
         duplicates.thumbnails(chips, chips.rows(ids))
@@ -160,10 +149,10 @@ def transfer(predictor: Predictor, row: params.Model, dataset: str, p: params.Pa
     pairs = duplicates.near_pairs(np.concatenate(grey), p.clean.same_photo)
     group = duplicates.groups(len(test) + len(learnt), pairs)
     fresh = ~np.isin(group[: len(test)], group[len(test) :])
-    found, ids = faces.of(test[fresh], pack, "test", row.targets)
+    found, ids = labelled_faces.of(test[fresh], pack, "test", row.targets)
     if not len(found):
         return pd.DataFrame()
-    images = faces.pixels(found, *predictor.view)
+    images = labelled_faces.pixels(found, *predictor.view)
     decoded = predictor.stream(progress.bar(images, f"{predictor.about['name']} on {dataset}", unit="batches"))
     people = split.set_index("face_id").loc[ids, "group"].to_numpy()
     rows = []
@@ -172,7 +161,7 @@ def transfer(predictor: Predictor, row: params.Model, dataset: str, p: params.Pa
         if n < p.evaluate.min_n:
             continue
         table = metrics.statistics(target, values, known, decoded)
-        drawn = resampling.sums(resampling.gather(table, people), p.evaluate.resamples, p.evaluate.seed)
+        drawn = bootstrap.sums(bootstrap.gather(table, people), p.evaluate.resamples, p.evaluate.seed)
         limits = metrics.intervals(target, drawn, p.evaluate.confidence)
         for score, value in metrics.scores(target, table.sum(axis=0)).items():
             if score in SCORES[target.kind]:

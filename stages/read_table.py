@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from stages.lib import archives, params, progress, records, running
-from stages.lib.archives import ArchiveError
-from stages.lib.datasets import table
+from faces import params
+from faces.data import archives, records
+from faces.data.archives import ArchiveError
+from faces.data.datasets import table
+from faces.runtime import progress, running
 
 
 def main(name: str) -> None:

@@ -3,7 +3,11 @@
 import json
 from pathlib import Path
 
-from stages.lib import lineage, metrics, params, predictions, progress, provenance, running, tracking
+from faces import params
+from faces.data import provenance
+from faces.evaluation import metrics, predictions
+from faces.runtime import progress, running
+from faces.tracking import lineage, models, registry, runs, store
 
 VETO = ("regressed", "below its floor")  # kinds of the gate's reasons
 
@@ -47,9 +51,9 @@ def promote(dataset: str, name: str, variant: str, value: float, score: str) -> 
     """Register a model's run as a version and move the aliases."""
     noted = provenance.read(dataset, variant)
     registered = provenance.store_name(dataset, noted)
-    client, experiment_id = tracking.store(registered)
+    client, experiment_id = store.open_experiment(registered)
     about = json.loads(Path(f"data/models/{name}/model.json").read_text())
-    run = tracking.find_or_create(client, experiment_id, name, about["fingerprint"])
+    run = runs.find_or_create(client, experiment_id, name, about["fingerprint"])
     split = lineage.digest(f"data/splits/{dataset}.csv")[:16]
     onnx = lineage.digest(f"data/calibrated/{name}/model.onnx")
     tags = {
@@ -66,20 +70,20 @@ def promote(dataset: str, name: str, variant: str, value: float, score: str) -> 
         "params": json.dumps(about["recipe"]),
         **{f"test_{key}": str(number) for key, number in predictions.scores(name).get("test", {}).items()},
     }
-    model = tracking.find_model(client, run, onnx)
+    model = models.find_model(client, run, onnx)
     if model is None:
         raise SystemExit(f"{name} is not in MLflow any more: run `dvc repro -f log@{name}` first")
-    with tracking.turn():
-        version = tracking.register(client, registered, run, model, tags)
+    with store.turn():
+        version = registry.register(client, registered, run, model, tags)
         client.set_registered_model_alias(registered, "challenger", version)
-        champion = tracking.alias(client, registered, "champion")
+        champion = registry.alias(client, registered, "champion")
         if champion is not None and str(champion.version) == version:
             verdict = "it is the champion"
         else:
             verdict = verdict_on(champion, split, value, score, about["fingerprint"]) or veto(name)
             if verdict == "":
                 why = reason(champion, value, score, judged(name)["verdict"])
-                tracking.promote(client, registered, version, champion, why)
+                registry.promote(client, registered, version, champion, why)
                 verdict = f"champion now: {why}"
     progress.say(f"{registered}, version {version}: {name}; {verdict}")
 

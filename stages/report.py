@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from stages.lib import cards, params, provenance, records, rounding, running
+from faces import params, scores
+from faces.data import provenance, records
+from faces.reporting import cards
+from faces.runtime import running
 
 
 def main() -> None:
@@ -55,7 +58,7 @@ def against(difference: pd.DataFrame, stem: str) -> list[str]:
     first, second = stem.split("_against_")
     minus = [
         "{:+.{n}f} [{:+.{n}f}, {:+.{n}f}]".format(
-            row["difference"], row["low"], row["high"], n=rounding.digits(row["score"])
+            row["difference"], row["low"], row["high"], n=scores.digits(row["score"])
         )
         for row in difference.to_dict("records")
     ]
@@ -177,7 +180,7 @@ def leakage(folder: Path) -> list[str]:
     for path in sorted(folder.glob("*.csv")):
         rows = [
             {"model": row["model"], "test faces": row["faces"], "score": f"{row['target']} {row['score']}",
-             "n": int(row["n"]), "value [interval]": cards.interval(row, rounding.digits(row["score"]))}
+             "n": int(row["n"]), "value [interval]": cards.interval(row, scores.digits(row["score"]))}
             for row in pd.read_csv(path).to_dict("records")
         ]  # fmt: skip
         lines += [f"### {path.stem}", "", *elsewhere(pd.read_csv(path)), cards.markdown(rows), ""]
@@ -196,7 +199,7 @@ def elsewhere(rows: pd.DataFrame) -> list[str]:
         path = Path(f"reports/models/{model}/metrics.json")
         now = json.loads(path.read_text())["test"] if path.exists() else {}
         told = {f"{row['target']}_{row['score']}": row["value"] for row in honest.to_dict("records")}
-        if any(now.get(key) != rounding.number(value, key) for key, value in told.items()):
+        if any(now.get(key) != scores.number(value, key) for key, value in told.items()):
             return ["**Measured in another run than that of this page: on other faces, or with other params.**", ""]
     return []
 

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import scipy.special
 
-from stages.lib import datasets, params, progress, records, running, sheets, targets
-from stages.lib.archives import ArchiveError
-from stages.lib.datasets import table
+from faces import params, targets
+from faces.data import datasets, records, tables
+from faces.data.archives import ArchiveError
+from faces.data.datasets import table
+from faces.runtime import progress, running
 
 PARTS = ("train", "val", "calibration", "test")
 NAMES = {name: part for part, names in {"train": ("train", "training"), "test": ("test", "testing"),
@@ -82,7 +84,7 @@ def published(face_ids: pd.Series, source: params.Published, reader: str) -> tup
     "A Call to Reflect on Evaluation Practices for Age Estimation") publishes. Raises ArchiveError where it is not.
     """
     path = Path(source.file)
-    rows = pd.DataFrame(read_json(path)) if path.suffix.lower() == ".json" else sheets.load(path)
+    rows = pd.DataFrame(read_json(path)) if path.suffix.lower() == ".json" else tables.load(path)
     for column in (source.picture, source.part):
         if column not in rows:
             raise ArchiveError(f"{path}: has no {column!r}; it has {', '.join(map(str, rows.columns))}")

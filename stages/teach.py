@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from stages.lib import faces, fingerprint, lessons, params, progress, records, running
+from faces import params
+from faces.data import labelled_faces, records
+from faces.params import overrides
+from faces.runtime import progress, running
+from faces.training import fingerprint, soft_targets
 
 
 def main(name: str) -> None:
@@ -20,10 +24,10 @@ def main(name: str) -> None:
     rounds = params.teachers(p.lessons[name])
     out = Path("data/lessons") / name
     if not rounds:
-        lessons.write(out, np.array([], str), {})
+        soft_targets.write(out, np.array([], str), {})
         progress.say(f"lesson {name} has no teachers: its models learn from labels alone")
         return
-    from stages.lib import trainings  # noqa: F401 - here, since a lesson of no teachers needs no TensorFlow
+    from faces.training import jobs  # noqa: F401 - here, since a lesson of no teachers needs no TensorFlow
 
     rows = [row for each in rounds.values() for row in each]
     key = fingerprint.of("teach", name, rows, p, ("train", "budget", "budgets", "lessons"), [])
@@ -36,8 +40,8 @@ def main(name: str) -> None:
             said, ids, epochs = zip(*told, strict=True)
             history += epochs
             before = place / kind
-            lessons.write(before, ids[0], mean(said))
-    lessons.write(out, ids[0], mean(said))
+            soft_targets.write(before, ids[0], mean(said))
+    soft_targets.write(out, ids[0], mean(said))
     records.write(pd.concat(history).round(6), out / "history.csv")
 
 
@@ -51,15 +55,15 @@ def teach(
     Returns the probabilities {target: (n, units)} of training faces, NaN of those that it may not speak of, their ids
     (n,), and a row an epoch.
     """
-    from stages.lib import training, trainings
+    from faces.training import callbacks, jobs, reproducibility
 
     row, kept, who = rows[number], place / f"{number}.npz", f"{place.name.removesuffix('s')} {number + 1}"
-    pack, split = faces.open_pack(row)
-    own, row = p.for_row(row, pack.manifest["kind"])
-    budget, settings = own.budget_for(pack.manifest["kind"]), own.train
-    train, ids = faces.of(split, pack, "train", row.targets)
+    pack, split = labelled_faces.open_pack(row)
+    own, row = overrides.for_row(p, row, pack.manifest["kind"])
+    budget, settings = overrides.budget_for(own, pack.manifest["kind"]), own.train
+    train, ids = labelled_faces.of(split, pack, "train", row.targets)
     if not kept.exists():
-        val, _ = faces.of(split, pack, "val", row.targets)
+        val, _ = labelled_faces.of(split, pack, "val", row.targets)
         out = left_out(ids, number, len(rows)) if p.lessons[name].held_out else np.zeros(len(ids), bool)
         seen = train.where(~out)
         progress.say(f"{name}, {who} of {len(rows)}: training on {len(seen)} faces")
@@ -67,15 +71,15 @@ def teach(
         folder = place / f"{number}"
         folder.mkdir(exist_ok=True)
         side = pack.manifest["side"]
-        taught = lessons.read(before, ids[~out], row.targets) if before else None
-        precision = training.resolved(budget.precision)
-        job = trainings.Job(settings, budget.epochs, budget.train_minutes, folder)
-        ((_, found),) = trainings.run([job], lambda _, *told: say(*told), row, seen, val, side, precision, taught)
-        model = trainings.model(row, settings, precision, found)
+        taught = soft_targets.read(before, ids[~out], row.targets) if before else None
+        precision = reproducibility.resolved(budget.precision)
+        job = jobs.Job(settings, budget.epochs, budget.train_minutes, folder)
+        ((_, found),) = jobs.run([job], lambda _, *told: say(*told), row, seen, val, side, precision, taught)
+        model = jobs.model(row, settings, precision, found)
         told = out if out.any() else np.ones(len(ids), bool)
         batches = [
-            training.probabilities(model, images, 2)
-            for images in faces.pixels(train.where(told), *faces.view(side, settings))
+            callbacks.probabilities(model, images, 2)
+            for images in labelled_faces.pixels(train.where(told), *labelled_faces.view(side, settings))
         ]
         said = {}
         for target in row.targets:

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from stages.lib import faces, fingerprint, lessons, params, progress, records, running, tracking
+from faces import params
+from faces.data import labelled_faces, records
+from faces.params import overrides
+from faces.runtime import progress, running
+from faces.tracking import runs
+from faces.training import fingerprint, soft_targets
 
 if TYPE_CHECKING:
     import keras
 
-    from stages.lib.trainings import Fitted
+    from faces.training.jobs import Fitted
 
 CHECKED = 64  # pictures
 PARITY = 1e-4  # largest difference of a probability between Keras and ONNX Runtime
@@ -24,23 +29,26 @@ def main(name: str) -> None:
     """Train with the tuned numbers, keep the best epoch, export, and hold the export against Keras."""
     p = params.load()
     row = p.models[name]
-    pack, split = faces.open_pack(row)
-    p, row = p.for_row(row, pack.manifest["kind"])
-    budget = p.budget_for(pack.manifest["kind"])
+    pack, split = labelled_faces.open_pack(row)
+    p, row = overrides.for_row(p, row, pack.manifest["kind"])
+    budget = overrides.budget_for(p, pack.manifest["kind"])
     tuned = Path("data/tuned") / f"{name}.json"
-    settings = params.with_value(p.train, json.loads(tuned.read_text())["values"])
-    from stages.lib import training, trainings  # here: faults of params and data are told before TensorFlow loads
+    settings = overrides.with_value(p.train, json.loads(tuned.read_text())["values"])
+    from faces.training import (
+        jobs,  # here: faults of params and data are told before TensorFlow loads
+        reproducibility,
+    )
 
-    precision = training.resolved(budget.precision)
+    precision = reproducibility.resolved(budget.precision)
     budget = budget.model_copy(update={"precision": precision})
-    (train, ids), (val, _) = (faces.of(split, pack, part, row.targets) for part in ("train", "val"))
+    (train, ids), (val, _) = (labelled_faces.of(split, pack, part, row.targets) for part in ("train", "val"))
     lesson = Path("data/lessons") / row.lesson
-    taught = lessons.read(lesson, ids, row.targets)
-    key = fingerprint.of("train", name, [row], p, ("train", "budget", "budgets"), [tuned, lesson / lessons.FILE])
+    taught = soft_targets.read(lesson, ids, row.targets)
+    key = fingerprint.of("train", name, [row], p, ("train", "budget", "budgets"), [tuned, lesson / soft_targets.FILE])
     recipe = {"model": row.model_dump(), "budget": budget.model_dump(), "train": settings.model_dump()}
     with (
         running.unfinished("train", name, key) as place,
-        tracking.live(row.dataset, row.variant, name, key, recipe) as log,
+        runs.live(row.dataset, row.variant, name, key, recipe) as log,
     ):
         progress.say(f"{name}: training on {len(train)} faces, validating on {len(val)} (val)")
         say = progress.Epochs(name, budget.epochs)
@@ -50,9 +58,9 @@ def main(name: str) -> None:
             log(epoch, numbers)
 
         side = pack.manifest["side"]
-        job = trainings.Job(settings, budget.epochs, budget.train_minutes, place)
-        ((_, found),) = trainings.run([job], tell, row, train, val, side, precision, taught)
-        model = trainings.model(row, settings, precision, found)
+        job = jobs.Job(settings, budget.epochs, budget.train_minutes, place)
+        ((_, found),) = jobs.run([job], tell, row, train, val, side, precision, taught)
+        model = jobs.model(row, settings, precision, found)
         about = {
             "name": name,
             "fingerprint": key,
@@ -71,21 +79,21 @@ def main(name: str) -> None:
             "floors": found.floors,
             "recipe": recipe,
         }
-        images = next(faces.pixels(val, *faces.view(side, settings), step=CHECKED))
+        images = next(labelled_faces.pixels(val, *labelled_faces.view(side, settings), step=CHECKED))
         write(model, found, about, Path("data/models") / name, settings.views, images)
 
 
 def write(model: keras.Model, found: Fitted, about: dict, out: Path, views: int, images: np.ndarray) -> None:
     """Write the files of a trained model, and hold its export against it for pictures (n, s, s, 3) uint8."""
-    from stages.lib import training
+    from faces.training import callbacks, export
 
     out.mkdir(parents=True, exist_ok=True)
     model.save_weights(out / "model.weights.h5")
     (out / "network.json").write_text(model.to_json() + "\n")
     records.write(pd.DataFrame(found.history).round(6), out / "history.csv")
     (out / "model.json").write_text(json.dumps(about, indent=1) + "\n")
-    training.export_onnx(model, out / "model.onnx", {"faces": json.dumps(about)}, views)
-    wanted = training.probabilities(training.in_float32(model), images, views)
+    export.export_onnx(model, out / "model.onnx", {"faces": json.dumps(about)}, views)
+    wanted = callbacks.probabilities(export.in_float32(model), images, views)
     check_parity(exported(out / "model.onnx", list(wanted), images), wanted)
 
 

@@ -10,12 +10,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stages.lib import faces, fingerprint, lessons, params, progress, running
+from faces import params
+from faces.data import labelled_faces
+from faces.params import overrides
+from faces.runtime import progress, running
+from faces.training import fingerprint, soft_targets
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from stages.lib.trainings import Fitted, Job
+    from faces.training.jobs import Fitted, Job
 
 RUNNING, COMPLETED = "RUNNING", "COMPLETED"  # of KerasTuner's trials
 
@@ -24,22 +28,27 @@ def main(name: str) -> None:
     """Train the defaults and some trials briefly, write the best of them and what each gave."""
     p = params.load()
     row = p.models[name]
-    pack, split = faces.open_pack(row)
-    p, row = p.for_row(row, pack.manifest["kind"])
-    p = params.with_seed(p)
-    budget = p.budget_for(pack.manifest["kind"])
+    pack, split = labelled_faces.open_pack(row)
+    p, row = overrides.for_row(p, row, pack.manifest["kind"])
+    p = overrides.with_seed(p)
+    budget = overrides.budget_for(p, pack.manifest["kind"])
     out = Path("data/tuned") / f"{name}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     result = {"values": {}, "defaults": None, "best": None, "gain": None, "cut_short": False, "trials": []}
     if budget.trials and p.tune.space:
         # here, since without trials no TensorFlow is needed; both, since the key below counts the code that is loaded
-        from stages.lib import training, trainings  # noqa: F401
+        from faces.training import (
+            jobs,  # noqa: F401
+            reproducibility,
+        )
 
-        budget = budget.model_copy(update={"precision": training.resolved(budget.precision)})
-        (train, ids), (val, _) = (faces.of(split, pack, part, row.targets) for part in ("train", "val"))
+        budget = budget.model_copy(update={"precision": reproducibility.resolved(budget.precision)})
+        (train, ids), (val, _) = (labelled_faces.of(split, pack, part, row.targets) for part in ("train", "val"))
         lesson = Path("data/lessons") / row.lesson
-        taught = lessons.read(lesson, ids, row.targets)
-        key = fingerprint.of("tune", name, [row], p, ("train", "tune", "budget", "budgets"), [lesson / lessons.FILE])
+        taught = soft_targets.read(lesson, ids, row.targets)
+        key = fingerprint.of(
+            "tune", name, [row], p, ("train", "tune", "budget", "budgets"), [lesson / soft_targets.FILE]
+        )
         with running.unfinished("tune", name, key) as place:
             result = search(name, p, row, train, val, pack.manifest["side"], budget, place, taught)
         gain = result["gain"]
@@ -55,8 +64,8 @@ def search(
     name: str,
     p: params.Params,
     row: params.Model,
-    train: faces.Faces,
-    val: faces.Faces,
+    train: labelled_faces.Faces,
+    val: labelled_faces.Faces,
     side: int,
     budget: params.Budget,
     place: Path,
@@ -71,7 +80,7 @@ def search(
     search is repeated from its start, a trial that is found there is not trained again and one that was under way goes
     on, so a search that was stopped ends as if it had not been.
     """
-    from stages.lib import trainings
+    from faces.training import jobs
 
     place.mkdir(parents=True, exist_ok=True)
     kept = place / "trials.json"
@@ -98,22 +107,24 @@ def search(
     def run(tried: Sequence[dict[str, float]]) -> list[float]:
         numbers = range(len(trials), len(trials) + len(tried))
         bar = hopeless(trials, p.tune.give_up, budget.trial_epochs)
-        jobs: dict[int, Job] = {}
+        new_jobs: dict[int, Job] = {}
         for number, values in zip(numbers, tried, strict=True):
             if known.get(number, {}).get("values") == values:
                 progress.say(f"{label(number)}: score {known[number]['score']:.4f}, from an earlier run")
                 continue
             state = place / f"{number}"
             state.mkdir(exist_ok=True)
-            jobs[number] = trainings.Job(params.with_value(p.train, values), budget.trial_epochs, place=state, bar=bar)
-        order = list(jobs)
+            new_jobs[number] = jobs.Job(
+                overrides.with_value(p.train, values), budget.trial_epochs, place=state, bar=bar
+            )
+        order = list(new_jobs)
         say = [progress.Epochs(label(number), budget.trial_epochs) for number in order]
 
         def tell(job: int, epoch: int, numbers: dict[str, float]) -> None:
             say[job](epoch, {key: numbers[key] for key in ("loss", "val_score")})
 
-        if jobs:
-            for job, fitted in trainings.run([*jobs.values()], tell, row, train, val, side, budget.precision, taught):
+        if new_jobs:
+            for job, fitted in jobs.run([*new_jobs.values()], tell, row, train, val, side, budget.precision, taught):
                 keep(order[job], tried[order[job] - len(trials)], fitted)
                 for later in say[job + 1 :]:
                     later.restart()

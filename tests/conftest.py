@@ -73,13 +73,13 @@ def edit(project):
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory):
     """The database of an MLflow store without runs; MLflow takes a second to make its tables."""
-    from stages.lib import tracking
+    from faces.tracking import store
 
     folder = tmp_path_factory.mktemp("store")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DVC_ROOT", str(folder))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        tracking.open_client().search_experiments()
+        store.open_client().search_experiments()
     return folder / "mlflow.db"
 
 

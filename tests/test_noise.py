@@ -10,9 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from faces import params, scores
+from faces.data import duplicates, labelled_faces
+from faces.evaluation import bootstrap
+from faces.inference.predictor import EMBEDDING, Predictor
+from faces.reporting import plots
 from stages import assess, audit, calibrate, compare, describe, evaluate, gate, probe, report
-from stages.lib import duplicates, faces, params, plots, resampling, rounding
-from stages.lib.predictor import EMBEDDING, Predictor
 from tests.conftest import ROOT
 
 NOISE = 1e-7  # standard deviation: of probabilities, and of embeddings as a share
@@ -41,7 +44,7 @@ def again(tmp_path, monkeypatch, once):
     for place in (ROOT / "data").iterdir():
         if place.name not in MADE:
             (tmp_path / "data" / place.name).symlink_to(place)
-    pixels, outputs, counts, noise = faces.pixels, Predictor.outputs, resampling.counts, [None]
+    pixels, outputs, counts, noise = labelled_faces.pixels, Predictor.outputs, bootstrap.counts, [None]
     thumbnails, near = duplicates.thumbnails, duplicates.near_pairs
 
     def seen(found, *view):
@@ -60,11 +63,11 @@ def again(tmp_path, monkeypatch, once):
     def drawn(*sizes):
         return iter(once(sizes, lambda: [*counts(*sizes)]))
 
-    monkeypatch.setattr(faces, "pixels", seen)
+    monkeypatch.setattr(labelled_faces, "pixels", seen)
     monkeypatch.setattr(Predictor, "outputs", said)
     monkeypatch.setattr(duplicates, "thumbnails", small)
     monkeypatch.setattr(duplicates, "near_pairs", alike)
-    monkeypatch.setattr(resampling, "counts", drawn)
+    monkeypatch.setattr(bootstrap, "counts", drawn)
 
     def run(seed):
         noise[0] = None if seed is None else np.random.default_rng(seed)
@@ -130,7 +133,7 @@ def test_no_committed_file_shows_noise(again, monkeypatch):
 
 @pytest.mark.run
 def test_noise_is_seen_where_nothing_is_rounded(again, monkeypatch):
-    monkeypatch.setattr(rounding, "digits", lambda score: 12)
+    monkeypatch.setattr(scores, "digits", lambda score: 12)
     exact = again(None)
     assert {"models/utkface-cropped/scores.csv", "groups/utkface-cropped/groups.csv"} <= {*changed(exact, again(0))}
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stages.lib import targets
-from stages.lib.targets import TARGETS
+from faces import targets
+from faces.targets import TARGETS
 
 
 def test_unknown_labels_are_masked():

@@ -37,7 +37,7 @@ class Block(nn.Module):
 
 
 class Residual(nn.Module):
-    """stages/lib/networks/residual.py in PyTorch."""
+    """faces/networks/residual.py in PyTorch."""
 
     def __init__(self, widths: list[int], blocks: list[int], heads: dict[str, int], dropout: float) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Batches(torch.utils.data.Dataset):
 
 
 def augment(images: torch.Tensor, u: torch.Tensor, work: dict) -> torch.Tensor:
-    """The changes of stages/lib/augmentation.py: (n, h, w, 3) uint8 to (n, 3, size, size) uint8, channels last."""
+    """The changes of faces/training/augmentation.py: (n, h, w, 3) uint8 to (n, 3, size, size) uint8, channels last."""
     size, s = work["image_size"], work["augment"]
     x = images.permute(0, 3, 1, 2).float()
     angle = (2 * u[:, 0] - 1) * s["rotate"] * math.pi / 180
@@ -127,7 +127,7 @@ def augment(images: torch.Tensor, u: torch.Tensor, work: dict) -> torch.Tensor:
 
 
 def loss_of(work: dict, logits: dict, labels: dict, masks: dict) -> torch.Tensor:
-    """The losses of stages/lib/losses.py, weighted and summed over the heads."""
+    """The losses of faces/training/losses.py, weighted and summed over the heads."""
     total = 0.0
     for name, units in work["heads"].items():
         log_p = F.log_softmax(logits[name], dim=1)
@@ -198,7 +198,7 @@ def main() -> None:
 
 
 def optimizers_of(model: nn.Module, work: dict) -> tuple[list[tuple], list[torch.optim.Optimizer]]:
-    """Those of stages/lib/optimizers.py, and each kernel of a convolution beside the matrix that Muon takes it for."""
+    """faces/training/optimizers.py's, and each kernel of a convolution beside the matrix that Muon takes it for."""
     muon = work["optimizer"] == "muon"
     kernels = [each.weight for each in model.modules() if isinstance(each, nn.Conv2d)] if muon else []
     left = [p for p in model.parameters() if not any(p is kernel for kernel in kernels)]

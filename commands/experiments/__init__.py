@@ -1,0 +1,1 @@
+"""Commands that run the pipeline several times and compare."""

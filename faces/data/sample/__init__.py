@@ -1,0 +1,1 @@
+"""The sample: synthetic faces in the layouts of the published archives."""

@@ -1,0 +1,207 @@
+"""The sample: archives of drawn faces in the official layouts, with the quirks that the published ones have."""
+
+import datetime
+import gzip
+import io
+import tarfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+from PIL import Image
+
+from faces.data.datasets import Archive
+from faces.data.sample import drawing
+from faces.data.sample.drawing import Person
+from faces.runtime import executor
+
+CHIP = 100  # pixels: side of a drawn chip
+LOT = 32  # pictures that a process draws at a time
+MTIME = 1_500_000_000
+RACES = ("white", "black", "asian", "indian", "others")
+Members = Iterator[tuple[str, bytes]]
+
+
+def write(dataset: str, archives: tuple[Archive, ...], faces: int, seed: int, folder: Path) -> None:
+    """Write a dataset's archives of one variant into a folder; the same bytes for the same arguments."""
+    for number, archive in enumerate(archives):
+        content = _builder(dataset, archive.name)(faces, seed, number, len(archives))
+        part = folder / f".{archive.name}.part"
+        with part.open("wb") as file:
+            if archive.name.endswith(".gz"):
+                with gzip.GzipFile("", "wb", 1, file, mtime=0) as packed:
+                    _write_tar(packed, content)
+            else:
+                _write_tar(file, content)
+        part.rename(folder / archive.name)
+
+
+def _builder(dataset: str, archive: str) -> Callable[[int, int, int, int], Members]:
+    if dataset == "utkface":
+        return utkface_chips if archive == "UTKFace.tar.gz" else utkface_photos
+    if archive == f"{dataset}_crop.tar":
+        return lambda faces, seed, number, of: imdb_wiki(dataset, faces, seed)
+    raise NotImplementedError(f"the sample has no {archive}; take {dataset}'s full and found out of params.yaml")
+
+
+def _write_tar(file: io.IOBase, content: Members) -> None:
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name, data in content:
+            info = tarfile.TarInfo(name)
+            info.size, info.mode, info.mtime = len(data), 0o644, MTIME
+            archive.addfile(info, io.BytesIO(data))
+
+
+def _jpeg(image: Image.Image, quality: int = 90, exif: Image.Exif | None = None) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality, **({"exif": exif} if exif else {}))
+    return buffer.getvalue()
+
+
+def _drawn(draw: Callable[..., bytes | tuple[bytes, ...]], items: Iterable[tuple]) -> Iterator:
+    """Yield draw(*item) of each item, in order, drawn by all cores."""
+    items = list(items)
+    lots = [items[start : start + LOT] for start in range(0, len(items), LOT)]
+    for pictures in executor.each(_draw_lot, lots, processes=True, draw=draw):
+        yield from pictures
+
+
+def _draw_lot(lot: list[tuple], draw: Callable[..., bytes | tuple[bytes, ...]]) -> list:
+    return [draw(*item) for item in lot]
+
+
+def _utkface_stem(person: Person, index: int) -> str:
+    sex, race = int(person.sex == "female"), RACES.index(person.ethnicity)
+    taken = datetime.datetime(2017, 1, 9) + datetime.timedelta(seconds=61 * index)
+    return f"{person.age}_{sex}_{race}_{taken:%Y%m%d%H%M%S}{index % 1000:03d}"
+
+
+def _chip(person: Person, again: bool) -> tuple[bytes, ...]:
+    """A chip as JPEG, and where it is wanted again, the same picture saved anew."""
+    rng = np.random.default_rng((*person.seed, 4))
+    side = int(CHIP * rng.uniform(0.92, 1.12))
+    left, top = (int((CHIP - side) / 2 + rng.normal(0, 3)) for _ in "xy")
+    image = drawing.photo(person, CHIP, CHIP, (left, top, side))
+    return (_jpeg(image), _jpeg(image, 70)) if again else (_jpeg(image),)
+
+
+def utkface_chips(faces: int, seed: int, number: int, of: int) -> Members:
+    """UTKFace.tar.gz: chips, byte-identical and near copies under other labels, odd names, a broken JPEG."""
+    everyone = drawing.people(faces, seed)
+    rng = np.random.default_rng((seed, 5))
+    chips = _drawn(_chip, ((person, index % 75 == 30) for index, person in enumerate(everyone)))
+    for index, (person, (content, *saved_anew)) in enumerate(zip(everyone, chips, strict=True)):
+        stem = _utkface_stem(person, index)
+        yield f"UTKFace/{_odd_name(stem, index)}", content[: len(content) // 3] if index in (40, 41) else content
+        if index % 60 == 20:  # the same bytes again, the label off by some years
+            other = max(1, person.age + int(rng.integers(-12, 13)))
+            yield f"UTKFace/{_utkface_stem(Person(other, *_rest(person)), index + faces)}.jpg.chip.jpg", content
+        for copy in saved_anew:  # the sex mistaken now and then
+            sex = "male" if rng.random() < 0.5 else person.sex
+            again = Person(person.age, sex, person.ethnicity, person.seed)
+            yield f"UTKFace/{_utkface_stem(again, index + 2 * faces)}.jpg.chip.jpg", copy
+
+
+def _rest(person: Person) -> tuple:
+    return person.sex, person.ethnicity, person.seed
+
+
+def _odd_name(stem: str, index: int) -> str:
+    """The published names that do not follow the rule, each once."""
+    age, sex, _, taken = stem.split("_")
+    odd = {
+        10: f"{age}_{sex}_{taken}.jpg.chip.jpg",  # a field is missing
+        11: f"{stem}jpg.chip.jpg",  # no dot
+        12: f"{stem} .jpg.chip.jpg",  # a space
+        13: f"{stem}9.jpg.chip.jpg",  # a longer timestamp
+    }
+    return odd.get(index, f"{stem}.jpg.chip.jpg")
+
+
+def utkface_photos(faces: int, seed: int, number: int, of: int) -> Members:
+    """part1..3.tar.gz: each chip's face in a larger photo, off-centre, at many scales, in all kinds of light."""
+    everyone = list(enumerate(drawing.people(faces, seed)))[number::of]
+    photos = _drawn(_photo, ((person,) for _, person in everyone))
+    for (index, person), content in zip(everyone, photos, strict=True):
+        stem = _utkface_stem(person, index)
+        if index == 14:  # an empty field, as in the published set
+            stem = stem.replace("_", "__", 1)
+        yield f"part{number + 1}/{stem}.jpg", content
+
+
+def _photo(person: Person) -> bytes:
+    rng = np.random.default_rng((*person.seed, 6))
+    height = int(rng.integers(110, 160))
+    width = int(height * rng.uniform(0.80, 1.25))
+    side = int(min(height, width) * rng.uniform(0.65, 0.95))
+    box = (int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1)), side)
+    return _jpeg(drawing.photo(person, width, height, box, light=0.25))
+
+
+def imdb_wiki(dataset: str, faces: int, seed: int) -> Members:
+    """DATASET_crop.tar: the .mat first, then a picture a row, with the published set's gaps and mistakes."""
+    everyone = drawing.people(faces, seed + 1)
+    rng = np.random.default_rng((seed, 7))
+    rows = [_wiki_row(rng, person, index) for index, person in enumerate(everyone)]
+    yield f"{dataset}_crop/{dataset}.mat", _mat(dataset, rows)
+    noise = [bool(np.isneginf(row["face_score"])) for row in rows]
+    pictures = _drawn(_wiki_picture, zip(everyone, range(faces), noise, strict=True))
+    for index, (row, content) in enumerate(zip(rows, pictures, strict=True)):
+        if index in (50, 51):
+            continue  # the picture is missing
+        yield f"{dataset}_crop/{row['full_path']}", b"" if index == 52 else content
+
+
+def _wiki_row(rng: np.random.Generator, person: Person, index: int) -> dict:
+    taken = int(rng.integers(1960, 2015))
+    born = datetime.date(taken - person.age, int(rng.integers(1, 13)), int(rng.integers(1, 29)))
+    if (born.month, born.day) > (7, 1):
+        born = born.replace(year=born.year - 1)
+    datenum = born.toordinal() + 366
+    odd = index % 50
+    if odd == 3:
+        datenum = int(rng.choice([47, 100]))  # a birth date in year 0
+    if odd == 4:
+        taken = born.year + int(rng.choice([-20, 130]))
+    left, top, side = (int(v) for v in rng.integers(1, 200, 3))
+    return {
+        "dob": datenum,
+        "photo_taken": taken,
+        "full_path": f"{index % 100:02d}/{10_000 + index}_{born.isoformat()}_{taken}.jpg",
+        "gender": np.nan if odd == 5 else float(person.sex == "male"),
+        "name": "" if odd == 8 else f"Person {index - index % 2 if odd < 4 else index}",
+        "face_location": np.array([left, top, left + 40 + side, top + 40 + side], float),
+        "face_score": -np.inf if odd in (6, 7) else float(rng.uniform(0.2 if odd == 9 else 1.2, 6)),
+        "second_face_score": float(rng.uniform(1, 3)) if odd == 10 else np.nan,
+    }
+
+
+def _wiki_picture(person: Person, index: int, noise: bool) -> bytes:
+    rng = np.random.default_rng((*person.seed, 8))
+    side = int(rng.integers(80, 140))
+    if noise:
+        return _jpeg(drawing.backdrop(rng, side, side))
+    inner = int(side * rng.uniform(0.70, 0.92))
+    box = tuple(int((side - inner) / 2 + rng.normal(0, side * 0.03)) for _ in "xy")
+    image = drawing.photo(person, side, side, (*box, inner), grey=index % 9 == 0)
+    if index % 97 == 1:  # stored on its side, with a note to turn it
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        return _jpeg(image.rotate(90), exif=exif)
+    return _jpeg(image.convert("CMYK") if index % 97 == 2 else image)
+
+
+def _mat(dataset: str, rows: list[dict]) -> bytes:
+    def field(name: str) -> np.ndarray:
+        values = [row[name] for row in rows]
+        if isinstance(values[0], str | np.ndarray):
+            cells = np.empty((1, len(values)), object)
+            cells[0, :] = values
+            return cells
+        return np.array([values], float)
+
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, {dataset: {name: field(name) for name in rows[0]}}, do_compression=True)
+    data = buffer.getvalue()
+    return b"MATLAB 5.0 MAT-file, drawn sample".ljust(116) + data[116:]  # the header would hold the time

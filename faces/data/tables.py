@@ -1,0 +1,76 @@
+"""Labels files: CSV or Parquet as rows of text, and the pictures that a column of pixels holds."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from faces.data.archives import ArchiveError
+
+PIXELS = "pixels"
+PARQUET = (".parquet", ".pq")
+SHEETS = (".csv", ".tsv", ".txt", *PARQUET)
+
+
+def load(path: Path) -> pd.DataFrame:
+    """Rows of a CSV (any separator) or Parquet file, all as text, '' where empty.
+
+    Raises ArchiveError where it cannot be read or has no rows.
+    """
+    try:
+        if path.suffix.lower() in PARQUET:
+            rows = pd.read_parquet(path)
+            rows = rows.apply(lambda column: column.map(lambda value: "" if pd.isna(value) else f"{value}"))
+        else:
+            rows = pd.read_csv(path, dtype=str, keep_default_na=False, sep=_separator(path), encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        raise ArchiveError(f"{path}: cannot be read as a table: {error}") from None
+    if not len(rows):
+        raise ArchiveError(f"{path}: has no rows")
+    return rows
+
+
+def _separator(path: Path) -> str:
+    """The separator of a CSV: what its first line has most of."""
+    with path.open(encoding="utf-8-sig") as file:
+        first = file.readline()
+    return max(",;\t|", key=first.count)
+
+
+def pixel_names(count: int) -> list[str]:
+    """Names of the pictures that are made of a column of pixels, row by row."""
+    return [f"pixels/{i:07d}.png" for i in range(1, count + 1)]
+
+
+def write_pixels(labels: Path, path: Path) -> None:
+    """Write a tar of PNGs from the column `pixels` (`70 80 82 ...`, a square of grey values) of a table.
+
+    Raises ArchiveError where there is no such column.
+    """
+    rows = load(labels)
+    if PIXELS not in rows:
+        raise ArchiveError(f"{labels}: has no column {PIXELS!r} to take pictures from; it has {', '.join(rows)}")
+    with tarfile.open(path, "w") as archive:
+        for name, text in zip(pixel_names(len(rows)), rows[PIXELS], strict=True):
+            content = _png(text)
+            info = tarfile.TarInfo(name)
+            info.size, info.mode = len(content), 0o644
+            archive.addfile(info, io.BytesIO(content))
+            archive.members.clear()
+
+
+def _png(text: str) -> bytes:
+    """PNG of a square of grey values; no bytes where they are none."""
+    try:
+        values = np.array(text.split(), int)
+    except ValueError:
+        return b""
+    side = round(len(values) ** 0.5)
+    if not len(values) or side * side != len(values) or values.min() < 0 or values.max() > 255:
+        return b""
+    buffer = io.BytesIO()
+    Image.fromarray(values.reshape(side, side).astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()

@@ -1,0 +1,1 @@
+"""Scores of predictions, their intervals, groups of faces, calibration and label issues."""

@@ -1,0 +1,167 @@
+"""Scores of predictions, and their bootstrap intervals, for all kinds of target.
+
+Every score is a function of sums over faces: a kind's `statistics` give an (n, k) table, one row a face, and its
+`scores` turn sums of rows into named scores. A weighted or resampled score is then one matrix product.
+"""
+
+import numpy as np
+
+from faces import targets
+from faces.targets import AGE_BINS, Target
+
+HIGHER_IS_BETTER = {
+    "mae": False,
+    "rmse": False,
+    "bias": None,
+    "mae_bin_average": False,
+    "percentile_gap": False,
+}
+HEADLINE = {"years": "mae", "classes": "accuracy"}
+PERCENTILES = (25, 50, 75, 95)
+
+
+def higher_is_better(metric: str) -> bool | None:
+    """True, False, or None where neither is (the signed error)."""
+    return HIGHER_IS_BETTER.get(metric, True)
+
+
+def statistics(target: Target, values: np.ndarray, known: np.ndarray, decoded: dict[str, np.ndarray]) -> np.ndarray:
+    """Additive statistics (n, k) of each face; zero where its label is unknown.
+
+    values, known: (n,) as targets.encode returns them; decoded: columns as targets.decode returns them.
+    """
+    predicted = decoded[f"{target.name}_predicted"]
+    if target.kind == "classes":
+        cell = values.astype(int) * target.units + predicted.astype(int)
+        table = np.zeros((len(values), target.units**2))
+        table[np.arange(len(values)), cell] = 1.0
+        return table * known[:, None]
+    error = predicted - values
+    squared = (decoded[f"{target.name}_mean"] - values) ** 2
+    bins = targets.age_bin(values)
+    in_bin = bins[:, None] == np.arange(len(AGE_BINS))
+    hit = bins == decoded[f"{target.name}_bin"]
+    columns = [np.ones(len(values)), np.abs(error), error, squared, np.abs(error) <= 5, hit]
+    table = np.column_stack([*columns, in_bin, in_bin * np.abs(error)[:, None]])
+    return table * known[:, None]
+
+
+def scores(target: Target, sums: np.ndarray) -> dict[str, np.ndarray]:
+    """Named scores (...) from sums (..., k) of statistics; NaN where nothing was summed.
+
+    years: n, mae (of the median), rmse (of the mean), bias (signed error), within_5, bin_accuracy, mae_bin_average
+    (MAE averaged over the age bins that occur) and mae_BIN. classes: see class_scores.
+    """
+    sums = np.asarray(sums, np.float64)
+    if target.kind == "classes":
+        return class_scores(target, sums.reshape(*sums.shape[:-1], target.units, target.units))
+    b = len(AGE_BINS)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        n = sums[..., 0]
+        per_bin = sums[..., 6 + b :] / sums[..., 6 : 6 + b]
+        found = {
+            "n": n,
+            "mae": sums[..., 1] / n,
+            "rmse": np.sqrt(sums[..., 3] / n),
+            "bias": sums[..., 2] / n,
+            "within_5": sums[..., 4] / n,
+            "bin_accuracy": sums[..., 5] / n,
+            "mae_bin_average": _mean_of_known(per_bin),
+        }
+    found.update({f"mae_{name}": per_bin[..., i] for i, name in enumerate(AGE_BINS)})
+    return found
+
+
+def class_scores(target: Target, confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """Scores (...) of confusion matrices (..., true, predicted).
+
+    n, accuracy, balanced_accuracy (mean recall of the classes that occur), mcc (Gorodkin 2004, eq. 8, as
+    sklearn.metrics.matthews_corrcoef), macro_f1 (over classes that occur or are predicted) and recall_CLASS.
+    """
+    n = confusion.sum(axis=(-2, -1))
+    right = np.trace(confusion, axis1=-2, axis2=-1)
+    true, said = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recall = hits / true
+        f1 = 2 * hits / (true + said)
+        covariance = right * n - (true * said).sum(axis=-1)
+        spread = np.sqrt((n**2 - (said**2).sum(axis=-1)) * (n**2 - (true**2).sum(axis=-1)))
+        found = {
+            "n": n,
+            "accuracy": right / n,
+            "balanced_accuracy": _mean_of_known(recall),
+            "mcc": np.where(n > 0, np.where(spread > 0, covariance / spread, 0.0), np.nan),
+            "macro_f1": _mean_of_known(f1),
+        }
+    found.update({f"recall_{name}": recall[..., i] for i, name in enumerate(target.classes)})
+    return found
+
+
+def _mean_of_known(values: np.ndarray) -> np.ndarray:
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(known, values, 0).sum(axis=-1) / known.sum(axis=-1)
+
+
+def intervals(target: Target, sums: np.ndarray, confidence: float) -> dict[str, tuple]:
+    """Percentile bootstrap intervals {score: (low, high)} from sums (resamples, k) of resampled statistics."""
+    tail = 100 * (1 - confidence) / 2
+    found = {}
+    for name, values in scores(target, sums).items():
+        values = values[np.isfinite(values)]
+        if name != "n" and len(values):
+            found[name] = tuple(np.percentile(values, [tail, 100 - tail]))
+    return found
+
+
+def percentile_gap(true: np.ndarray, predicted: np.ndarray) -> float:
+    """Sum over the 25th, 50th, 75th and 95th percentiles of |predicted - true|, in years; NaN if there is none."""
+    if not len(true):
+        return float("nan")
+    return float(np.abs(np.percentile(predicted, PERCENTILES) - np.percentile(true, PERCENTILES)).sum())
+
+
+def floor(target: Target, values: np.ndarray, known: np.ndarray) -> float:
+    """What always says the same thing from the training labels: the median age, or the commonest class's index."""
+    values = values[known > 0]
+    if not len(values):
+        return 0.0
+    if target.kind == "years":
+        return float(np.median(values))
+    return float(np.bincount(values.astype(int), minlength=target.units).argmax())
+
+
+def skill(target: Target, values: np.ndarray, known: np.ndarray, headline: float, constant: float) -> float:
+    """How much of the floor's error is gone: 1 perfect, 0 no better than the constant; NaN without labels.
+
+    headline: the MAE in years, or the accuracy; constant: as floor returns it.
+    """
+    values = values[known > 0]
+    if not len(values):
+        return float("nan")
+    if target.kind == "years":
+        return float(1 - headline / max(np.abs(values - constant).mean(), 1e-9))
+    error = float((values != constant).mean())
+    return float(1 - (1 - headline) / max(error, 1e-9))
+
+
+def evaluate(wanted: list[str], labels: dict, decoded: dict, constants: dict[str, float]) -> dict[str, float]:
+    """The few numbers that training and choosing go by, e.g. age_mae, age_percentile_gap, sex_accuracy and score.
+
+    labels: {target: (values, known)}; decoded: columns of targets.decode. score is the mean skill over targets.
+    """
+    found, skills = {}, []
+    for name in wanted:
+        target = targets.TARGETS[name]
+        values, known = labels[name]
+        result = scores(target, statistics(target, values, known, decoded).sum(axis=0))
+        headline = HEADLINE[target.kind]
+        found[f"{name}_{headline}"] = float(result[headline])
+        if target.kind == "years":
+            shown = decoded[f"{name}_predicted"][known > 0]
+            found[f"{name}_percentile_gap"] = percentile_gap(values[known > 0], shown)
+        skills.append(skill(target, values, known, found[f"{name}_{headline}"], constants[name]))
+    skills = [value for value in skills if np.isfinite(value)]
+    found["score"] = float(np.mean(skills)) if skills else float("nan")
+    return found

@@ -1,0 +1,112 @@
+"""Per-face predictions, as evaluate writes them, read back and checked.
+
+data/evaluated/MODEL/ holds what is not rounded: predictions.csv, and metrics.json, the scores of each part.
+"""
+
+import hashlib
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from faces import targets
+from faces.evaluation import metrics
+
+FOLDER = Path("data/evaluated")
+NAMELESS = re.compile("face-[0-9a-f]{16}")
+
+
+class PredictionsError(SystemExit):
+    """A file of predictions is not usable; ends a stage with its message."""
+
+
+def read(model: str, part: str = "test") -> pd.DataFrame:
+    """Rows of a part: face_id, group, part, labels ('' or NaN where unknown) and what the model said, by face id.
+
+    Raises PredictionsError, naming file and face, where a face stands twice or a prediction is missing or strange.
+    """
+    path = FOLDER / model / "predictions.csv"
+    rows = parse(path.read_bytes())
+    for column in ("face_id", "part"):
+        if column not in rows:
+            raise PredictionsError(f"{path}: has no column {column!r}; it has {', '.join(rows)}")
+    return checked(rows[rows["part"] == part], str(path))
+
+
+def scores(model: str) -> dict[str, dict[str, float]]:
+    """Scores {part: {score: value}} of a model."""
+    return json.loads((FOLDER / model / "metrics.json").read_text())
+
+
+def parse(content: bytes) -> pd.DataFrame:
+    """Rows of a CSV of predictions: ids and classes as text, '' where empty; the rest as numbers, NaN where empty."""
+    text = {"face_id": str, "group": str, "part": str, "model": str, "seed": str}
+    for name, target in targets.TARGETS.items():
+        if target.kind == "classes":
+            text |= {name: str, f"{name}_predicted": str}
+    text |= {f"{name}_bin": str for name, target in targets.TARGETS.items() if target.kind == "years"}
+    numbers = {name: [""] for name in pd.read_csv(io.BytesIO(content), nrows=0) if name not in text}
+    return pd.read_csv(
+        io.BytesIO(content), dtype=text, keep_default_na=False, na_values=numbers, float_precision="round_trip"
+    )
+
+
+def checked(rows: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Rows sorted by face id, with a `group`. Raises PredictionsError where they cannot be compared with others."""
+    rows = rows.sort_values("face_id", kind="stable").reset_index(drop=True)
+    twice = rows["face_id"][rows["face_id"].duplicated()]
+    if len(twice):
+        raise PredictionsError(f"{where}: face {twice.iloc[0]!r} stands in it twice")
+    for name, target in targets.TARGETS.items():
+        said = f"{name}_predicted"
+        if said not in rows:
+            continue
+        bad = rows[said].isna() if target.kind == "years" else ~rows[said].isin(target.classes)
+        if bad.any():
+            face, value = rows.loc[bad, ["face_id", said]].iloc[0]
+            raise PredictionsError(
+                f"{where}: face {face!r}: {said} is {str(value)!r}, which is no prediction of {name}"
+            )
+    return rows if "group" in rows else rows.assign(group=rows["face_id"])
+
+
+def nameless(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows with hashes in the place of face ids and groups, sorted by them; those that have hashes stay as they are.
+
+    What is committed of photos names nobody's file, and is compared with rows of the same faces all the same.
+    """
+
+    def hashed(text: str) -> str:
+        return text if NAMELESS.fullmatch(text) else f"face-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+    found = rows.assign(face_id=rows["face_id"].map(hashed), group=rows["group"].map(hashed))
+    return found.sort_values("face_id", kind="stable").reset_index(drop=True)
+
+
+def aligned(candidate: pd.DataFrame, baseline: pd.DataFrame) -> str:
+    """Why two sets of rows are not of the same faces with the same labels; '' where they are."""
+    ours, theirs = set(candidate["face_id"]), set(baseline["face_id"])
+    if ours != theirs:
+        return f"{len(ours - theirs)} new and {len(theirs - ours)} gone since the baseline"
+    for name, target in targets.TARGETS.items():
+        if name in candidate and name in baseline:
+            one, other = candidate[name], baseline[name]
+            same = (one == other) | (one.isna() & other.isna()) if target.kind == "years" else one == other
+            if not same.all():
+                return f"{int((~same).sum())} with another {name} label than in the baseline"
+    return ""
+
+
+def statistics(table: pd.DataFrame, target: targets.Target) -> np.ndarray:
+    """metrics.statistics of rows of predictions.csv."""
+    values, known = targets.encode(target, table[target.name].to_numpy())
+    predicted = table[f"{target.name}_predicted"]
+    if target.kind == "years":
+        bins = table[f"{target.name}_bin"].map({name: i for i, name in enumerate(targets.AGE_BINS)})
+        decoded = {"predicted": predicted, "mean": table[f"{target.name}_mean"], "bin": bins}
+    else:
+        decoded = {"predicted": predicted.map({name: i for i, name in enumerate(target.classes)})}
+    return metrics.statistics(target, values, known, {f"{target.name}_{k}": v.to_numpy() for k, v in decoded.items()})

@@ -1,0 +1,1 @@
+"""Is a change worse than the baseline, and for whom?"""

@@ -1,0 +1,1 @@
+"""Pictures: preprocessing and face detection."""

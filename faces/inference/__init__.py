@@ -1,0 +1,1 @@
+"""Predictions of an exported model, without TensorFlow, and what they rest on."""

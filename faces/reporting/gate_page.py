@@ -1,0 +1,100 @@
+"""What the gate found, as Markdown: what failed first, then each model as a whole, then the rest folded away."""
+
+import pandas as pd
+
+from faces import scores, targets
+from faces.gate import decisions, paired
+
+SIGNS = {
+    **dict.fromkeys(decisions.FAILURES, "❌"),
+    **dict.fromkeys((decisions.IMPROVED, decisions.UNCHANGED), "✅"),
+    **dict.fromkeys((decisions.INCONCLUSIVE, decisions.MISSING), "⚪"),
+}
+MEANING = (
+    "A verdict is *regressed* where the loss is above the margin by a test that is adjusted for all comparisons of its "
+    "model (Holm), *unchanged* where the whole interval lies within the margin, *improved* where it lies wholly on the "
+    "better side of 0, else *inconclusive*. Differences are now less baseline, on the same test faces, with {:.0%} "
+    "intervals over people; errors are in years, accuracies are shares. McNemar's exact test stands beside accuracies."
+)
+
+
+def markdown(found: dict[str, dict], compared: pd.DataFrame, others: pd.DataFrame, confidence: float) -> str:
+    """The page of the gate.
+
+    found: {baseline: what gating.judge says}; compared, others: its rows, each with `name`, the baseline's.
+    """
+    lines = [f"# Gate: {summary(found)}", ""]
+    for name, judged in found.items():
+        for model, row in judged["models"].items():
+            lines += [f"- {SIGNS[row['verdict']]} **{name}, {model}: {row['verdict']}**"]
+            lines += [f"    - {reason}" for reason in row["reasons"]]
+    lines += [""]
+    worse = compared[compared["verdict"] == decisions.REGRESSED]
+    if len(worse):
+        lines += ["## Regressed", "", table(worse), ""]
+    whole = compared[(compared["slice"] == paired.ALL) & (compared["verdict"] != decisions.REGRESSED)]
+    if len(whole):
+        lines += ["## All faces", "", table(whole), ""]
+    rest = compared[(compared["slice"] != paired.ALL) & (compared["verdict"] != decisions.REGRESSED)]
+    if len(rest):
+        counts = ", ".join(f"{n} {verdict}" for verdict, n in rest["verdict"].value_counts().items())
+        lines += [f"<details><summary>Groups of faces: {counts}</summary>", "", table(rest), "", "</details>", ""]
+    if len(others):
+        plain = others[["name", "model", "target", "score", "baseline", "candidate"]].rename(
+            columns={"candidate": "now"}
+        )
+        plain["difference"] = [signed(row, 1, scores.digits(row["score"])) for row in others.to_dict("records")]
+        lines += ["<details><summary>Other scores, all faces</summary>", "", plain.to_markdown(index=False), "",
+                  "</details>", ""]  # fmt: skip
+    if len(compared):
+        lines += [MEANING.format(confidence), ""]
+    return "\n".join(lines)
+
+
+def summary(found: dict[str, dict]) -> str:
+    """All verdicts in a few words."""
+    return "; ".join(f"{name} {judged['verdict']}" for name, judged in found.items()) or "nothing to compare"
+
+
+def failed(found: dict[str, dict], missing_fails: bool) -> bool:
+    """Whether a change must be stopped."""
+    bad = (*decisions.FAILURES, *((decisions.MISSING,) if missing_fails else ()))
+    return any(row["verdict"] in bad for judged in found.values() for row in judged["models"].values())
+
+
+def table(rows: pd.DataFrame) -> str:
+    """Rows of pairing.compare, the surest losses first; accuracies as shares of faces that are right."""
+    kinds = {name: target.kind for name, target in targets.TARGETS.items()}
+    lines = []
+    for row in rows.sort_values(["p_holm", "p"], kind="stable").to_dict("records"):
+        years = kinds[row["target"]] == "years"
+        digits, sign = (2, 1) if years else (3, -1)
+        old, new = (row[side] if years else 1 - row[side] for side in ("baseline", "candidate"))
+        lines.append(
+            {
+                "": SIGNS[row["verdict"]],
+                "model": row["model"],
+                "score": f"{row['target']} {'MAE' if years else 'accuracy'}",
+                "faces": row["slice"],
+                "n": row["n"],
+                "baseline": f"{old:.{digits}f}",
+                "now": f"{new:.{digits}f}",
+                "difference": signed(row, sign, digits),
+                "margin": f"{row['margin']:.{digits}f}",
+                "p, adjusted": probability(row["p_holm"]),
+                "McNemar p": "" if years else probability(row["p_mcnemar"]),
+                "verdict": row["verdict"],
+            }
+        )
+    return pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True)
+
+
+def signed(row: dict, sign: int, digits: int) -> str:
+    """`+0.12 [-0.03, +0.27]`."""
+    low, high = sorted((sign * row["low"], sign * row["high"]))
+    return f"{sign * row['difference'] + 0.0:+.{digits}f} [{low + 0.0:+.{digits}f}, {high + 0.0:+.{digits}f}]"
+
+
+def probability(p: float) -> str:
+    """A p-value in a few characters."""
+    return f"{p:.2g}" if p >= 0.001 else f"{p:.0e}"

@@ -1,0 +1,213 @@
+"""Pictures of results, with Matplotlib; each function draws one figure, from a committed table, and returns it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from faces.targets import AGE_BINS, TARGETS
+
+SIZE = (5.2, 3.8)  # inches
+DPI = 90
+BLUE, ORANGE, GREY, RED, GREEN = "#2b6ca3", "#d9822b", "#8a8f98", "#b83232", "#3a8f4d"
+
+
+def save(figure: Figure, path: str) -> None:
+    """Write a figure as PNG."""
+    figure.savefig(path, dpi=DPI, metadata={"Software": None})
+
+
+def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(SIZE, layout="constrained")
+    axes = figure.subplots()
+    axes.set(title=title, xlabel=x, ylabel=y)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    return figure, axes
+
+
+def _square(counts: pd.DataFrame, names: Sequence) -> np.ndarray:
+    """Counts (true, predicted) of rows of counts.csv of one target, in the order of names."""
+    table = counts.pivot(index="true", columns="predicted", values="n").reindex(index=names, columns=names)
+    return table.fillna(0).to_numpy(float)
+
+
+def predicted_against_true(counts: pd.DataFrame, step: int, what: str) -> Figure:
+    """Heat map of ages; rows of counts.csv of a target in years, by `step` years."""
+    top = int(max(100 - step, counts["true"].max(), counts["predicted"].max())) + step if len(counts) else 100
+    table = _square(counts, range(0, top, step))
+    title = f"{what}: age, {table.sum():.0f} test faces by {step} years"
+    figure, axes = _axes(title, "true age (years)", "predicted age (years)")
+    shown = np.ma.masked_equal(table.T, 0)
+    drawn = axes.imshow(shown, cmap="Blues", vmin=0, origin="lower", extent=(0, top, 0, top), aspect="auto")
+    axes.plot([0, top], [0, top], color=ORANGE, linewidth=1)
+    figure.colorbar(drawn, label="faces")
+    return figure
+
+
+def histograms(counts: pd.DataFrame, step: int, what: str) -> Figure:
+    """Counts of true and predicted ages; rows of counts.csv of a target in years, by `step` years."""
+    figure, axes = _axes(f"{what}: distribution of age, test", "age (years)", "faces")
+    edges = np.arange(0, 126, step)
+    table = _square(counts, edges[:-1])
+    axes.stairs(table.sum(axis=1), edges, fill=True, color=GREY, alpha=0.6, label="true")
+    axes.stairs(table.sum(axis=0), edges, color=BLUE, linewidth=1.8, label="predicted")
+    axes.legend(frameon=False)
+    return figure
+
+
+def error_by_age(scores: pd.DataFrame, what: str) -> Figure:
+    """MAE by age bin with intervals; rows of scores.csv of one part, a bin each."""
+    figure, axes = _axes(f"{what}: error by age, test", "true age (years)", "MAE (years)")
+    rows = scores.set_index("group").reindex(AGE_BINS)
+    at = np.arange(len(rows))
+    axes.bar(at, rows["value"].fillna(0), color=BLUE, width=0.6)
+    spread = np.abs(rows[["low", "high"]].to_numpy(float).T - rows["value"].to_numpy(float))
+    axes.errorbar(at, rows["value"], np.nan_to_num(spread), fmt="none", color="black", capsize=3)
+    labels = [f"{name}\nn={int(n)}" if n == n else f"{name}\nn=0" for name, n in rows["n"].items()]
+    axes.set_xticks(at, labels)
+    for i, (value, n) in enumerate(zip(rows["value"], rows["n"], strict=True)):
+        if value != value and n == n:
+            axes.text(i, 0.2, "n too\nsmall", ha="center", color=GREY)
+    if rows["value"].isna().all():
+        axes.set(ylim=(0, 1), yticks=[])
+    return figure
+
+
+def confusion(counts: pd.DataFrame, classes: tuple[str, ...], what: str, name: str) -> Figure:
+    """Confusion matrix (true, predicted): counts, coloured by share of the true class; rows of counts.csv."""
+    table = _square(counts, classes)
+    figure, axes = _axes(f"{what}: {name}, test", "predicted", "true")
+    share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    axes.grid(visible=False)
+    axes.set_xticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(classes)), classes)
+    for i, j in np.ndindex(table.shape):
+        axes.text(j, i, int(table[i, j]), ha="center", va="center", color="white" if share[i, j] > 0.5 else "black")
+    return figure
+
+
+def learning_curves(history: pd.DataFrame, kept: int, what: str) -> Figure:
+    """Training loss and validation score by epoch, and the epoch that was kept; rows of history.csv."""
+    figure, axes = _axes(f"{what}: learning curves", "epoch", "training loss")
+    if len(history):
+        axes.plot(history["epoch"], history["loss"], color=GREY, label="training loss")
+        right = axes.twinx()
+        right.spines["top"].set_visible(False)
+        right.plot(history["epoch"], history["val_score"], color=BLUE, label="validation score")
+        right.set_ylabel("validation score")
+        right.axvline(kept, color=ORANGE, linewidth=1, label="kept")
+        lines = [*axes.get_lines(), *right.get_lines()]
+        labels = [str(line.get_label()) for line in lines]
+        figure.legend(lines, labels, frameon=False, loc="outside lower center", ncols=3)
+    return figure
+
+
+def differences(rows: pd.DataFrame, first: str, second: str) -> Figure:
+    """One variant minus another with intervals, one panel a score; rows of FIRST_against_SECOND.csv of compare."""
+    names = list(dict.fromkeys(rows["score"]))
+    figure = Figure((2.6 * max(1, len(names)), 3.4), layout="constrained")
+    all_axes = figure.subplots(1, max(1, len(names)))
+    for axes, name in zip(np.atleast_1d(all_axes), names, strict=False):
+        part = rows[rows["score"] == name].reset_index(drop=True)
+        axes.axhline(0, color=GREY, linewidth=1)
+        for i, row in part.iterrows():
+            axes.errorbar(
+                i, row["difference"], [[row["difference"] - row["low"]], [row["high"] - row["difference"]]],
+                fmt="o", color=BLUE, capsize=4,
+            )  # fmt: skip
+        axes.set_xticks(range(len(part)), part["dataset"])
+        axes.set_xlim(-0.6, len(part) - 0.4)
+        axes.set_title(name)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{first} minus {second}, same test faces")
+    return figure
+
+
+def by_group(rows: pd.DataFrame, what: str, score: str, wanted: float | None = None) -> Figure:
+    """A score of all faces and of single groups with intervals and n; rows of groups.csv of one target and score.
+
+    wanted: where the score should be, drawn as a line; None: the score of all faces is.
+    """
+    single = rows[~rows["by"].str.contains(" x ")].reset_index(drop=True)
+    figure = Figure((5.6, 0.9 + 0.28 * len(single)), layout="constrained")
+    axes = figure.subplots()
+    axes.set(title=f"{what}, test", xlabel=score, ylim=(len(single) - 0.5, -0.5))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, axis="x")
+    line = single["value"].iloc[0] if wanted is None else wanted
+    if line == line:
+        axes.axvline(line, color=ORANGE, linewidth=1)
+    spread = np.abs(single[["low", "high"]].to_numpy(float).T - single["value"].to_numpy(float))
+    axes.errorbar(single["value"], np.arange(len(single)), xerr=np.nan_to_num(spread), fmt="o", color=BLUE, capsize=3)
+    axes.set_yticks(range(len(single)), [f"{g}  (n={n})" for g, n in zip(single["group"], single["n"], strict=True)])
+    for i, value in enumerate(single["value"]):
+        if value != value:
+            axes.text(0.02, i, "n too small", color=GREY, va="center", transform=axes.get_yaxis_transform())
+    return figure
+
+
+def reliability(rows: pd.DataFrame, what: str) -> Figure:
+    """Accuracy against how sure the model was, and how many faces; rows of reliability.csv of one target and group."""
+    error = float(rows["error"].iloc[0])
+    figure, axes = _axes(f"{what}, test: calibration error {error:.3f}", "probability of the said class", "share right")
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+    known = rows[rows["n"] > 0]
+    axes.plot(known["confidence"], known["accuracy"], "o-", color=BLUE)
+    for x, y, n in zip(known["confidence"], known["accuracy"], known["n"], strict=True):
+        axes.annotate(f"{n}", (x, y), textcoords="offset points", xytext=(0, 6), ha="center", fontsize=7, color=GREY)
+    axes.set(xlim=(0, 1.02), ylim=(0, 1.08))
+    return figure
+
+
+def reliability_by_group(rows: pd.DataFrame, what: str) -> Figure:
+    """A small reliability diagram of each group; rows of reliability.csv of one target, without all faces."""
+    names = list(dict.fromkeys(rows["group"]))
+    across = 4
+    down = -(-len(names) // across)
+    figure = Figure((2.1 * across, 2.2 * down), layout="constrained")
+    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    for axes in panels.flat[len(names) :]:
+        axes.set_axis_off()
+    for axes, name in zip(panels.flat, names, strict=False):
+        part = rows[(rows["group"] == name) & (rows["n"] > 0)]
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+        axes.plot(part["confidence"], part["accuracy"], color=BLUE, linewidth=1)
+        axes.scatter(part["confidence"], part["accuracy"], s=200 * part["n"] / part["n"].sum(), color=BLUE, alpha=0.6)
+        axes.set_title(f"{name}, n={part['n'].sum()}\nerror {part['error'].iloc[0]:.3f}", fontsize=8)
+        axes.set(xlim=(0, 1.05), ylim=(0, 1.05))
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{what}, test: share right by probability of the said class", fontsize=10)
+    return figure
+
+
+def gate(rows: pd.DataFrame, what: str) -> Figure:
+    """Differences from the baseline with intervals and margins; rows of pairing.compare of one model.
+
+    One panel a target; all faces, single groups, and any crossing that is worse. To the right is worse.
+    """
+    shown = rows[~rows["slice"].str.contains(", ") | (rows["verdict"] == "regressed")]
+    names = list(dict.fromkeys(shown["target"]))
+    labels = list(dict.fromkeys(shown["slice"]))
+    colours = {"regressed": RED, "improved": GREEN, "unchanged": BLUE, "inconclusive": GREY}
+    figure = Figure((2.2 + 2.6 * len(names), 1.3 + 0.27 * len(labels)), layout="constrained")
+    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)
+    for axes, name in zip(panels[0], names, strict=True):
+        part = shown[shown["target"] == name]
+        unit = "years" if TARGETS[name].kind == "years" else "share of faces wrong"
+        axes.axvline(0, color=GREY, linewidth=1)
+        for row in part.to_dict("records"):
+            at, colour = labels.index(row["slice"]), colours[row["verdict"]]
+            axes.plot([-row["margin"], row["margin"]], [at, at], color=ORANGE, alpha=0.35, linewidth=6)
+            axes.plot([row["low"], row["high"]], [at, at], color=colour)
+            axes.plot(row["difference"], at, "o", color=colour, markersize=5)
+        axes.set(title=name, xlabel=unit, ylim=(len(labels) - 0.5, -0.5))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25, axis="x")
+    n = shown.groupby("slice")["n"].max()
+    panels[0][0].set_yticks(range(len(labels)), [f"{label}  (n={n[label]})" for label in labels])
+    figure.suptitle(f"{what}: now less baseline, right is worse; margins in orange")
+    return figure

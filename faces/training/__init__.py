@@ -1,0 +1,1 @@
+"""Training: input pipeline, losses, optimizers, loop, distillation and export."""

@@ -1,0 +1,38 @@
+"""What a training belongs to: a key of its code, params and data."""
+
+import hashlib
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from faces import params
+
+# Code that changes no result, and what of it does all the same.
+QUIET = ("faces.params", "faces.runtime", "faces.tracking", "faces.training.fingerprint")
+COUNTS = ("faces.params.overrides",)
+
+
+def of(
+    stage: str, name: str, rows: list[params.Model], p: params.Params, sections: tuple[str, ...], files: list[Path]
+) -> str:
+    """Key (16 hexadecimal digits) of a stage's run on rows of models: params sections, data files, the loaded code."""
+    for row in rows:
+        importlib.import_module(f"faces.networks.{row.network}")  # its code counts, too
+    values = p.model_dump(mode="json")
+    chosen = {key: values[key] for key in sections} | {"models": [row.model_dump(mode="json") for row in rows]}
+    code = sorted(Path(module.__file__) for name, module in sys.modules.items() if _counts(name, module))
+    data = [Path("data/splits") / f"{row.dataset}.csv" for row in rows]
+    data += [Path("data/packs", row.dataset, row.variant, "pack.json") for row in rows]
+    digest = hashlib.sha256(json.dumps([stage, name, chosen], sort_keys=True).encode())
+    for path in [*code, *data, *files]:
+        digest.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _counts(name: str, module: ModuleType) -> bool:
+    """Whether a loaded module is of this project, and may change a result."""
+    if not f"{name}.".startswith(("faces.", "stages.")) or not getattr(module, "__file__", None):
+        return False
+    return name in COUNTS or not any(f"{name}.".startswith(f"{quiet}.") for quiet in QUIET)

@@ -1,0 +1,46 @@
+"""Optimizers by name: AdamW, and Muon for convolutions."""
+
+import keras
+from keras import ops
+
+from faces import params
+
+CLIP = 5.0  # largest norm of all gradients together
+
+
+def build(settings: params.Train, steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer that `train.optimizer` names, on a schedule of `steps` that warms up and falls to 0."""
+    schedule = keras.optimizers.schedules.CosineDecay(
+        settings.learning_rate / 25,
+        max(1, round(steps * (1 - settings.warmup))),
+        warmup_target=settings.learning_rate,
+        warmup_steps=round(steps * settings.warmup),
+    )
+    if settings.optimizer == "adamw":
+        return keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay, global_clipnorm=CLIP)
+    decay = settings.weight_decay
+    return ConvolutionMuon(schedule, weight_decay=decay, adam_weight_decay=decay, global_clipnorm=CLIP)
+
+
+class ConvolutionMuon(keras.optimizers.Muon):
+    """Muon (Jordan et al. 2024) on the kernels of convolutions, and AdamW on all else.
+
+    Keras's own leaves kernels of more than two axes to AdamW. Here they, but for depthwise ones, are matrices
+    (height * width * in, out) whose update is orthogonalised, in bfloat16 where the network computes in it; it is as
+    large as one of AdamW (Liu et al. 2025), so that the learning rate means the same.
+    """
+
+    def _should_use_adamw(self, variable: keras.Variable) -> bool:
+        return len(variable.shape) != 4 or variable.shape[-1] == 1  # the latter where each channel is by itself
+
+    def _muon_update_step(
+        self, gradient: keras.KerasTensor, variable: keras.Variable, lr: float, m: keras.Variable
+    ) -> None:
+        self.assign_add(m, ops.add(gradient, m * (self.momentum - 1)))
+        matrix = ops.reshape(ops.add(gradient, self.momentum * m), (-1, variable.shape[-1]))
+        matrix = matrix / (ops.norm(matrix) + 1e-7)
+        orthogonal = self.zeropower_via_newtonschulz5(
+            ops.cast(matrix, keras.mixed_precision.dtype_policy().compute_dtype), self.ns_steps
+        )
+        update = self.lr_adjust(lr * ops.cast(orthogonal, variable.dtype))
+        self.assign_sub(variable, ops.reshape(update, variable.shape))

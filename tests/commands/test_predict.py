@@ -1,0 +1,224 @@
+"""Pictures of all kinds are told row by row, what cannot be used with its reason, by the model that should speak."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+import skimage.data
+from PIL import Image
+
+from commands import predict
+from faces.images import preprocessing
+from faces.inference.predictor import SHIPPED, ModelError
+from faces.tracking import model_choice, models, registry, runs, store
+from tests.conftest import ROOT, encoded, picture
+
+SHIPPED_FILE = ROOT / SHIPPED
+
+
+@pytest.fixture(scope="module")
+def face():
+    """A photo of one face."""
+    return Image.fromarray(skimage.data.astronaut())
+
+
+@pytest.fixture
+def folder(tmp_path, face):
+    """Pictures with one face, two, none, and two that are no pictures; one in a folder below."""
+    (tmp_path / "below").mkdir()
+    face.save(tmp_path / "a.jpg")
+    face.save(tmp_path / "below/b.webp")
+    two = Image.new("RGB", (1000, 512), "gray")
+    two.paste(face, (0, 0))
+    two.paste(face.resize((400, 400)), (550, 50))
+    two.save(tmp_path / "c two.png")
+    (tmp_path / "d.jpg").write_bytes(b"text")
+    (tmp_path / "e.jpg").write_bytes(b"")
+    picture(3, (200, 300)).save(tmp_path / "f.bmp")
+    (tmp_path / "notes.txt").write_text("not looked at")
+    return tmp_path
+
+
+def run(*words, stdin=b"", cwd=ROOT):
+    """Exit status, standard output and error of the command, in this process."""
+    out, error = (io.TextIOWrapper(io.BytesIO(), write_through=True) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
+            patch.delenv(name, raising=False)
+        patch.setattr(sys, "argv", ["predict", *map(str, words)])
+        for name, stream in (
+            ("stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(stdin)))),
+            ("stdout", out),
+            ("stderr", error),
+        ):
+            patch.setattr(sys, name, stream)
+        with pytest.raises(SystemExit) as ended:
+            predict.main()
+    return ended.value.code, out.buffer.getvalue().decode(), error.buffer.getvalue().decode()
+
+
+def process(*words, stdin=b"", cwd=ROOT):
+    """Exit status, standard output and error of the command, as it is typed."""
+    environment = {key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "DVC_ROOT")}
+    environment["PYTHONPATH"] = str(ROOT)
+    command = [sys.executable, "-m", "commands.predict", *map(str, words)]
+    done = subprocess.run(command, input=stdin, capture_output=True, cwd=cwd, env=environment, check=False)
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+def test_a_folder_is_told_row_by_row(folder):
+    status, out, _ = process(folder, "--model", SHIPPED_FILE)
+    assert status == 1
+    rows = list(csv.DictReader(io.StringIO(out)))
+    told = [(row["file"].removeprefix(f"{folder}/"), row["face"], row["error"]) for row in rows]
+    assert told == [
+        ("a.jpg", "1", ""),
+        ("below/b.webp", "1", ""),
+        ("c two.png", "1", ""),
+        ("c two.png", "2", ""),
+        ("d.jpg", "", "is no picture"),
+        ("e.jpg", "", "is empty"),
+        ("f.bmp", "", "no face was found"),
+    ]
+    first = rows[0]
+    assert first["sex"] == "female"
+    assert float(first["age_low"]) < float(first["age"]) < float(first["age_high"])
+    assert first["age_bin"] == "25-49"
+    assert sum(float(first[f"sex_p_{name}"]) for name in ("male", "female")) == pytest.approx(1, abs=1e-3)
+    assert first["model"].startswith("utkface.onnx ")
+    assert int(first["left"]) < 225 < int(first["right"])
+
+
+def test_json_lines_of_a_glob_and_of_a_cropped_face(folder, face):
+    status, out, _ = run(f"{folder}/**/*.webp", "--format", "jsonl", "--model", SHIPPED_FILE)
+    (row,) = map(json.loads, out.splitlines())
+    assert status == 0
+    assert isinstance(row["age"], float)
+    assert isinstance(row["left"], int)
+    face.crop((170, 55, 280, 165)).save(folder / "cropped.jpg")
+    status, out, _ = run(folder / "cropped.jpg", "--cropped", "--format", "jsonl", "--model", SHIPPED_FILE)
+    assert status == 0
+    assert "left" not in json.loads(out)
+
+
+def test_standard_input_is_a_picture_or_names(folder):
+    status, out, _ = run("-", "--format", "table", "--model", SHIPPED_FILE, stdin=(folder / "a.jpg").read_bytes())
+    assert status == 0
+    assert out.splitlines()[1].split()[:2] == ["-", "1"]
+    names = f"{folder}/a.jpg\n\n{folder}/c two.png\n{folder}/none.jpg\n"
+    status, out, _ = run("-", "--format", "jsonl", "--model", SHIPPED_FILE, stdin=names.encode())
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert status == 1
+    assert [row.get("face") for row in rows] == [1, 1, 2, None]
+    assert rows[-1]["error"] == "No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["none.onnx"], "none.onnx is not a file"),
+        (["faces-none"], "faces-none: no model is registered here: `dvc repro` does"),
+    ],
+)
+def test_a_model_that_is_not_there_is_said(folder, words, message):
+    status, out, error = run(folder, "--model", *words, cwd=folder)
+    assert (status, out) == (2, "")
+    assert message in error
+    assert not (folder / "mlflow.db").exists()
+
+
+def test_nothing_to_predict_is_said(tmp_path):
+    status, _, error = run(tmp_path, "--model", SHIPPED_FILE)
+    assert status == 2
+    assert f"no picture in {tmp_path}" in error
+    assert run(tmp_path, "--least", "0")[0] == 2
+
+
+def test_pictures_that_are_too_large_are_not_decoded(tmp_path, monkeypatch):
+    monkeypatch.setattr(preprocessing, "MAX_BYTES", 100)
+    (tmp_path / "a.jpg").write_bytes(bytes(101))
+    assert predict.prepare(str(tmp_path / "a.jpg"), None, object(), 0.5).error == "is larger than 0 MiB"
+    monkeypatch.undo()
+    bomb = encoded(Image.new("1", (20_000, 10_000)), "PNG")
+    (tmp_path / "b.png").write_bytes(bomb)
+    assert "too many pixels" in predict.prepare(str(tmp_path / "b.png"), None, object(), 0.5).error
+
+
+@pytest.fixture
+def registered(tracked, tmp_path, monkeypatch):
+    """A store with the shipped file registered under two names, as log and register leave one."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("stages", "pretrained"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "data").mkdir()
+    shutil.copy(SHIPPED_FILE, tmp_path / "data/model.onnx")
+    for name in (model_choice.REGISTERED, "faces-utkface-sample"):
+        client, experiment = store.open_experiment(name)
+        run_ = runs.find_or_create(client, experiment, "m", name)
+        model = models.add_model(client, run_, tmp_path / "data/model.onnx", encoded(picture()), "ab" * 32)
+        version = registry.register(client, name, run_, model, {})
+        client.set_registered_model_alias(name, "champion", version)
+    return client
+
+
+def test_the_champion_speaks_unless_another_is_named(registered):
+    served = model_choice.find()
+    assert served.version == "faces-utkface/1"
+    assert served.path.read_bytes() == SHIPPED_FILE.read_bytes()
+    for named in ("faces-utkface-sample", "models:/faces-utkface-sample/1", "models:/faces-utkface-sample@champion"):
+        assert model_choice.find(named).version == "faces-utkface-sample/1"
+    assert model_choice.find(str(SHIPPED)).version.startswith("utkface.onnx ")
+    with pytest.raises(ModelError, match=r"models:/faces-none@champion: is not registered .* there are: faces-utkface"):
+        model_choice.find("faces-none")
+    registered.delete_registered_model_alias(model_choice.REGISTERED, "champion")
+    assert model_choice.find().version.startswith("utkface.onnx ")  # the sample's never speaks unnamed
+
+
+def test_a_registered_model_finds_faces_in_pictures(registered, face):
+    model = mlflow.pyfunc.load_model(f"models:/{model_choice.REGISTERED}@champion")
+    contents = [encoded(face), b"text", encoded(picture())]
+    rows = model.predict(pd.DataFrame({"image": contents}))
+    assert rows["image"].tolist() == [0, 1, 2]
+    assert rows["error"].tolist() == ["", "is no picture", "no face was found"]
+    assert rows["sex"][0] == "female"
+    cropped = model.predict(pd.DataFrame({"image": contents[:1]}), params={"cropped": True})
+    assert list(cropped) == list(rows)
+    assert np.isnan(cropped["left"][0])
+
+
+def test_a_server_answers_as_the_readme_says(folder):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    text = (ROOT / "README.md").read_text()
+    line = re.search(r"^\(printf .*(?:\n.*)?/invocations$", text, re.MULTILINE)[0].replace("5001", str(port))
+    command = [sys.executable, "-m", "commands.serve", "--port", str(port)]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as server:
+        try:
+            for _ in range(720):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.25)
+            shutil.copy(folder / "c two.png", folder / "photo.jpg")
+            said = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=True).stdout
+        finally:
+            server.terminate()
+    rows = json.loads(said)["predictions"]
+    assert [(row["face"], row["sex"], row["error"]) for row in rows] == [(1, "female", ""), (2, "female", "")]
+
+
+def test_numbers_are_written_as_pythons_own():
+    assert json.dumps({"a": np.float32(0.5), "b": np.int64(3)}, default=predict.plain) == '{"a": 0.5, "b": 3}'

@@ -1,0 +1,121 @@
+"""The quirks of the published names and of the .mat."""
+
+import datetime
+import io
+import tarfile
+
+import numpy as np
+import pytest
+import scipy.io
+
+from faces.data.archives import ArchiveError
+from faces.data.datasets import imdb_wiki, utkface
+from faces.data.sample import archive_writer
+from stages import parse_labels
+
+
+@pytest.mark.parametrize(
+    ("name", "face"),
+    [
+        ("UTKFace/25_0_2_20170116172300001.jpg.chip.jpg", "20170116172300001_25_0_2"),
+        ("part1/25_0_2_20170116172300001.jpg", "20170116172300001_25_0_2"),
+        ("UTKFace/55_0_0_20170116232725357jpg.chip.jpg", "20170116232725357_55_0_0"),
+        ("UTKFace/24_0_1_20170116220224657 .jpg.chip.jpg", "20170116220224657_24_0_1"),
+        ("UTKFace/39_1_20170116174525125.jpg.chip.jpg", "39_1_20170116174525125"),
+        ("part2/53__0_20170116184028385.jpg", "53__0_20170116184028385"),
+        ("UTKFace/.DS_Store", None),
+        ("UTKFace/readme.txt", None),
+    ],
+)
+def test_utkface_names(name, face):
+    assert utkface.face_id(name) == face
+
+
+def test_utkface_labels():
+    rows = parse_labels.label(
+        [
+            "a/25_1_2_20170116172300001.jpg.chip.jpg",
+            "b/25_1_2_20170116172300001.jpg",
+            "a/39_1_20170116174525125.jpg.chip.jpg",
+            "a/200_1_2_20170116172300002.jpg.chip.jpg",
+            "a/20_3_2_20170116172300003.jpg.chip.jpg",
+        ]
+    ).set_index("face_id")
+    assert len(rows) == 4
+    good = rows.loc["20170116172300001_25_1_2"]
+    assert (good["age"], good["sex"], good["ethnicity"], good["reject"]) == (25, "female", "asian", "")
+    reasons = rows["reject"][rows["reject"] != ""].tolist()
+    assert reasons == ["impossible age 200", "unknown code: sex 3, race 2", "name without age, sex, race and timestamp"]
+
+
+def test_birth_dates_are_calendar_dates():
+    assert imdb_wiki.birth_date(723671) == datetime.date(1981, 5, 5)  # 10000217_1981-05-05_2009.jpg in wiki.mat
+    assert imdb_wiki.birth_date(47) is None
+    assert imdb_wiki.age_in(2009, datetime.date(1981, 5, 5)) == 28
+    assert imdb_wiki.age_in(2009, datetime.date(1981, 7, 2)) == 27
+
+
+def mat_archive(path, **changes):
+    rows = {
+        "dob": np.array([[723671.0, 723671.0, 47.0]]),
+        "photo_taken": np.array([[2009.0, 2150.0, 2009.0]]),
+        "full_path": np.array([["17/10000217_1981-05-05_2009.jpg", "a/b.jpg", "a/c.jpg"]], object),
+        "gender": np.array([[1.0, 0.0, np.nan]]),
+        "name": np.array([["A", "B", "C"]], object),
+        "face_location": np.array([[np.array([1.0, 1, 41, 41])] * 3], object).reshape(1, 3, -1),
+        "face_score": np.array([[4.3, 2.0, -np.inf]]),
+        "second_face_score": np.array([[np.nan, np.nan, np.nan]]),
+    }
+    cells = np.empty((1, 3), object)
+    cells[0, :] = [np.array([1.0, 1, 41, 41])] * 3
+    rows["face_location"] = cells
+    rows = {key: value for key, value in (rows | changes).items() if value is not None}
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, {"wiki": rows})
+    with tarfile.open(path, "w") as archive:
+        info = tarfile.TarInfo("wiki_crop/wiki.mat")
+        info.size = len(buffer.getvalue())
+        archive.addfile(info, io.BytesIO(buffer.getvalue()))
+    return path
+
+
+def test_records_of_a_mat_and_its_funnel(tmp_path):
+    rows = imdb_wiki.records(imdb_wiki.read_mat(mat_archive(tmp_path / "wiki.tar"), "wiki"))
+    assert rows["face_id"][0] == "17/10000217_1981-05-05_2009"
+    assert rows["age"].tolist()[:2] == [28, 169]
+    assert np.isnan(rows["age"][2])
+    assert rows["sex"].tolist() == ["male", "female", ""]
+    assert rows["box_left"][0] == 0
+    reasons, funnel = imdb_wiki.reject_reasons(rows, 0, 100, 1.0, None)
+    assert reasons.tolist() == ["", "impossible age", "no usable birth date"]
+    assert [(step["dropped"], step["left"]) for step in funnel[:3]] == [(0, 3), (1, 2), (1, 1)]
+
+
+def test_faults_of_a_mat_are_named(tmp_path):
+    with pytest.raises(ArchiveError, match=r"wiki.mat has no field gender"):
+        imdb_wiki.read_mat(mat_archive(tmp_path / "a.tar", gender=None), "wiki")
+    with pytest.raises(ArchiveError, match="fields of different lengths"):
+        imdb_wiki.read_mat(mat_archive(tmp_path / "b.tar", gender=np.array([[1.0, 0.0]])), "wiki")
+
+
+def test_a_mat_that_is_hdf5_or_nothing_is_named(tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "wiki.mat", "w", userblock_size=512) as file:
+        file["wiki"] = [1.0]
+    with (tmp_path / "wiki.mat").open("r+b") as file:
+        file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
+    for content, message in (((tmp_path / "wiki.mat").read_bytes(), "v5 struct"), (b"nothing", "v5 struct")):
+        with tarfile.open(tmp_path / "h.tar", "w") as archive:
+            info = tarfile.TarInfo("wiki_crop/wiki.mat")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        with pytest.raises(ArchiveError, match=message):
+            imdb_wiki.read_mat(tmp_path / "h.tar", "wiki")
+
+
+def test_the_drawn_mat_reads_like_the_published_one(tmp_path):
+    (content,) = [data for name, data in archive_writer.imdb_wiki("wiki", 200, 1) if name.endswith(".mat")]
+    mat = scipy.io.loadmat(io.BytesIO(content), squeeze_me=True)["wiki"].item()
+    assert len(mat) == len(imdb_wiki.FIELDS)
+    assert all(len(field) == 200 for field in mat)

@@ -1,0 +1,81 @@
+"""Scores against hand-computed values and scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from faces.evaluation import bootstrap, metrics
+from faces.targets import TARGETS
+
+SEX, AGE, ETHNICITY = TARGETS["sex"], TARGETS["age"], TARGETS["ethnicity"]
+
+
+def test_age_scores_by_hand():
+    true, known = np.array([10.0, 30.0, 80.0, 0.0]), np.array([1.0, 1.0, 1.0, 0.0])
+    decoded = {
+        "age_predicted": np.array([12.0, 24.0, 80.0, 99.0]),
+        "age_mean": np.array([13.0, 26.0, 80.0, 99.0]),
+        "age_bin": np.array([0, 0, 3, 3]),
+    }
+    found = metrics.scores(AGE, metrics.statistics(AGE, true, known, decoded).sum(axis=0))
+    assert found["n"] == 3
+    assert found["mae"] == pytest.approx(8 / 3)
+    assert found["rmse"] == pytest.approx(np.sqrt((9 + 16) / 3))
+    assert found["bias"] == pytest.approx((2 - 6) / 3)
+    assert found["within_5"] == pytest.approx(2 / 3)
+    assert found["bin_accuracy"] == pytest.approx(2 / 3)
+    assert found["mae_0-24"] == 2
+    assert found["mae_25-49"] == 6
+    assert np.isnan(found["mae_50-74"])
+    assert found["mae_bin_average"] == pytest.approx(8 / 3)
+
+
+def test_class_scores_agree_with_scikit_learn():
+    rng = np.random.default_rng(0)
+    true, predicted = rng.integers(0, 5, 300), rng.integers(0, 5, 300)
+    table = metrics.statistics(ETHNICITY, true, np.ones(300), {"ethnicity_predicted": predicted})
+    found = metrics.scores(ETHNICITY, table.sum(axis=0))
+    assert found["accuracy"] == pytest.approx(reference.accuracy_score(true, predicted))
+    assert found["balanced_accuracy"] == pytest.approx(reference.balanced_accuracy_score(true, predicted))
+    assert found["mcc"] == pytest.approx(reference.matthews_corrcoef(true, predicted))
+    assert found["macro_f1"] == pytest.approx(reference.f1_score(true, predicted, average="macro"))
+    recall = reference.recall_score(true, predicted, average=None)
+    assert [found[f"recall_{name}"] for name in ETHNICITY.classes] == pytest.approx(recall)
+
+
+def test_no_labels_give_no_score():
+    table = metrics.statistics(SEX, np.zeros(4), np.zeros(4), {"sex_predicted": np.zeros(4, int)})
+    found = metrics.scores(SEX, table.sum(axis=0))
+    assert found["n"] == 0
+    assert np.isnan(found["accuracy"])
+    assert np.isnan(found["mcc"])
+
+
+def test_interval_of_an_accuracy_is_the_binomial_one():
+    n, p = 400, 0.8
+    right = np.arange(n) < n * p
+    table = metrics.statistics(SEX, np.zeros(n), np.ones(n), {"sex_predicted": (~right).astype(int)})
+    low, high = metrics.intervals(SEX, bootstrap.sums(table, 4000, 0), 0.95)["accuracy"]
+    half = 1.96 * np.sqrt(p * (1 - p) / n)
+    assert low == pytest.approx(p - half, abs=0.006)
+    assert high == pytest.approx(p + half, abs=0.006)
+
+
+def test_percentile_gap_by_hand():
+    true = np.arange(101.0)
+    assert metrics.percentile_gap(true, true + 2) == pytest.approx(8)
+    assert np.isnan(metrics.percentile_gap(np.array([]), np.array([])))
+
+
+def test_skill_is_0_at_the_floor_and_1_when_perfect():
+    values, known = np.array([1.0, 1.0, 0.0, 0.0]), np.array([1.0, 1.0, 1.0, 0.0])
+    assert metrics.floor(SEX, values, known) == 1
+    assert metrics.skill(SEX, values, known, 2 / 3, 1.0) == pytest.approx(0)
+    assert metrics.skill(SEX, values, known, 1.0, 1.0) == pytest.approx(1)
+    assert metrics.floor(AGE, np.array([10.0, 20.0, 90.0]), np.ones(3)) == 20
+
+
+def test_directions():
+    assert metrics.higher_is_better("accuracy")
+    assert not metrics.higher_is_better("mae")
+    assert metrics.higher_is_better("bias") is None

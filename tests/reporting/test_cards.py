@@ -1,0 +1,48 @@
+"""Cards are what Hugging Face reads, and hold the pipeline's numbers."""
+
+import pytest
+import yaml
+from huggingface_hub import DatasetCard, ModelCard
+
+from faces.reporting import cards
+from tests.conftest import ROOT
+
+ABOUT = {"targets": ["age", "sex"], "dataset": "utkface"}
+
+
+def test_front_matter_is_read_back_as_it_was_meant():
+    numbers = {"age_mae": 4.5, "sex_accuracy": 0.93, "age_bias": 1.0}
+    text = cards.page(cards.model_data("m", ABOUT, "utkface-sample", "ab" * 32, numbers, "for research only"), ["# m"])
+    card = ModelCard(text)
+    found = {(r.dataset_name, r.metric_name): r.metric_value for r in card.data.eval_results}
+    assert found == {("utkface-sample", "age mae"): 4.5, ("utkface-sample", "sex accuracy"): 0.93}
+    assert card.data.model_name == "m"
+    front = yaml.safe_load(text.split("---")[1])
+    assert front["model-index"][0]["results"][0]["dataset"]["split"] == "test"
+    assert (front["license"], front["license_name"]) == ("other", "research-only")
+
+
+def test_a_model_without_test_scores_has_a_card_without_an_index():
+    text = cards.page(cards.model_data("m", ABOUT, "utkface", "ab" * 32, {}, "your own"), ["# m"])
+    assert not ModelCard(text).data.eval_results
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("reports/cards/*/*.md")), ids=lambda path: path.stem)
+def test_committed_cards_are_valid_and_speak_of_sample_faces(path):
+    text = path.read_text()
+    kind = ModelCard if path.parent.name == "models" else DatasetCard
+    assert kind(text).data.to_dict()["license"] == "other"
+    assert "Sample: these are drawn faces" in text
+    assert "nan" not in text.split()
+
+
+def test_a_row_of_too_few_faces_has_no_value():
+    row = {"value": float("nan"), "low": float("nan"), "high": float("nan")}
+    assert cards.interval(row) == "n too small"
+    assert cards.interval({"value": 4.126, "low": 4.0, "high": 4.3}, 2) == "4.13 [4.00, 4.30]"
+
+
+def test_what_leaked_faces_are_worth_is_told():
+    probe = {"leaked": 2, "scores": {"age_mae": 5.0}, "scores_without_leaked": {"age_mae": 5.25}}
+    assert cards.without(probe) == "Without them: age mae 5.25 (with them 5.00)."
+    assert cards.without({"leaked": 0}) == ""

@@ -1,0 +1,185 @@
+"""How a stage runs: alone in its kind, one line for a full disk, and what a crash leaves is there for the next."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from commands import check
+from faces.runtime import progress, running
+from tests.conftest import ROOT
+
+STAGE = """
+import sys, time
+from pathlib import Path
+from faces.runtime import running
+
+def main(word):
+    with running.unfinished("job", word, "key") as place:
+        (place / "state").write_text("half")
+        print("started", flush=True)
+        sys.stdin.readline() if sys.argv[2] == "told" else time.sleep(float(sys.argv[2]))
+        with open("ends", "a") as ends:
+            ends.write(sys.argv[2])
+    print("done", flush=True)
+
+sys.argv[1:] = ["x"] + sys.argv[1:]
+running.stage(lambda *words: main(words[0]))
+"""
+
+
+def start(folder, until):
+    (folder / "work.py").write_text(STAGE)
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "DVC_ROOT": str(folder)}
+    return subprocess.Popen(
+        [sys.executable, "work.py", str(until)], cwd=folder, env=env, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+
+
+def test_what_a_killed_stage_leaves_is_there_and_goes_when_the_next_succeeds(tmp_path):
+    killed = start(tmp_path, 60)
+    assert killed.stdout.readline() == "started\n"
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert (tmp_path / "data/partial/job/x-key/state").read_text() == "half"
+    assert start(tmp_path, 0).communicate()[0] == "started\ndone\n"
+    assert not (tmp_path / "data/partial/job/x-key").exists()
+
+
+def test_a_second_process_says_who_is_at_it_and_waits(tmp_path):
+    first = start(tmp_path, "told")
+    assert first.stdout.readline() == "started\n"
+    second = start(tmp_path, 0)
+    assert any(f"process {first.pid} is at this work already" in line for line in second.stderr)
+    assert first.communicate("go\n")[0] == "done\n"
+    assert second.communicate()[0] == "started\ndone\n"
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert (tmp_path / "ends").read_text() == "told0"  # the first ends before the second begins
+
+
+def test_a_stopped_stage_unwinds(tmp_path):
+    stopped = start(tmp_path, 60)
+    stopped.stdout.readline()
+    stopped.send_signal(signal.SIGTERM)
+    assert "stopped" in stopped.communicate()[1]
+    assert stopped.returncode == 1
+
+
+CAUSED = RuntimeError("(sqlite3.OperationalError) database or disk is full\n[SQL: INSERT ...]")
+CAUSED.__cause__ = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        CAUSED,
+        OSError(errno.ENOSPC, "No space left on device"),
+        RuntimeError("(sqlite3.OperationalError) database or disk is full"),
+        ValueError("other"),
+    ],
+)
+def test_a_full_disk_is_one_line(project, monkeypatch, error):
+    def main():
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["x"])
+    if isinstance(error, ValueError):
+        with pytest.raises(ValueError, match="other"):
+            running.stage(main)
+    else:
+        with pytest.raises(SystemExit, match=r"the disk is full .* MiB free here\): make room, then run dvc repro"):
+            running.stage(main)
+
+
+def test_progress_is_told_in_lines_now_and_then(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "EVERY", 3600.0)
+    assert list(progress.bar(range(3), "packing", total=3, unit="faces")) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    assert list(progress.bar(range(3), "packing", total=3, unit="faces")) == [0, 1, 2]
+    with progress.meter("a.tar") as tell:
+        tell(2_000_000, 5_000_000)
+    said = capsys.readouterr().err
+    assert "packing: 2 of 3 faces in 0 s" in said
+    assert "a.tar: 2 of 5 MB in 0 s" in said
+
+
+def test_replaced_files_are_whole_or_not_there(tmp_path):
+    path = tmp_path / "a"
+    path.write_text("old")
+
+    def fail(part):
+        part.write_text("half")
+        raise OSError
+
+    with pytest.raises(OSError):
+        running.replace(path, fail)
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    running.replace(path, lambda part: part.write_text("new"))
+    assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("cut", ["", '{"wri'])
+def test_dvcs_lock_that_a_full_disk_cut_short_is_removed(tmp_path, cut, capsys):
+    lock = tmp_path / "rwlock"
+    lock.write_text(cut)
+    check.mend(lock, patience=0.1)
+    assert not lock.exists()
+    assert "cut short" in capsys.readouterr().out
+
+
+def test_dvcs_lock_that_is_just_being_written_stays(tmp_path, capsys):
+    lock = tmp_path / "rwlock"
+    lock.write_text("")
+    writing = threading.Timer(0.1, lock.write_text, ["{}"])
+    writing.start()
+    check.mend(lock, patience=5)
+    writing.join()
+    assert lock.read_text() == "{}"
+    assert capsys.readouterr().out == ""  # it was not removed and then written anew
+
+
+def test_a_dvc_lock_that_was_cut_short_is_said_with_its_remedy(project):
+    check.main()
+    (project / "dvc.lock").write_text("schema: '2.0'\nstages:\n  a: {x: [")
+    with pytest.raises(SystemExit, match=r"git checkout dvc\.lock"):
+        check.main()
+
+
+def test_an_epoch_is_told_with_the_time_that_is_left(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    say = progress.Epochs("m", 5)
+    now[0] = 110.0  # waited for another training
+    say.restart()
+    for epoch in (2, 3):  # the first two were done by an earlier process
+        now[0] += 30.0
+        say(epoch, {"epoch": epoch, "loss": 5.163, "val_age_mae": 6.19, "val_sex_accuracy": 0.9, "val_score": 0.7})
+    say.restart()  # too late to count
+    now[0] += 30.0
+    say(4, {"loss": 5.0, "val_score": 0.7})
+    assert capsys.readouterr().err.splitlines() == [
+        "m, epoch 3 of 5: loss 5.16; val age mae 6.19, sex 0.9; 60 s left",
+        "m, epoch 4 of 5: loss 5.16; val age mae 6.19, sex 0.9; 30 s left",
+        "m, epoch 5 of 5: loss 5.00; val score 0.7; 0 s left",
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5400, "1.5 h")])
+def test_a_length_of_time_is_told_roughly(seconds, told):
+    assert progress.duration(seconds) == told
+
+
+def test_long_lines_are_folded_and_others_stay_as_they_are(capsys):
+    table = "a plan\n  utkface   3 archives\n\n  wiki      1 archive"
+    progress.say(table)
+    assert capsys.readouterr().err == table + "\n"
+    progress.say(f"counts: {', '.join(f'reason {i} of many' for i in range(9))} ({'a' * 120})")
+    lines = capsys.readouterr().err.splitlines()
+    assert [len(line) <= progress.WIDTH for line in lines] == [True, True, False]  # a long path stays in one piece
+    assert all(line.startswith("  ") for line in lines[1:])

@@ -1,0 +1,564 @@
+"""Stages from archives to splits, on faces drawn small; bad archives and bad addresses."""
+
+import datetime
+import io
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import tarfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import skimage.data
+import yaml
+from PIL import Image
+
+from faces import params
+from faces.data import archives, packs, records
+from faces.data.datasets import utkface
+from faces.images import detection, preprocessing
+from faces.runtime import executor
+from stages import clean, compare, convert_mat, download, evaluate, pack, parse_labels, report, split
+from tests.conftest import ROOT, encoded, picture
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """A folder where a sample of 200 faces went through the stages up to the splits; tests take copies of it."""
+    folder = tmp_path_factory.mktemp("sample")
+    text, count = re.subn(r"(?m)^  faces: \d+", "  faces: 200", (ROOT / "params.yaml").read_text())
+    assert count == 1
+    (folder / "params.yaml").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for dataset in ("utkface", "wiki"):
+            download.main(dataset, "cropped")
+            pack.main(dataset, "cropped")
+        parse_labels.main("utkface")
+        convert_mat.main("wiki")
+        for dataset in ("utkface", "wiki"):
+            clean.main(dataset)
+            split.main(dataset)
+    return folder
+
+
+@pytest.fixture
+def drawn(sample, project):
+    return Path(shutil.copytree(sample, project, dirs_exist_ok=True))
+
+
+def contents(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def taken(face_id):
+    """Time in a UTKFace name: 61 seconds later for each face drawn, copies after all faces."""
+    return datetime.datetime.strptime(face_id[:14], "%Y%m%d%H%M%S")
+
+
+def test_the_sample_has_its_quirks_and_they_are_caught(drawn):
+    dropped = records.read("data/clean/utkface/rejects.csv")
+    rejects = dropped["reject"]
+    copies = dropped[rejects.str.startswith("copy of")]
+    apart = copies["face_id"].map(taken) - copies["reject"].str.removeprefix("copy of ").map(taken)
+    # 3 byte-identical and 3 near copies among 200, and one pair of drawn strangers whose hair and face are alike
+    assert (apart.dt.total_seconds() // 61).isin((200, 400)).sum() == 6
+    assert len(copies) == 7
+    assert rejects.str.contains("cannot be decoded").sum() == 2
+    assert rejects.str.contains("name without").sum() == 1
+    faces = records.read("data/clean/utkface/faces.csv")
+    assert len(faces) == 200 - 2 - 1 - (len(copies) - 6)
+    assert (faces["copies"] > 1).sum() == len(copies)
+    funnel = pd.read_csv("data/records/wiki-funnel.csv").set_index("filter")["dropped"]
+    assert (funnel.drop("all rows") > 0).all()
+    reasons = json.loads((drawn / "data/clean/wiki/summary.json").read_text())["rejected"]
+    assert reasons["no cropped picture"] == 2
+    assert reasons["picture is empty"] == 1
+
+
+def test_drawn_strangers_are_not_taken_for_copies(drawn):
+    wiki = records.read("data/clean/wiki/faces.csv")
+    assert (wiki["copies"] == 1).all()
+    tied = wiki[wiki["group"] != wiki["face_id"]]
+    assert 0 < len(tied) < 20  # people of one name stand together
+
+
+def test_no_group_is_divided(drawn):
+    for dataset in ("utkface", "wiki"):
+        rows = records.read(f"data/splits/{dataset}.csv")
+        assert (rows.groupby("group")["part"].nunique() == 1).all()
+        assert set(rows["part"]) == {"train", "val", "calibration", "test"}
+
+
+def test_a_second_run_gives_the_same_bytes(drawn):
+    before = contents(drawn / "data")
+    for stage, args in ((download, ("utkface", "cropped")), (pack, ("utkface", "cropped"))):
+        stage.main(*args)
+    parse_labels.main("utkface")
+    clean.main("utkface")
+    split.main("utkface")
+    assert contents(drawn / "data") == before
+
+
+def test_parts_are_stable_when_faces_come_and_go():
+    ids = pd.Series([f"face{i}" for i in range(2000)])
+    parts = split.assign_parts(ids, 0.1, 0.1, 0.05, 0)
+    fewer = split.assign_parts(ids[::3], 0.1, 0.1, 0.05, 0)
+    assert (parts[::3] == fewer).all()
+    shares = parts.value_counts(normalize=True)
+    assert shares["train"] == pytest.approx(0.75, abs=0.03)
+    assert shares["test"] == pytest.approx(0.10, abs=0.02)
+    assert (split.assign_parts(ids, 0.1, 0.1, 0.05, 1) != parts).any()
+    without = split.assign_parts(ids, 0.1, 0.1, 0.0, 0)
+    assert ((without == parts) | (parts == "calibration")).all()
+
+
+def test_copies_settle_their_labels():
+    rows = records.frame(
+        pd.DataFrame(
+            {
+                "face_id": ["a", "b", "c", "d", "e"],
+                "age": [20.0, 24.0, 50.0, 10.0, np.nan],
+                "sex": ["male", "male", "male", "female", "female"],
+                "ethnicity": ["white", "black", "white", "", "indian"],
+                "identity": "",
+                "reject": "",
+            }
+        )
+    )
+    near = np.array([[0, 1], [1, 2]])
+    faces, copies, conflicts = clean.group(rows, near, np.array(["1", "2", "3", "4", "4"]), 5)
+    assert faces["face_id"].tolist() == ["a", "d"]
+    assert copies["reject"].tolist() == ["copy of a", "copy of a", "copy of d"]
+    assert np.isnan(faces["age"].iloc[0])  # 20 to 50 is too far apart
+    assert faces["ethnicity"].tolist() == ["", ""]
+    assert faces["age"].iloc[1] == 10  # one known label among the copies
+    assert set(conflicts["target"]) == {"age", "ethnicity"}
+
+
+def test_close_ages_give_their_median():
+    rows = records.frame(pd.DataFrame({"face_id": ["a", "b"], "age": [20.0, 24.0], "sex": ["male"] * 2}))
+    assert list(clean.settle(rows, pd.Series(["a", "a"]), 5)) == [
+        {"face_id": "a", "target": "age", "labels": "20.0 24.0", "kept": 22.0}
+    ]
+
+
+def test_packs_are_read_by_id(tmp_path):
+    rows = pack.pack_pictures([(f"f{i}", encoded(picture(i)), None) for i in range(5)], "cropped", 32, 90, False, 0.4)
+    shards = packs.write(rows, tmp_path, 2)
+    assert [shard["faces"] for shard in shards] == [2, 2, 1]
+    (tmp_path / "pack.json").write_text(json.dumps({"shards": shards}))
+    found = packs.Pack(tmp_path)
+    assert found.rows(["f3", "none"]).tolist() == [3, -1]
+    assert found.images(np.array([4, 0])) == [rows[4]["image"], rows[0]["image"]]
+    assert packs.Pack(tmp_path).column("phash").tolist() == [row["phash"] for row in rows]
+
+
+def test_a_dataset_without_crops_is_cropped_by_its_boxes():
+    content = encoded(picture(size=(100, 80)), "PNG")
+    lot = [("f", content, (10, 10, 42, 42)), ("g", content, None), ("h", b"", (0, 0, 1, 1))]
+    row, *rejects = pack.pack_pictures(lot, "cropped", 32, 90, True, 0.0)
+    assert (row["width"], row["height"]) == (100, 80)
+    assert [r["reject"] for r in rejects] == ["no face box", "is empty"]
+
+
+ASTRONAUT = "20170116172300001_45_1_0"
+
+
+def photos_of(project, edit, **photos):
+    """Archives of UTKFace's photos by name, as download leaves them for utkface-found."""
+    edit(
+        r"^  utkface-full: .*",
+        "  utkface-full: {dataset: utkface, variant: full, reader: utkface}\n"
+        "  utkface-found: {dataset: utkface, variant: found, reader: utkface}",
+    )
+    folder = project / "data/raw/utkface/found"
+    folder.mkdir(parents=True)
+    with tarfile.open(folder / "part1.tar.gz", "w:gz") as archive:
+        for name, pixels in photos.items():
+            content = encoded(Image.fromarray(pixels), "PNG")
+            info = tarfile.TarInfo(f"part1/{name}.jpg")
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    (folder / "provenance.json").write_text(json.dumps({"kind": "real", "archives": [{"name": "part1.tar.gz"}]}))
+
+
+def test_found_faces_are_cut_out_of_the_photos_and_others_rejected(project, edit):
+    astronaut = skimage.data.astronaut()
+    photos_of(
+        project, edit, **{"45_1_0_20170116172300001": astronaut, "1_0_0_20170116172300002": skimage.data.rocket()}
+    )
+    pack.main("utkface", "found")
+    found = packs.Pack("data/packs/utkface/found")
+    assert found.face_ids == [ASTRONAUT]
+    assert found.manifest["variant"] == "found"
+    (face,) = detection.Finder(threads=1).find(Image.fromarray(astronaut))
+    side = found.manifest["side"]
+    cut = preprocessing.fit(
+        detection.cut(Image.fromarray(astronaut), face, utkface.FRAMING, detection.CUT), "found", side
+    )
+    packed = np.asarray(preprocessing.decode(found.images(np.array([0]))[0]), float)
+    assert packed.shape == (side, side, 3)
+    assert np.abs(packed - np.asarray(cut)).mean() < 3  # what JPEG costs
+    assert found.column("width").tolist() == [512]
+    assert records.read("data/packs/utkface/found/rejects.csv").to_dict("records") == [
+        {"face_id": "20170116172300002_1_0_0", "reject": "no face was found"}
+    ]
+
+
+def test_where_no_face_is_found_at_all_the_stage_says_so(project, edit):
+    photos_of(project, edit, **{"1_0_0_20170116172300002": np.zeros((40, 40, 3), np.uint8)})
+    with pytest.raises(SystemExit, match=r"utkface found: no picture could be packed: no face was found \(1\); drawn"):
+        pack.main("utkface", "found")
+
+
+def test_a_known_box_says_which_face_is_cut_out():
+    photo = Image.new("RGB", (900, 512))
+    photo.paste(Image.fromarray(skimage.data.astronaut()), (0, 0))
+    photo.paste(Image.fromarray(skimage.data.astronaut()[:, ::-1]).resize((256, 256)), (600, 100))
+    content = encoded(photo, "PNG")
+    boxes = [None, (180, 60, 270, 180), (710, 120, 780, 200), (300, 300, 400, 400)]
+    rows = pack.pack_pictures([(str(box), content, box) for box in boxes], "found", 64, 92, False, 0, utkface.FRAMING)
+    large, same, small, none = rows
+    assert large["image"] == same["image"]
+    assert none["reject"] == "no face was found"
+    pixels = [np.asarray(preprocessing.decode(row["image"]), float) for row in (large, small)]
+    assert np.corrcoef(pixels[0].ravel(), pixels[1][:, ::-1].ravel())[0, 1] > 0.9  # the mirrored one
+    assert np.corrcoef(pixels[0].ravel(), pixels[1].ravel())[0, 1] < 0.9
+
+
+def test_work_comes_back_in_order_from_several_processes():
+    photos = [(str(i), bytes(pack.LOT // 2)) for i in range(40)]
+    assert [len(lot) for lot in pack.lots(photos[:5])] == [2, 2, 1]
+    for processes in (True, False):
+        found = executor.each(slow_at_first, pack.lots(photos), processes, more="x")
+        assert [name for names in found for name in names] == [f"{i}x" for i in range(40)]
+
+
+def slow_at_first(lot, more):
+    time.sleep(0.3 if lot[0][0] == "0" else 0)
+    return [name + more for name, _ in lot]
+
+
+def test_a_worker_that_is_killed_is_told():
+    with pytest.raises(SystemExit, match="a worker was killed"):
+        list(executor.each(killed, ["a"], processes=True))
+
+
+def killed(item):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_reports_of_a_model_that_is_left_out_go_with_it(tmp_path):
+    for name in ("kept", "gone"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "scores.csv").write_text("x\n")
+        (tmp_path / f"{name}.json").write_text("{}")
+    compare.forget(tmp_path, ["kept"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "kept.json"]
+
+
+def said(wrong, faces=30):
+    """Test faces f0 on, all male and each a group of its own, of which the first are taken for female."""
+    predicted = ["female"] * wrong + ["male"] * (faces - wrong)
+    ids = [f"f{i:02d}" for i in range(faces)]
+    return pd.DataFrame({"face_id": ids, "group": ids, "part": "test", "sex": "male", "sex_predicted": predicted})
+
+
+@pytest.fixture
+def three(project):
+    """full, found and cropped models of utkface as evaluate leaves them; of found, the last five faces are missing."""
+    values = yaml.safe_load((project / "params.yaml").read_text())
+    row = values["models"]["utkface-cropped"]
+    for variant in ("full", "found"):
+        values["variants"][f"utkface-{variant}"] = {"dataset": "utkface", "variant": variant, "reader": "utkface"}
+    values["models"] = {f"utkface-{variant}": row | {"variant": variant} for variant in ("cropped", "found", "full")}
+    values["gate"]["floors"] = {}
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
+    for name, rows in {"cropped": said(3), "found": said(5, 25), "full": said(15)}.items():
+        kept, folder = (project / place / f"utkface-{name}" for place in ("data/evaluated", "reports/models"))
+        kept.mkdir(parents=True)
+        folder.mkdir(parents=True)
+        rows.to_csv(kept / "predictions.csv", index=False)
+        accuracy = (rows["sex"] == rows["sex_predicted"]).mean()
+        scores = {"part": "test", "target": "sex", "score": "accuracy", "group": "", "n": len(rows), "value": accuracy}
+        pd.DataFrame([scores | {"low": 0.0, "high": 1.0}]).to_csv(folder / "scores.csv", index=False)
+    return project / "reports/comparison"
+
+
+def test_faces_are_counted_by_five_years_and_by_class():
+    labels = {
+        "age": (np.array([3.0, 4.5, 20.0, 0.0]), np.array([1, 1, 1, 0])),
+        "sex": (np.array([0.0, 1.0, 1.0, 1.0]), np.ones(4)),
+    }
+    found = evaluate.counted(
+        labels, {"age_predicted": np.array([1.0, 4, 31, 50]), "sex_predicted": np.array([0, 0, 1, 1])}
+    )
+    assert found.to_numpy().tolist() == [
+        ["age", 0, 0, 2], ["age", 20, 30, 1], ["sex", "female", "female", 2], ["sex", "female", "male", 1],
+        ["sex", "male", "male", 1],
+    ]  # fmt: skip
+
+
+def test_each_two_variants_are_compared_on_the_faces_that_both_have(three):
+    compare.main()
+    tables = {path.stem: pd.read_csv(path) for path in sorted(three.glob("*_against_*.csv"))}
+    assert list(tables) == ["found_against_cropped", "full_against_cropped", "full_against_found"]
+    assert sorted(path.stem for path in three.glob("*.png")) == list(tables)
+    values = ["dataset", "full", "cropped", "score", "n", "full_value", "cropped_value", "difference", "low", "high"]
+    assert list(tables["full_against_cropped"]) == values
+    (row,) = tables["found_against_cropped"].to_dict("records")
+    assert (row["found"], row["cropped"], row["score"]) == ("utkface-found", "utkface-cropped", "sex accuracy")
+    assert (row["n"], row["found_value"], row["cropped_value"], row["difference"]) == (25, 0.8, 0.88, -0.08)
+    assert row["low"] < -0.08 < row["high"]
+    assert tables["full_against_found"][["n", "difference"]].to_numpy().tolist() == [[25, -0.4]]
+    assert tables["full_against_cropped"][["n", "difference"]].to_numpy().tolist() == [[30, -0.4]]
+
+
+def test_the_report_shows_each_two_variants(three):
+    compare.main()
+    lines = report.comparison(three, 0.95)
+    assert [line for line in lines if line.startswith("## ")] == [
+        "## Found against cropped", "## Full against cropped", "## Full against found",
+    ]  # fmt: skip
+    assert "![full against found](comparison/full_against_found.png)" in lines
+    assert "The same test faces, paired; a photo in which no face was found has no part in it." in lines
+    (three / "found_against_cropped.csv").unlink()
+    assert "## Found against cropped" not in report.comparison(three, 0.95)
+
+
+def test_models_that_differ_in_more_than_the_variant_are_no_pair(project):
+    models = params.load().models
+    assert compare.pairs(models, "full", "cropped") == [("utkface-full", "utkface-cropped")]
+    assert compare.pairs(models, "cropped", "full") == [("utkface-cropped", "utkface-full")]
+    assert compare.pairs(models, "found", "cropped") == []
+    other = models["utkface-full"].model_copy(update={"options": {"widths": [8], "blocks": [1]}})
+    assert compare.pairs(models | {"utkface-full": other}, "full", "cropped") == []
+
+
+def test_folds_share_the_faces_between_them_and_keep_groups_whole():
+    groups = pd.Series([f"g{i // 2}" for i in range(2000)])
+    folds = [split.assign_parts(groups, 0.1, 0.1, 0.05, 3, 5, fold) for fold in range(5)]
+    tested = sum((part == "test").astype(int) for part in folds)
+    assert (tested == 1).all()
+    for part in folds:
+        assert (part.groupby(groups).nunique() == 1).all()
+        assert (part == "test").mean() == pytest.approx(0.2, abs=0.05)
+        assert (part == "val").mean() == pytest.approx(0.1, abs=0.03)
+
+
+def published(drawn, entries, name="split.json", **settings):
+    faces = records.read("data/clean/utkface/faces.csv")
+    path = drawn / name
+    if name.endswith("json"):
+        path.write_text(json.dumps(entries(faces["face_id"])))
+    else:
+        pd.DataFrame(entries(faces["face_id"])).to_csv(path, index=False)
+    folds = [params.Fold(train=[0, 1], val=[2], test=[3]), params.Fold(train=[2, 3], val=[0], test=[1])]
+    return params.Published(file=str(path), folds=folds, **settings), faces["face_id"]
+
+
+def as_published(face):
+    time, age, sex, race = face.split("_")
+    return f"UTKFace/UTKFace/{age}_{sex}_{race}_{time}.jpg.chip.jpg"
+
+
+def test_the_balance_counts_ages_and_parts_in_their_order():
+    faces = pd.DataFrame({"age": [30, 100, 5, 7], "sex": ["male", "female", "", "male"], "ethnicity": ""})
+    found = split.balance(faces.assign(part=["test", "train", "train", "val"]))
+    assert [row["by"] for row in found] == ["age", "sex"]
+    assert list(found[0]["counts"]) == ["0-24", "25-49", "100-124"]
+    assert list(found[0]["counts"]["0-24"].items()) == [("train", 1), ("val", 1), ("test", 0)]
+
+
+@pytest.mark.parametrize("name", ["split.json", "split.csv"])
+def test_a_published_split_is_read(drawn, name):
+    def entries(ids):
+        return [{"img_path": as_published(face), "age": 1, "folder": i % 4} for i, face in enumerate(ids[:100])]
+
+    source, ids = published(drawn, entries, name)
+    values, told = split.published(ids, source, "utkface")
+    assert told == {"published_rows": 100, "published_rows_with_a_face": 100}
+    part = split.parts_of_fold(values, source.folds[1])
+    assert part.tolist() == (["val", "test", "train", "train"] * 25 + [""] * (len(ids) - 100))
+    whole = split.complete(part, ids, 0.1, 0.2, 0)
+    assert set(whole) == {"", "val", "test", "train", "calibration"}
+    assert ((whole == part) | (part == "train")).all()
+
+
+def test_a_published_split_that_is_none_is_named(drawn):
+    source, ids = published(drawn, lambda ids: [{"img_path": "other.jpg", "folder": 0}])
+    with pytest.raises(archives.ArchiveError, match=r"names none of these faces; the first is 'other\.jpg'"):
+        split.published(ids, source, "utkface")
+    source, ids = published(drawn, lambda ids: [{"path": "other.jpg", "folder": 0}])
+    with pytest.raises(archives.ArchiveError, match=r"has no 'img_path'; it has path, folder"):
+        split.published(ids, source, "utkface")
+    source, ids = published(drawn, lambda ids: {"a": 1})
+    with pytest.raises(archives.ArchiveError, match="is not a list of entries"):
+        split.published(ids, source, "utkface")
+
+
+def test_nobody_stands_on_both_sides_of_a_published_split():
+    groups = pd.Series(["a", "a", "b", "b", "c"])
+    part, count = split.keep_apart(groups, pd.Series(["train", "test", "val", "train", "train"]))
+    assert part.tolist() == ["", "test", "val", "", "train"]
+    assert count == 2
+
+
+def test_a_part_that_matters_more_keeps_its_group_and_unused_faces_are_not_counted():
+    pairs = [("", "train"), ("train", "calibration"), ("calibration", "val"), ("val", "test"), ("test", "test")]
+    part = pd.Series([part for pair in pairs for part in pair])
+    kept, count = split.keep_apart(pd.Series(np.repeat(list("abcde"), 2)), part)
+    assert kept.tolist() == ["", "train", "", "calibration", "", "val", "", "test", "test", "test"]
+    assert count == 3
+
+
+@pytest.fixture
+def placed(monkeypatch):
+    """Groups whose name is their place, so that parts can be told by hand."""
+    monkeypatch.setattr(split, "place_of", lambda group, seed: float(group))
+
+
+def test_parts_lie_one_after_the_other(placed):
+    groups = pd.Series(["0", "0.124", "0.125", "0.374", "0.375", "0.499", "0.5", "0.999"])
+    parts = ["test", "test", "val", "val", "calibration", "calibration", "train", "train"]
+    assert split.assign_parts(groups, 0.25, 0.125, 0.125, 0).tolist() == parts
+    groups = pd.Series(["0.25", "0.499", "0.5", "0.749", "0.75", "0.874", "0.875", "0", "0.249"])
+    second = split.assign_parts(groups, 0.25, 0.9, 0.125, 0, 4, 1)  # the second quarter; a share of 0.9 does not count
+    parts = ["test", "test", "val", "val", "calibration", "calibration", "train", "train", "train"]
+    assert second.tolist() == parts
+
+
+def test_a_place_is_the_first_digits_of_a_hash():
+    """`printf 0:f0 | sha256sum` begins with 410f6ca38917ab; 7 bytes are 14 digits."""
+    assert split.place_of("f0", 0) == 0x410F6CA38917AB / 16**14
+    assert split.place_of("f0", 1) != split.place_of("f0", 0) != split.place_of("f1", 0)
+
+
+def test_what_a_published_split_lacks_is_taken_from_training_alone(placed):
+    groups = pd.Series(["0.1", "0.3", "0.6", "0.1", "0.1"], index=[7, 3, 5, 1, 9])
+    part = pd.Series(["train", "train", "train", "test", ""], index=groups.index)
+    whole = split.complete(part, groups, 0.25, 0.25, 0)
+    assert whole.to_dict() == {7: "val", 3: "calibration", 5: "train", 1: "test", 9: ""}
+    part[9] = "val"  # with validation of its own, calibration comes first
+    whole = split.complete(part, groups, 0.25, 0.25, 0)
+    assert whole.to_dict() == {7: "calibration", 3: "train", 5: "train", 1: "test", 9: "val"}
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[]", "[1]", '[{"a": 1}, 2]', None])
+def test_entries_that_are_none_are_refused(tmp_path, text):
+    path = tmp_path / "split.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(archives.ArchiveError, match=r"split\.json: (is not a list of entries|cannot be read: )"):
+        split.read_json(path)
+
+
+def test_a_published_split_of_a_table_names_pictures_by_the_end_of_their_path(tmp_path):
+    path = tmp_path / "split.csv"
+    pd.DataFrame({"img_path": ["a.jpg", "y/b.jpg", "other.jpg"], "folder": [0, 1, 2]}).to_csv(path, index=False)
+    ids = pd.Series(["x/a.jpg", "x/y/b.jpg", "x/c.jpg"])
+    values, told = split.published(ids, params.Published(file=str(path), folds=[]), "table")
+    assert values.tolist() == ["0", "1", ""]
+    assert told == {"published_rows": 3, "published_rows_with_a_face": 2}
+
+
+def test_balance_is_tested_by_chi_square():
+    """Yates: four cells of 15 expected and 10 or 20 seen make 4 x 4.5 ** 2 / 15 = 5.4, of one degree of freedom."""
+    part = np.repeat(["train", "test", "train", "test"], [10, 20, 20, 10])
+    faces = pd.DataFrame({"age": np.nan, "sex": ["male"] * 30 + ["female"] * 30, "ethnicity": "white", "part": part})
+    (row,) = split.balance(faces)  # no age is known, and one ethnicity tells nothing
+    assert row["by"] == "sex"
+    assert row["counts"] == {"male": {"train": 10, "test": 20}, "female": {"train": 20, "test": 10}}
+    assert row["p"] == pytest.approx(math.erfc(math.sqrt(5.4 / 2)))
+
+
+def clean_faces(project, ids, **columns):
+    rows = pd.DataFrame({"face_id": ids, "group": ids, "published": "", "age": 30.0, "sex": "male", "ethnicity": ""})
+    rows = rows.assign(**columns)
+    records.write(rows, project / "data/clean/utkface/faces.csv")
+    return rows
+
+
+def divided(project):
+    """What `split` says and writes: its lines, the parts by face, and the report."""
+    lines = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(split.progress, "say", lines.append)
+        split.main("utkface")
+    rows = records.read(project / "data/splits/utkface.csv")
+    return lines, rows.set_index("face_id")["part"], json.loads(Path("data/splits/utkface-balance.json").read_text())
+
+
+def test_the_stage_says_which_faces_their_group_moved_and_what_is_out_of_balance(project, edit, placed):
+    edit(r"^  val: 0.10", "  val: 0.25")
+    edit(r"^  test: 0.10", "  test: 0.25")
+    edit(r"^  calibration: 0.05", "  calibration: 0.25")
+    edit(r"^  ages: .*?\]", "  ages: [10, 40]")
+    young = ["0.13", "0.14", "0.15", "0.16"]
+    ids = ["0.1", "0.3", "0.6", "0.8", "0.9", "0.11", "0.12", *young]
+    clean_faces(
+        project, ids, group=["0.1", "0.1", "0.8", "0.8", "0.2", "0.2", "0.2", *young],
+        age=[10, 40, np.nan, 30, 9.9, 40.1, 30, 1, 2, 3, 4],
+    )  # fmt: skip
+    lines, parts, report = divided(project)
+    assert parts.to_dict() == {"0.1": "test", "0.3": "test", "0.6": "train", "0.8": "train", "0.12": "test"}
+    assert report["faces"] == {"train": 2, "val": 0, "calibration": 0, "test": 3}
+    assert report["left_out"] == 6
+    assert report["moved_with_their_group"] == []  # not told where faces are left out
+    edit(r"^  ages: .*?\]", "  ages: [0, 124]")
+    lines, parts, report = divided(project)
+    assert len(parts) == 11
+    assert report["moved_with_their_group"] == ["0.3", "0.6", "0.9"]  # alone: val, calibration, train
+    assert "left_out" not in report
+    assert not any("by more than chance" in line for line in lines)
+    edit(r"^  by: group", "  by: face")
+    _, parts, report = divided(project)
+    assert parts[["0.1", "0.3", "0.6", "0.8"]].tolist() == ["test", "val", "calibration", "train"]
+    assert report["moved_with_their_group"] == []
+    clean_faces(project, [f"0.{i:03d}1" for i in range(1000)], sex=["male"] * 300 + ["female"] * 700)
+    lines, _, report = divided(project)
+    assert "left_out" not in report
+    assert [line.split(" (p")[0] for line in lines[1:]] == ["utkface: the parts differ in sex by more than chance"]
+
+
+def test_the_stage_takes_the_fold_of_a_published_split(project, edit):
+    edit(
+        r"^  from: \{\}",
+        "  from: {utkface: {file: split.json, folds: [{train: [0], val: [1], test: [2]},"
+        " {train: [1], val: [2], test: [0]}]}}",
+    )
+    edit(r"^  calibration: 0.05", "  calibration: 0.0")
+    edit(r"^  fold: 0", "  fold: 1")
+    ids = [f"2017011617452512{i}_30_0_0" for i in range(8)]
+    clean_faces(project, ids, group=[ids[1], *ids[1:]])  # the first two are one person's
+    entries = [{"img_path": as_published(face), "folder": i % 3} for i, face in enumerate(ids[:7])]
+    Path("split.json").write_text(json.dumps([*entries, {"img_path": as_published("1_1_1_1"), "folder": 0}]))
+    lines, parts, report = divided(project)
+    assert parts.to_dict() == {ids[0]: "test", ids[2]: "val", ids[3]: "test", ids[4]: "train", ids[5]: "val",
+                               ids[6]: "test"}  # fmt: skip
+    assert {key: value for key, value in report.items() if key not in ("faces", "balance")} == {
+        "published_rows": 8, "published_rows_with_a_face": 7, "left_out_as_tied_to_another_part": 1, "left_out": 2,
+        "moved_with_their_group": [],
+    }  # fmt: skip
+    assert "; left out as tied to another part: 1; left out: 2" in lines[0]
+
+
+def test_parts_that_a_table_names_are_read_in_any_case(project, edit):
+    edit(r"^  calibration: 0.05", "  calibration: 0.0")
+    ids = [f"f{i}" for i in range(8)]
+    words = ["train", " Training", "TEST", "testing ", "val", "Valid", "validation", "dev"]
+    clean_faces(project, [*ids, "f8", "f9"], published=[*words, "", "holdout"])
+    _, parts, report = divided(project)
+    assert parts.tolist() == ["train"] * 2 + ["test"] * 2 + ["val"] * 4
+    assert (report["left_out"], report["left_out_as_tied_to_another_part"]) == (2, 0)
+
+
+def test_ages_outside_the_range_are_left_out():
+    assert split.in_range(pd.Series([15.0, 16.0, np.nan, 61.0]), 16, 60).tolist() == [False, True, True, False]

@@ -1,0 +1,205 @@
+"""A model's origin is kept whole, told in one command, and compared with what is made again."""
+
+import json
+import subprocess
+
+import pandas as pd
+import pytest
+
+from commands import lineage as command
+from commands import reproduce
+from faces import params
+from faces.tracking import lineage, origin, registry, runs, store
+from stages import register
+from tests.conftest import ROOT
+
+
+def git(folder, *words):
+    who = ["-c", "user.name=n", "-c", "user.email=e@e"]
+    return subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def repository(tmp_path, monkeypatch):
+    folder = tmp_path / "project"
+    (folder / "reports").mkdir(parents=True)
+    (folder / "stage.py").write_text("print(1)\n")
+    (folder / "picture.bin").write_bytes(bytes(range(256)))
+    (folder / "dvc.lock").write_text("a\n")
+    (folder / "reports/index.md").write_text("a\n")
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", "-A")
+    git(folder, "commit", "--quiet", "-m", "first")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def test_uncommitted_changes_are_kept_with_new_files_and_can_be_applied(repository):
+    assert origin.dirty_diff() == ""
+    (repository / "stage.py").write_text("print(2)\n")
+    (repository / "picture.bin").write_bytes(bytes(reversed(range(256))))
+    (repository / "new.py").write_text("no newline at its end")
+    (repository / "dvc.lock").write_text("b\n")
+    (repository / "reports/index.md").write_text("b\n")
+    (repository / "latin.txt").write_bytes("Zoë".encode("latin-1"))
+    (repository / "large.py").write_bytes(bytes(origin.LARGE + 1))
+    (repository / "face.jpg").write_bytes(b"a face")
+    diff = origin.dirty_diff()
+    assert "# large.py is not tracked, and not kept here" in diff
+    assert "# face.jpg is not tracked, and not kept here" in diff
+    reproduce.check_out(repository.parent / "again", git(repository, "rev-parse", "HEAD").strip(), diff)
+    again = repository.parent / "again"
+    assert (again / "stage.py").read_text() == "print(2)\n"
+    assert (again / "picture.bin").read_bytes() == bytes(reversed(range(256)))
+    assert (again / "new.py").read_text() == "no newline at its end"
+    assert (again / "latin.txt").read_bytes() == "Zoë".encode("latin-1")
+    assert not (again / "face.jpg").exists()
+    assert (again / "dvc.lock").read_text() == (again / "reports/index.md").read_text() == "a\n"
+
+
+def test_a_commit_that_is_gone_is_said(repository, tmp_path):
+    with pytest.raises(SystemExit, match="commit " + "0" * 40 + " can't be checked out here"):
+        reproduce.check_out(tmp_path / "again", "0" * 40, "")
+
+
+class Run:
+    class data:
+        tags = {"source_kind": "sample"}  # noqa: RUF012
+
+
+def test_params_are_set_by_key_and_another_source_keeps_the_budget(tmp_path):
+    old = {"train": {"seed": 1}, "data": {"source": "sample"}, "budget": "auto"}
+    new = reproduce.changed(old, ["train.seed=5"], str(tmp_path), Run)
+    assert new == {"train": {"seed": 5}, "data": {"source": str(tmp_path)}, "budget": "sample"}
+    assert old["train"]["seed"] == 1
+    assert list(new) == list(old)  # a search depends on the order of its space
+    for text in ("train.sed=5", "seed", "train.seed.x=1"):
+        with pytest.raises(SystemExit, match=r"is not a key of params\.yaml"):
+            reproduce.changed(old, [text], None, Run)
+
+
+def test_the_verdict_is_one_of_three():
+    old = dict.fromkeys(lineage.RESULTS, "a") | {lineage.MODEL: "w"}
+    rows = [{"score": "age_mae", "was": 5.0, "is": 5.3}, {"score": "age_rmse", "was": 5.0, "is": 9.0}]
+    assert reproduce.judged(old, old | {lineage.MODEL: "v"}, rows, {"age_mae": 0.5}, True) == "identical"
+    new = old | {lineage.PREDICTIONS: "b"}
+    assert reproduce.judged(old, new, rows, {"age_mae": 0.5}, True) == "within seed spread"
+    assert "was not measured" in reproduce.judged(old, new, rows, {"age_mae": 0.5}, False)
+    assert reproduce.judged(old, new, rows, {"age_mae": 0.2}, True) == "different: age_mae 5.0 -> 5.3"
+    gone = [{"score": "age_mae", "was": 5.0, "is": None}]
+    assert reproduce.judged(old, new, gone, {"age_mae": 0.5}, True).startswith("different")
+
+
+def test_changes_by_key():
+    assert lineage.changes({"a": 1, "b": 2}, {"a": 1, "b": 3, "c": 4}) == {"b": (2, 3), "c": (None, 4)}
+
+
+def test_digests_follow_the_pipeline_and_skip_what_is_missing(project):
+    row = params.load().models["utkface-cropped"]
+    folder = project / "data/raw/utkface/cropped"
+    folder.mkdir(parents=True)
+    (folder / "provenance.json").write_text(json.dumps({"archives": [{"name": "a.tar", "sha256": "ab"}]}))
+    (project / "data/splits").mkdir()
+    (project / "data/splits/utkface.csv").write_text("x")
+    found = lineage.digests("utkface-cropped", row)
+    assert list(found) == ["archive a.tar", "split"]
+    assert found["split"] == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"  # sha256 of x
+
+
+@pytest.fixture
+def registered(tracked, monkeypatch):
+    """A store with one registered version, as log and register leave it."""
+    monkeypatch.chdir(tracked)
+    client, experiment = store.open_experiment("faces-utkface-sample")
+    for key, split in (("k", "s1"), ("other", "s1"), ("elsewhere", "s2"), ("unscored", "s1")):
+        run = runs.find_or_create(client, experiment, "m", key)
+        client.set_tag(run.info.run_id, "split", split)
+        if key != "unscored":
+            client.log_metric(run.info.run_id, "test_mae", 5.0)
+    run = runs.find_or_create(client, experiment, "m", "k")
+    for key, value in {"model": "m", "git_commit": "c" * 40, "machine": "a machine", "python": "3.11"}.items():
+        client.set_tag(run.info.run_id, key, value)
+    runs.add_params(client, run.info.run_id, {"train.seed": 1, "train.augment.flip": True, "budget.x": None})
+    kept = {
+        "commit": "c" * 40,
+        "digests": {"archive a": "ab", "split": "s1"},
+        "packages": {"keras": "3.15.1", "zipp": "1"},
+    }
+    monkeypatch.setattr(origin, "dirty_diff", lambda: "diff --git a/x.py b/x.py\n+changed\n")
+    origin.note_origin(client, run.info.run_id, lineage.folder("ab" * 32), {"lineage.json": json.dumps(kept)})
+    model = client.create_logged_model(experiment, source_run_id=run.info.run_id)
+    run = client.get_run(run.info.run_id)
+    tags = {"score": "score", "val": "0.5", "onnx_sha256": "ab" * 32}
+    version = registry.register(client, "faces-utkface-sample", run, model, tags)
+    registry.promote(client, "faces-utkface-sample", version, None, "the first; gate: unchanged")
+    return client, run
+
+
+def test_one_command_tells_all(registered):
+    lines = command.told("models:/faces-utkface-sample@champion")
+    text = "\n".join(lines)
+    for part in ("version 1", "c" * 40, "uncommitted: x.py (patch below)", "a machine", "archive a: ab", "split: s1",
+                 "keras 3.15.1", "none -> version 1; the first; gate: unchanged", "seed: 1", "flip: true", "+changed",
+                 "looked at by 2 trainings"):  # fmt: skip
+        assert part in text, part
+    assert "zipp" not in text
+    assert "zipp 1" in "\n".join(command.told("models:/faces-utkface-sample/1", every_package=True))
+    assert command.default() == "models:/faces-utkface-sample@champion"
+
+
+def test_what_is_not_registered_is_said_with_what_is(registered):
+    with pytest.raises(SystemExit, match="there are: faces-utkface-sample"):
+        registry.by_uri("models:/faces-x@champion")
+    with pytest.raises(SystemExit, match="is not models:/NAME@ALIAS"):
+        registry.by_uri("faces-x")
+
+
+def test_promotions_are_logged_and_the_oldest_go_where_they_are_too_many(registered):
+    client, _ = registered
+    for number in range(60):
+        registry.promote(client, "faces-utkface-sample", "1", None, f"number {number}, " + "x" * 60)
+    lines = registry.promotions(client, "faces-utkface-sample")
+    assert "number 59" in lines[-1]
+    assert " UTC: none -> version 1" in lines[-1]
+    assert 20 < len(lines) < 60
+
+
+@pytest.mark.parametrize(("said", "vetoed"), [("regressed", True), ("below its floor", True), ("unchanged", False),
+                                              ("no baseline", False), ("other test faces", False)])  # fmt: skip
+def test_test_faces_veto_a_promotion_and_earn_none(tmp_path, monkeypatch, said, vetoed):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reports/gate").mkdir(parents=True)
+    for first in ("", "vanished: sex_accuracy"):  # which comes before in the verdict
+        row = {"verdict": first.split(":")[0] or said, "reasons": [*filter(None, [first]), f"{said}: why"]}
+        (tmp_path / "reports/gate/verdict.json").write_text(json.dumps({"x": {"models": {"m": row}}}))
+        assert bool(register.veto("m")) == vetoed
+    assert not register.veto("another")
+
+
+def test_the_words_of_the_gate_are_those_that_register_knows():
+    from faces.gate import decisions
+
+    assert set(register.VETO) == {decisions.REGRESSED, decisions.BELOW}
+
+
+def test_margins_of_a_reproduction_come_from_the_baseline(project, registered, monkeypatch):
+    client, run = registered
+    client.log_param(run.info.run_id, "model.targets", "['age', 'sex']")
+    run = client.get_run(run.info.run_id)
+    assert reproduce.spread_of(run, "m") == ({"age_mae": 1.0, "sex_accuracy": 0.05}, False)
+    (project / "reports/baselines/utkface-sample").mkdir(parents=True)
+    from faces.gate import baselines
+    from tests.gate.test_decisions import faces, said
+
+    one = baselines.Baseline({"m": {}}, {"m": said(faces(30), 1)})
+    one.spread = pd.DataFrame([{"model": "m", "target": "age", "slice": "all faces", "n": 100, "seeds": 5, "sd": 0.1}])
+    baselines.write("utkface-sample", one)
+    found, measured = reproduce.spread_of(run, "m")
+    assert not measured  # of sex, nothing was
+    assert found["age_mae"] == pytest.approx(3 * 2**0.5 * 0.1)
+
+
+def test_the_readme_names_the_commands():
+    text = (ROOT / "README.md").read_text()
+    for word in ("make gate", "make baseline", "make seeds", "make lineage", "make reproduce", "make relocate"):
+        assert word in text, word

@@ -1,0 +1,136 @@
+"""A training's key is that of its code, params and data, and of nothing else."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from faces import params
+from faces.training import fingerprint
+
+
+@pytest.fixture
+def data(project):
+    """Split and pack of the default model, and one file more."""
+    row = params.load().models["utkface-cropped"]
+    files = [Path(f"data/splits/{row.dataset}.csv"), Path(f"data/packs/{row.dataset}/{row.variant}/pack.json")]
+    for path in (*files, Path("extra.json")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("as it was")
+    return files
+
+
+def key(stage="train", name="m", sections=("train",), files=("extra.json",), rows=None, **options):
+    p = params.load()
+    rows = rows or [p.models["utkface-cropped"].model_copy(update=options)]
+    return fingerprint.of(stage, name, rows, p, sections, [Path(file) for file in files])
+
+
+@pytest.fixture
+def loaded(monkeypatch, tmp_path):
+    """loaded(name, text) loads a module that is a file of that text."""
+
+    def load(name, text):
+        module = ModuleType(name)
+        path = tmp_path / f"{name.rpartition('.')[2]}.py"
+        path.write_text(text)
+        module.__file__ = str(path)
+        monkeypatch.setitem(sys.modules, name, module)
+
+    return load
+
+
+def test_a_key_is_16_digits_and_the_same_for_the_same(data):
+    assert key() == key()
+    assert len(key()) == 16
+    assert int(key(), 16)
+
+
+def test_stage_name_and_rows_are_in_the_key(data):
+    row = params.load().models["utkface-cropped"]
+    same = (key(), key(rows=[row]))
+    others = [
+        key(stage="tune"),
+        key(name="n"),
+        key(options={"widths": [4]}),
+        key(targets=["age"]),
+        key(rows=[row, row]),
+    ]
+    assert same[0] == same[1]
+    assert key(options={"widths": [4], "blocks": [1]}) == key(options={"blocks": [1], "widths": [4]})
+    assert len({same[0], *others}) == 6
+
+
+def test_only_the_sections_named_are_in_the_key(data, edit):
+    before = key(), key(sections=("train", "clean")), key(sections=())
+    assert len(set(before)) == 3
+    edit(r"^  same_photo: .*", "  same_photo: 0.5")
+    after = key(), key(sections=("train", "clean")), key(sections=())
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, True]
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_each_data_file_is_in_the_key(data, which):
+    before = key()
+    [*data, Path("extra.json")][which].write_text("changed")
+    assert key() != before
+
+
+def test_data_of_every_row_is_in_the_key(data):
+    row = params.load().models["utkface-cropped"]
+    other = row.model_copy(update={"dataset": "wiki"})
+    for path in ("data/splits/wiki.csv", "data/packs/wiki/cropped/pack.json"):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text("as it was")
+    before = key(rows=[row, other])
+    Path("data/packs/wiki/cropped/pack.json").write_text("changed")
+    assert key(rows=[row, other]) != before
+    Path("data/packs/wiki/cropped/pack.json").write_text("as it was")
+    assert key(rows=[row, other]) == before
+
+
+def test_files_that_are_not_there_are_an_error(data):
+    with pytest.raises(FileNotFoundError):
+        key(files=["none.json"])
+
+
+def test_the_folder_is_not_in_the_key(data, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "extra.json"
+    elsewhere.write_text("as it was")
+    assert key(files=[elsewhere]) == key()
+
+
+def test_loaded_code_is_in_the_key(data, loaded):
+    before = key()
+    loaded("faces.drawn_here", "x = 1")
+    once = key()
+    loaded("faces.drawn_here", "x = 2")
+    assert len({before, once, key()}) == 3
+    loaded("faces.drawn_here", "x = 1")
+    assert key() == once
+
+
+def test_code_of_others_and_code_that_changes_no_result_is_not(data, loaded):
+    before = key()
+    for name in ("elsewhere.drawn_here", "stageslike", *fingerprint.QUIET, "faces.runtime.progress"):
+        loaded(name, "x = 1")
+        assert key() == before, name
+
+
+def test_the_network_is_loaded_for_its_code(data, monkeypatch):
+    before = key(network="joshi")
+    monkeypatch.delitem(sys.modules, "faces.networks.joshi")
+    assert key(network="joshi") == before
+    assert "faces.networks.joshi" in sys.modules
+
+
+def test_the_key_does_not_hang_on_the_order_of_imports(data, loaded, monkeypatch):
+    loaded("faces.drawn_one", "x = 1")
+    loaded("faces.drawn_two", "x = 2")
+    before = key()
+    for name in ("faces.drawn_one", "faces.drawn_two"):
+        module = sys.modules[name]
+        monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setitem(sys.modules, name, module)
+        assert key() == before

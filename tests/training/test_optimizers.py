@@ -1,0 +1,42 @@
+"""Muon makes updates of convolutions orthogonal, and leaves all else to AdamW."""
+
+import keras
+import numpy as np
+import pytest
+
+from faces import params
+from faces.training import optimizers
+
+RATE = 0.01
+
+
+@pytest.fixture
+def settings(project):
+    changes = {"learning_rate": RATE, "warmup": 0.0, "weight_decay": 0.0}
+    return params.load().train.model_copy(update=changes)
+
+
+def step(settings, shape):
+    """How one step of a random gradient changes a variable."""
+    rng = np.random.default_rng(0)
+    variable = keras.Variable(rng.normal(0, 1, shape).astype(np.float32))
+    before = variable.numpy().copy()
+    optimizer = optimizers.build(settings, 1000)
+    optimizer.build([variable])
+    optimizer.apply([keras.ops.convert_to_tensor(rng.normal(0, 0.01, shape).astype(np.float32))], [variable])
+    return before - variable.numpy()
+
+
+def test_a_convolution_moves_along_orthogonal_directions(settings):
+    change = step(settings.model_copy(update={"optimizer": "muon"}), (3, 3, 16, 24))
+    sizes = np.linalg.svd(change.reshape(-1, 24), compute_uv=False)
+    wanted = RATE * 0.2 * np.sqrt(3 * 3 * 16)
+    assert 0.6 * wanted < sizes.min() < sizes.max() < 1.3 * wanted
+    assert np.sqrt((change**2).mean()) == pytest.approx(0.2 * RATE, rel=0.25)
+
+
+@pytest.mark.parametrize("shape", [(16, 24), (24,), (3, 3, 24, 1)])
+def test_all_else_moves_as_with_adamw(settings, shape):
+    muon = step(settings.model_copy(update={"optimizer": "muon"}), shape)
+    assert np.allclose(muon, step(settings, shape), rtol=1e-3, atol=1e-6)
+    assert np.abs(muon).max() == pytest.approx(RATE, rel=0.01)
