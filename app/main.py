@@ -14,7 +14,7 @@ PAGES = {
     "why": ":material/visibility:",
     "models": ":material/monitoring:",
     "data": ":material/database:",
-}  # each a module of this folder, imported when it is opened
+}  # each a module of app/pages, imported when it is opened
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def shielded(name: str) -> Callable[[], None]:
 
     def shown() -> None:
         try:
-            importlib.import_module(f"app.{name}").main()
+            importlib.import_module(f"app.pages.{name}").main()
         except (OSError, ValueError, LookupError, SystemExit) as error:
             logging.getLogger(__name__).exception("%s failed", name)
             st.error(

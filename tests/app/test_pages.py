@@ -157,6 +157,6 @@ def test_a_model_that_is_gone_is_told(tmp_path):
 
 def test_the_first_page_asks_before_anything_slow_is_imported():
     slow = {"altair", "mlflow", "onnxruntime", "pandas", "tensorflow"}
-    code = f"import sys, app.predict; print(*{slow} & {{*sys.modules}})"
+    code = f"import sys, app.pages.predict; print(*{slow} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

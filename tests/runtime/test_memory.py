@@ -21,7 +21,7 @@ for round in range(25):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 CONVOLVE = """
-import stages
+import faces
 import tensorflow as tf
 tf.nn.conv2d(tf.ones((32, 96, 96, 8)), tf.ones((3, 3, 8, 32)), 1, "SAME")
 """
@@ -47,4 +47,4 @@ def test_tensorflow_computes_by_onednn_on_older_processors_too():
 
 
 def test_tensorflow_is_asked_for_onednn_wherever_it_runs():
-    assert printed("import os, stages; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])") == "1\n"
+    assert printed("import os, faces; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])") == "1\n"

@@ -72,7 +72,7 @@ def test_garbage_is_collected_again_after_an_import():
 def test_tensorflow_starts_silently_and_its_errors_are_shown():
     """Its first computation, too; native lines, and what it raises, come through."""
     program = (
-        "import stages, os, tensorflow as tf\n"
+        "import faces, os, tensorflow as tf\n"
         "tf.constant([[1.0]]) @ [[1.0]]\n"
         "os.write(2, b'native\\n')\n"
         "tf.constant([1.0]) @ [[1.0]]\n"
