@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 
 from faces import params, targets
-from faces.evaluation import subgroups
+from faces.evaluation import score_tables, subgroups
 from faces.gate import decisions
 from faces.gate.baselines import Baseline
-from stages import evaluate
 
 BOUNDS = {5_000: 20, 70_000: 180}  # seconds, at most
 MEBIBYTES = 1024
@@ -59,7 +58,7 @@ def intervals(rows: pd.DataFrame, settings: params.Evaluate) -> None:
         predicted = rows[f"{name}_predicted"]
         decoded[f"{name}_predicted"] = (predicted if target.kind == "years" else predicted.map(index)).to_numpy()
     decoded |= {"age_mean": rows["age_mean"].to_numpy(), "age_bin": targets.age_bin(rows["age_mean"])}
-    evaluate.score(labels, decoded, "test", rows["group"].to_numpy(), settings)
+    score_tables.part_scores(labels, decoded, "test", rows["group"].to_numpy(), settings)
 
 
 def tables(rows: pd.DataFrame, settings: params.Evaluate) -> None:

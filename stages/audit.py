@@ -1,6 +1,7 @@
-"""Doubt the data: labels that the models do not believe, copies that disagree, photos that stand where they must not.
+"""Audit a dataset: label issues, copies that disagree, leaks across parts, and its models on the other datasets.
 
-data/records, packs, clean, splits, evaluated -> data/audits/DATASET/ (faces), reports/audits/DATASET/ (counts).
+data/records, packs, clean, splits, evaluated, calibrated -> data/audits/DATASET/, which names faces, and
+reports/audits/DATASET/, which counts them.
 """
 
 import json
@@ -9,161 +10,146 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from faces import params, targets
-from faces.data import duplicates, packs, records
-from faces.evaluation import neighbours, predictions
+from faces import params, scores, targets
+from faces.data import duplicates, labelled_faces, packs, records
+from faces.evaluation import label_issues, leaks, predictions, score_tables
+from faces.inference.predictor import EMBEDDING, Predictor
 from faces.runtime import progress, running
 
-LISTED = 200  # most doubted labels of each target
-FARTHEST = 10  # bits of the hash, up to which test faces near another part are counted
+LISTED = 200  # most doubtful labels of each target
+PAIRS = ["face_id", "other", "part", "by", "cosine", "hash_bits", "correlation", "same_photo"]
+CROSS_DATASET = ["dataset", "target", "score", "n", "value", "low", "high"]
+SCORES = {"years": ("mae", "rmse", "bias", "within_5"), "classes": ("accuracy", "balanced_accuracy")}
 
 
 def main(dataset: str) -> None:
-    """Write summary.json, and doubts.csv and shared.csv, which name faces."""
+    """Write a summary and cross_dataset.csv; and label_issues.csv, shared.csv and near_copies.csv, which name faces."""
     p = params.load()
     listed, out = Path("data/audits") / dataset, Path("reports/audits") / dataset
     out.mkdir(parents=True, exist_ok=True)
     split = records.read(f"data/splits/{dataset}.csv")
     pack = packs.Pack(f"data/packs/{dataset}/cropped")
-    said = {
-        name: pd.concat([predictions.read(name, part) for part in ("val", "calibration", "test")])
-        for name, row in p.models.items()
-        if row.dataset == dataset
-    }
-    doubted = doubts(said)
-    records.write(doubted.groupby("target", sort=False).head(LISTED), listed / "doubts.csv")
-    shared = pd.concat([shared_with(dataset, pack, other, p.clean.same_photo) for other in p.datasets])
+    models = {name: row for name, row in p.models.items() if row.dataset == dataset}
+    issues = label_issues.contradicted_labels(
+        {name: pd.concat([predictions.read(name, part) for part in ("val", "calibration", "test")]) for name in models}
+    )
+    records.write(issues.groupby("target", sort=False).head(LISTED), listed / "label_issues.csv")
+    shared = pd.concat([leaks.shared_with(dataset, pack, other, p.clean.same_photo) for other in p.datasets])
     records.write(shared, listed / "shared.csv")
-    copies = read_copies(dataset)
-    found = {
-        "hash_neighbours": hash_neighbours(split, pack),
-        "copies": disagreement(copies),
-        "doubts": {
+    pairs, cross_dataset = [pd.DataFrame(columns=["model", *PAIRS])], [pd.DataFrame(columns=["model", *CROSS_DATASET])]
+    summaries = {}
+    for name, row in models.items():
+        predictor = Predictor(f"data/calibrated/{name}/model.onnx")
+        summaries[name], listed_pairs = leaks_of(name, row, predictor, split, pack, p.clean.same_photo)
+        pairs.append(listed_pairs[PAIRS].assign(model=name))
+        cross_dataset += [
+            score_on(predictor, row, other, p).assign(model=name) for other in p.datasets if other != dataset
+        ]
+    records.write(pd.concat(pairs), listed / "near_copies.csv")
+    records.write(scores.table(pd.concat(cross_dataset)), out / "cross_dataset.csv")
+    summary = {
+        "hash_neighbours": leaks.hash_neighbours(split, pack),
+        "copies": label_issues.label_noise(label_issues.with_copies(dataset)),
+        "label_issues": {
             name: {"faces": len(rows), "contradicted": int(rows["contradicted"].sum())}
-            for name, rows in doubted.groupby("target", sort=False)
+            for name, rows in issues.groupby("target", sort=False)
         },
         "shared": {other: int((shared["dataset"] == other).sum()) for other in p.datasets if other != dataset},
+        "models": summaries,
     }
-    (out / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
-    told = ", ".join(f"{name} {row['contradicted']} of {row['faces']}" for name, row in found["doubts"].items())
-    progress.say(f"{dataset}: labels that every model contradicts: {told or 'no model has predictions'}")
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    counts = [f"{name} {row['contradicted']} of {row['faces']}" for name, row in summary["label_issues"].items()]
+    progress.say(f"{dataset}: labels that every model contradicts: {', '.join(counts) or 'no model has predictions'}")
 
 
-def doubts(said: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row for each label of a face that no model learnt from, the most doubted first.
+def leaks_of(
+    name: str, row: params.Model, predictor: Predictor, split: pd.DataFrame, faces: packs.Pack, correlation: float
+) -> tuple[dict, pd.DataFrame]:
+    """Test faces of a model whose photo is also in another part: the counts, and the pairs that are worth a look.
 
-    said: {model: rows of predictions.csv}. Columns: face_id, part, target, label, said (of the first model), doubt
-    (mean over models) and contradicted. The doubt of a class is 1 less its probability; of an age, how far it is from
-    the predicted one, in units of the age interval's side, so that above 1 it lies outside. A class is contradicted
-    where all models confidently say another (confident learning: Northcutt, Jiang and Chuang 2021, eq. 1), an age
-    where it is more than twice as far off as the interval reaches for all of them.
+    The hash and the embedding propose pairs, and fine detail decides, by which `clean` compared all pictures.
     """
-    found = []
-    for name, target in targets.TARGETS.items():
-        tables = [rows for rows in said.values() if f"{name}_predicted" in rows and name in rows]
-        if not tables:
-            continue
-        each = [age_doubts(rows, name) if target.kind == "years" else class_doubts(rows, target) for rows in tables]
-        joined = pd.concat(each).groupby("face_id")
-        first = joined[["part", "label", "said"]].first()
-        first = first.assign(target=name, doubt=joined["doubt"].mean(), contradicted=joined["contradicted"].all())
-        found.append(first.sort_values(["doubt"], ascending=False, kind="stable").reset_index())
-    columns = ["face_id", "part", "target", "label", "said", "doubt", "contradicted"]
-    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+    pack, _ = labelled_faces.open_pack(row)
+    test, others = (features(predictor, split, pack, faces, name, part) for part in ("test", "rest"))
+    pairs = leaks.near_copies(test, others, correlation)
+    same = pairs[pairs["same_photo"]]
+    predicted = predictions.read(name)
+    summary = {
+        "test_faces": len(test["ids"]),
+        "other_faces": len(others["ids"]),
+        "closest": scores.number(pairs.loc[~pairs["same_photo"], "correlation"].max(), "correlation"),
+        "leaked": int(same["face_id"].nunique()),
+        **{f"leaked_by_{by}": int(same.loc[same["by"] == by, "face_id"].nunique()) for by in ("hash", "embedding")},
+        "looked_for_by": ["hash", *(["embedding"] if test["embedding"] is not None else [])],
+        "scores": score_tables.headline_scores(predicted, row.targets),
+        "scores_without_leaked": score_tables.headline_scores(
+            predicted[~predicted["face_id"].isin(same["face_id"])], row.targets
+        ),
+    }
+    progress.say(f"{name}: {summary['leaked']} of {summary['test_faces']} test faces have a copy in another part")
+    return summary, leaks.closest(pairs)
 
 
-def age_doubts(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    """face_id, part, label, said, doubt, contradicted of faces with an age."""
-    rows = rows[rows[name].notna()]
-    error = rows[name] - rows[f"{name}_predicted"]
-    above, below = (rows[f"{name}_high"] - rows[f"{name}_predicted"], rows[f"{name}_predicted"] - rows[f"{name}_low"])
-    doubt = error.abs() / np.maximum(np.where(error > 0, above, below), 0.5)
-    kept = rows[["face_id", "part"]].assign(label=rows[name].map("{:g}".format), doubt=doubt)
-    return kept.assign(said=rows[f"{name}_predicted"].map("{:.1f}".format), contradicted=doubt > 2)
+def features(
+    predictor: Predictor, split: pd.DataFrame, pack: packs.Pack, faces: packs.Pack, name: str, which: str
+) -> dict:
+    """What leaks.near_copies compares, of the test part, or of the rest.
 
-
-def class_doubts(rows: pd.DataFrame, target: targets.Target) -> pd.DataFrame:
-    """face_id, part, label, said, doubt, contradicted of faces with a class."""
-    rows = rows[rows[target.name] != ""]
-    p = rows[[f"{target.name}_p_{name}" for name in target.classes]].to_numpy(float)
-    given = targets.encode(target, rows[target.name].to_numpy())[0].astype(int)
-    counts = np.bincount(given, minlength=target.units)
-    own = np.bincount(given, p[np.arange(len(p)), given], minlength=target.units)
-    usual = np.where(counts > 0, own / np.maximum(counts, 1), np.inf)  # of each class, among the faces labelled so
-    sure = np.where(p >= usual, p, 0.0)
-    wrong = (sure.max(axis=1, initial=0) > 0) & (sure.argmax(axis=1) != given)
-    kept = rows[["face_id", "part"]].assign(label=rows[target.name], said=rows[f"{target.name}_predicted"])
-    return kept.assign(doubt=1 - p[np.arange(len(p)), given], contradicted=wrong)
-
-
-def hash_neighbours(split: pd.DataFrame, pack: packs.Pack) -> dict[str, int]:
-    """Test faces by the bits in which the hash of their nearest face of another part differs, up to FARTHEST."""
-    hashes = pack.column("phash").astype(np.uint64)
-    at = pack.rows(split["face_id"])
-    test = (split["part"] == "test").to_numpy()
-    _, bits = neighbours.nearest_hash(hashes[at[test]], hashes[at[~test]])
-    return {str(d): int((bits == d).sum()) for d in range(FARTHEST + 1)}
-
-
-def shared_with(dataset: str, pack: packs.Pack, other: str, least: float) -> pd.DataFrame:
-    """Faces of this dataset whose photo stands in another one too: face_id, dataset, other, same_bytes.
-
-    least: correlation of fine detail from which two pictures are of one photo.
+    Ids, parts, hashes, small grey pictures and embeddings (None if the model has none). pack: the pictures that the
+    model takes; faces: the faces alone, by which two photos are compared.
     """
-    columns = ["face_id", "dataset", "other", "same_bytes"]
-    if other == dataset:
-        return pd.DataFrame(columns=columns)
-    theirs = packs.Pack(f"data/packs/{other}/cropped")
-    count = len(pack.face_ids)
-    sha256 = np.concatenate([one.column("sha256") for one in (pack, theirs)])
-    grey = [duplicates.thumbnails(one, np.arange(len(one.face_ids))) for one in (pack, theirs)]
-    near = duplicates.near_pairs(np.concatenate(grey), least)
-    group = duplicates.groups(len(sha256), near, duplicates.equal_pairs(sha256))
-    first = {number: i for i, number in enumerate(group[count:])}
-    rows = []
-    for i, number in enumerate(group[:count]):
-        if number in first:
-            j = first[number]
-            same = bool(sha256[i] == sha256[count + j])
-            rows.append((pack.face_ids[i], other, theirs.face_ids[j], same))
-    return pd.DataFrame(rows, columns=columns)
+    parts = ["test"] if which == "test" else ["train", "val", "calibration"]
+    rows = split[split["part"].isin(parts)].assign(part=which)
+    found, ids = labelled_faces.of(rows, pack, which, [])
+    embeddings = []
+    if predictor.embeds:
+        images = labelled_faces.pixels(found, *predictor.view)
+        for batch in progress.bar(images, f"{name}: embeddings of {which}", unit="batches"):
+            embeddings.append(predictor.outputs(batch, [EMBEDDING])[EMBEDDING])
+    at = faces.rows(ids)
+    return {
+        "ids": ids,
+        "part": split.set_index("face_id")["part"].reindex(ids).to_numpy(),
+        "hash": faces.column("phash")[at].astype(np.uint64),
+        "grey": duplicates.thumbnails(faces, at),
+        "embedding": np.concatenate(embeddings) if embeddings else None,
+    }
 
 
-def read_copies(dataset: str) -> pd.DataFrame:
-    """Records of pictures that have copies, with `first`, the face that is kept of them."""
-    rows = records.read(f"data/records/{dataset}.csv")
-    dropped = records.read(f"data/clean/{dataset}/rejects.csv")
-    copies = dropped[dropped["reject"].str.startswith("copy of ")]
-    first = dict(zip(copies["face_id"], copies["reject"].str.removeprefix("copy of "), strict=True))
-    kept = rows["face_id"].isin(set(first) | set(first.values()))
-    return rows[kept].assign(first=rows["face_id"][kept].map(lambda face: first.get(face, face)))
+def score_on(predictor: Predictor, row: params.Model, dataset: str, p: params.Params) -> pd.DataFrame:
+    """Scores of a model on the test faces of another dataset, without photos that it was trained on.
 
-
-def disagreement(copies: pd.DataFrame) -> dict[str, float]:
-    """How far labels of one photo lie apart: what no model can be better than.
-
-    copies: records with `first`. For years: pictures, mean_difference of two labels of one photo, and floor, the mean
-    distance in years of a label from the median of its photo's labels: the least MAE on these pictures. For classes:
-    pictures and floor, the share of labels that are not their photo's commonest.
+    Rows of cross_dataset.csv; none where that dataset has no such variant, or none of the model's labels.
     """
-    found = {"photos": int(copies["first"].nunique()), "pictures": len(copies)}
-    for name, target in targets.TARGETS.items():
-        known = copies[copies[name].notna()] if target.kind == "years" else copies[copies[name].fillna("") != ""]
-        known = known[known.groupby("first")[name].transform("size") > 1]
-        if not len(known):
-            continue
-        labels = known.groupby("first")[name]
-        found[f"{name}_pictures"] = len(known)
-        if target.kind == "years":
-            found[f"{name}_floor"] = round(float((known[name] - labels.transform("median")).abs().mean()), 4)
-            pairs = labels.agg(
-                lambda ages: np.abs(np.subtract.outer(*[ages.to_numpy()] * 2)).sum() / len(ages) / (len(ages) - 1)
-            )
-            found[f"{name}_mean_difference"] = round(float(pairs.mean()), 4)
-        else:
-            most = labels.agg(lambda names: names.value_counts().iloc[0]).sum()
-            found[f"{name}_floor"] = round(float(1 - most / len(known)), 4)
-    return found
+    none = pd.DataFrame(columns=CROSS_DATASET)
+    if f"{dataset}-{row.variant}" not in p.variants:
+        return none
+    pack, split = labelled_faces.open_pack(row.model_copy(update={"dataset": dataset}))
+    test = split[(split["part"] == "test") & (pack.rows(split["face_id"]) >= 0)]
+    _, own = labelled_faces.open_pack(row)
+    learnt = own.loc[own["part"] != "test", "face_id"]
+    grey = [
+        duplicates.thumbnails(faces, faces.rows(ids))
+        for faces, ids in (
+            (packs.Pack(f"data/packs/{dataset}/cropped"), test["face_id"]),
+            (packs.Pack(f"data/packs/{row.dataset}/cropped"), learnt),
+        )
+    ]
+    pairs = duplicates.near_pairs(np.concatenate(grey), p.clean.same_photo)
+    group = duplicates.groups(len(test) + len(learnt), pairs)
+    fresh = ~np.isin(group[: len(test)], group[len(test) :])
+    found, ids = labelled_faces.of(test[fresh], pack, "test", row.targets)
+    if not len(found):
+        return none
+    images = labelled_faces.pixels(found, *predictor.view)
+    decoded = predictor.stream(progress.bar(images, f"{predictor.about['name']} on {dataset}", unit="batches"))
+    people = split.set_index("face_id").loc[ids, "group"].to_numpy()
+    _, table = score_tables.part_scores(found.labels, decoded, "test", people, p.evaluate)
+    shown = [
+        score in SCORES[targets.TARGETS[name].kind] for name, score in zip(table["target"], table["score"], strict=True)
+    ]
+    table = table[shown & (table["group"] == "") & table["value"].notna()]
+    return table.assign(dataset=dataset)[CROSS_DATASET]
 
 
 if __name__ == "__main__":

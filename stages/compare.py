@@ -1,6 +1,5 @@
 """Put all models in one table, and variants on the same faces: what evaluate wrote -> reports/comparison/."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,33 +8,16 @@ import pandas as pd
 from faces import params, scores, targets
 from faces.data import records
 from faces.evaluation import bootstrap, metrics, predictions
-from faces.reporting import cards, plots
+from faces.reporting import cards
 from faces.runtime import progress, running
 
 # Variants that are held against each other.
 AGAINST = (("full", "cropped"), ("found", "cropped"), ("full", "found"))
 
-# What holds one entry a model; other stages depend on these folders whole.
-MADE = (
-    "data/tuned",
-    "data/models",
-    "data/calibrated",
-    "data/evaluated",
-    "data/probes",
-    "mlruns/receipts",
-    "reports/models",
-    "reports/groups",
-    "reports/probes",
-)
-
 
 def main() -> None:
-    """Read what evaluate wrote for every model of params.yaml; write the tables, and a plot for each of AGAINST."""
+    """Read what evaluate wrote for every model of params.yaml; write models.csv, and a table for each of AGAINST."""
     p = params.load()
-    for place in MADE:
-        forget(Path(place), list(p.models))
-    for place in ("data/audits", "reports/audits"):
-        forget(Path(place), list(p.datasets))
     out = Path("reports/comparison")
     out.mkdir(parents=True, exist_ok=True)
     score_tables = {name: pd.read_csv(f"reports/models/{name}/scores.csv", keep_default_na=False, na_values={
@@ -51,19 +33,9 @@ def main() -> None:
             values = [f"{variant}_value" for variant in variants]
             columns = ["dataset", *variants, "score", "n", *values, "difference", "low", "high"]
             difference = scores.table(pd.DataFrame(rows, columns=columns))
-            path = out / "_against_".join(variants)
-            records.write(difference, path.with_suffix(".csv"))
-            plots.save(plots.differences(difference, *variants), path.with_suffix(".png"))
+            records.write(difference, out / f"{'_against_'.join(variants)}.csv")
     count = sum(len(pairs(p.models, *variants)) for variants in AGAINST)
     progress.say(f"{len(table)} models compared, {count} pair{'s' * (count != 1)} of variants")
-
-
-def forget(folder: Path, named: list[str]) -> None:
-    """Remove what a folder holds of models that params.yaml no longer names, so that nobody takes it for a result."""
-    for path in sorted(folder.iterdir()) if folder.exists() else []:
-        if path.stem not in named:
-            progress.say(f"{path} is removed: params.yaml does not name {path.stem} any more")
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def models_table(score_tables: dict[str, pd.DataFrame]) -> pd.DataFrame:

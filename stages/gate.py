@@ -9,12 +9,12 @@ from faces import params
 from faces.data import records
 from faces.evaluation import predictions
 from faces.gate import baselines, decisions
-from faces.reporting import gate_page, plots
+from faces.reporting import gate_page
 from faces.runtime import progress, running
 
 
 def main() -> None:
-    """Write comparisons.csv, scores.csv, verdict.json, table.md and plots; `make gate` fails by the verdict."""
+    """Write comparisons.csv, scores.csv, verdict.json and table.md; `make gate` fails by the verdict."""
     p = params.load()
     out = Path("reports/gate")
     out.mkdir(parents=True, exist_ok=True)
@@ -39,8 +39,6 @@ def main() -> None:
     records.write(others, out / "scores.csv")
     (out / "verdict.json").write_text(json.dumps(found, indent=1) + "\n")
     (out / "table.md").write_text(gate_page.markdown(found, compared, others, p.evaluate.confidence))
-    for model, rows in compared.groupby("model", sort=False):
-        plots.save(plots.gate(rows, str(model)), out / f"{model}.png")
     progress.say(f"against the baseline: {gate_page.summary(found)}")
 
 

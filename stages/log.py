@@ -39,7 +39,7 @@ def main(name: str) -> None:
     runs.add_datasets(client, run, faces, digests["split"], row.dataset)
     for place in (f"reports/models/{name}", evaluated):  # of both metrics.json, the second stays: it is not rounded
         client.log_artifacts(run_id, str(place), "evaluation")
-    client.log_artifacts(run_id, f"reports/groups/{name}", "groups")
+    client.log_artifacts(run_id, f"reports/plots/{name}", "plots")
     for path in (folder / "history.csv", folder / "model.json"):
         client.log_artifact(run_id, str(path), "training")
     came_from = {"commit": origin.commit_tags()["git_commit"], "digests": digests, "packages": lineage.packages()}

@@ -15,13 +15,13 @@ from faces.data import duplicates, labelled_faces
 from faces.evaluation import bootstrap
 from faces.inference.predictor import EMBEDDING, Predictor
 from faces.reporting import plots
-from stages import assess, audit, calibrate, compare, describe, evaluate, gate, probe, report
+from stages import audit, calibrate, compare, evaluate, gate, report
 from tests.conftest import ROOT
 
 NOISE = 1e-7  # standard deviation: of probabilities, and of embeddings as a share
 DRAWS = 20
 SECONDS = 30  # that the draws of the short test may take
-MADE = ("calibrated", "evaluated", "probes", "audits")  # of data/, by the stages that run again
+MADE = ("calibrated", "evaluated", "audits")  # of data/, by the stages that run again
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +89,12 @@ def noisy(name, values, rng):
 
 
 def rerun(p):
-    for stage in (calibrate, evaluate, assess, probe):
+    for stage in (calibrate, evaluate):
         for name in p.models:
             stage.main(name)
     for dataset in p.datasets:
         audit.main(dataset)
-    for stage in (compare, gate, describe, report):
+    for stage in (compare, gate, report):
         stage.main()
 
 
@@ -135,7 +135,7 @@ def test_no_committed_file_shows_noise(again, monkeypatch):
 def test_noise_is_seen_where_nothing_is_rounded(again, monkeypatch):
     monkeypatch.setattr(scores, "digits", lambda score: 12)
     exact = again(None)
-    assert {"models/utkface-cropped/scores.csv", "groups/utkface-cropped/groups.csv"} <= {*changed(exact, again(0))}
+    assert {"models/utkface-cropped/scores.csv", "models/utkface-cropped/subgroups.csv"} <= {*changed(exact, again(0))}
 
 
 @pytest.mark.slow

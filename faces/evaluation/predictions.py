@@ -110,3 +110,28 @@ def statistics(table: pd.DataFrame, target: targets.Target) -> np.ndarray:
     else:
         decoded = {"predicted": predicted.map({name: i for i, name in enumerate(target.classes)})}
     return metrics.statistics(target, values, known, {f"{target.name}_{k}": v.to_numpy() for k, v in decoded.items()})
+
+
+def as_rows(faces: pd.DataFrame, part: str, decoded: dict) -> pd.DataFrame:
+    """One row a face: face_id, group (whose it is), part, all its labels, and for each target its columns of decode.
+
+    faces: rows of a split by face_id.
+    """
+    rows = pd.DataFrame({"face_id": faces.index, "group": faces["group"].to_numpy(), "part": part})
+    for name, target in targets.TARGETS.items():
+        labels = faces[name].to_numpy()
+        if (target.kind == "years" and not np.isnan(labels.astype(float)).all()) or (
+            target.kind == "classes" and (labels != "").any()
+        ):
+            rows[name] = labels
+        if f"{name}_predicted" not in decoded:
+            continue
+        if target.kind == "years":
+            for column in ("predicted", "mean", "low", "high"):
+                rows[f"{name}_{column}"] = decoded[f"{name}_{column}"]
+            rows[f"{name}_bin"] = np.array(targets.AGE_BINS)[decoded[f"{name}_bin"]]
+            continue
+        rows[f"{name}_predicted"] = np.array(target.classes)[decoded[f"{name}_predicted"]]
+        for label in target.classes:
+            rows[f"{name}_p_{label}"] = decoded[f"{name}_p_{label}"]
+    return rows

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from faces import targets
+from faces.evaluation import subgroups
 
 BINS = 10  # of equal width
 
@@ -32,3 +33,27 @@ def sureness(table: pd.DataFrame, target: targets.Target) -> tuple[np.ndarray, n
     p = table[[f"{target.name}_p_{name}" for name in target.classes]].to_numpy(float).max(axis=1)
     label = table[target.name].to_numpy(str)
     return label != "", p, label == table[f"{target.name}_predicted"].to_numpy(str)
+
+
+def by_group(test: pd.DataFrame, min_n: int) -> pd.DataFrame:
+    """Rows of reliability.curve for each target of classes, over all faces and each group of min_n or more.
+
+    Columns: target, by, group, then those of reliability.curve, then error, the group's expected calibration error.
+    """
+    found = []
+    cell, cells = subgroups.cells_of(test)
+    every = [("", subgroups.ALL, np.ones(len(test), bool))]
+    for by, named in subgroups.axes(cells).items():
+        every += [(by, group, inside[cell]) for group, inside in named.items()]
+    for name, target in targets.TARGETS.items():
+        if target.kind != "classes" or f"{name}_predicted" not in test or name not in test:
+            continue
+        known, sure, right = sureness(test, target)
+        for by, group, inside in every:
+            at = inside & known
+            if at.sum() < min_n:
+                continue
+            bins = curve(sure[at], right[at])
+            found.append(bins.assign(target=name, by=by, group=group, error=expected_error(bins)))
+    columns = ["target", "by", "group", "low", "high", "n", "confidence", "accuracy", "error"]
+    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)

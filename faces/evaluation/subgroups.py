@@ -197,3 +197,26 @@ def _standardised(sums: Sums, i: int, inside: np.ndarray, decades: np.ndarray) -
         count, one, many = sums.of(inside * (decades == decade)[:, None])
         n, value, drawn = n + count[i], value + share * one[i], drawn + share * many[:, i]
     return n, value, drawn
+
+
+def summary(by_group: pd.DataFrame, sure: pd.DataFrame, confidence: float) -> dict:
+    """What a reader looks at first of groups.csv and reliability.csv.
+
+    Overall coverage, width and calibration error, and each target's worst group.
+    """
+    overall = by_group[by_group["by"] == ""].set_index(["target", "score"])["value"]
+    found: dict = {"interval_confidence": confidence}
+    for (target, score), value in overall.items():
+        if score in ("coverage", "width") and value == value:
+            found[f"{target}_{score}"] = float(value)
+    for target, rows in sure[sure["by"] == ""].groupby("target", sort=False):
+        found[f"{target}_calibration_error"] = float(rows["error"].iloc[0])
+    found["worst"] = {}
+    shown = by_group[(by_group["by"] != "") & by_group["value"].notna()]
+    for target, rows in shown[shown["score"].isin(("mae", "accuracy", "recall"))].groupby("target", sort=False):
+        row = rows.loc[rows["value"].idxmax() if (rows["score"] == "mae").all() else rows["value"].idxmin()]
+        found["worst"][target] = {
+            "score": row["score"], "group": row["group"], "n": int(row["n"]),
+            **{key: float(row[key]) for key in ("value", "low", "high")},
+        }  # fmt: skip
+    return found

@@ -61,11 +61,11 @@ def dataset_card(name: str, p: params.Params) -> str:
         f"{sum(v for bits, v in near.items() if int(bits) <= CLOSE)} test faces is within {CLOSE} bits of 63 of that "
         "of a face of another part; most of those that are left are strangers who look alike.",
     ]
-    for target, row in audit["doubts"].items():
+    for target, row in audit["label_issues"].items():
         lines += [
             f"- {target}: of {row['faces']} labels that the models did not learn from, all models confidently "
             f"contradict {row['contradicted']}. They are wrong often enough themselves: these are labels to look at "
-            f"first (`data/audits/{name}/doubts.csv`)."
+            f"first (`data/audits/{name}/label_issues.csv`)."
         ]
     lines += [f"- {n} of its pictures stand in {other}, too." for other, n in audit["shared"].items()]
     return cards.page(cards.dataset_data(title, found["kept"], labelled, one["licence"]), lines)

@@ -17,9 +17,9 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
     about = facts.load(f"data/models/{name}/model.json")
     noted = provenance.read(row.dataset, row.variant)
     numbers = facts.load(f"reports/models/{name}/metrics.json").get("test", {})
-    found = facts.load(f"reports/groups/{name}/summary.json")
-    probe = facts.load(f"reports/probes/{name}/summary.json")
-    by_group = records.read(f"reports/groups/{name}/groups.csv").fillna({"by": ""})
+    found = facts.load(f"reports/models/{name}/summary.json")
+    probe = facts.load(f"reports/audits/{row.dataset}/summary.json")["models"][name]
+    by_group = records.read(f"reports/models/{name}/subgroups.csv").fillna({"by": ""})
     registered = provenance.store_name(row.dataset, noted)
     score_table = records.read(f"reports/models/{name}/scores.csv")
     split = records.read(f"data/splits/{row.dataset}.csv")
@@ -32,7 +32,7 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
     data = cards.model_data(name, about, called, digest, numbers, noted["licence"])
     recipe = about["recipe"]
     begun = start(row, recipe["train"], len(p.lessons[row.lesson].teachers))
-    transfer = pd.read_csv(f"reports/probes/{name}/transfer.csv")
+    transfer = pd.read_csv(f"reports/audits/{row.dataset}/cross_dataset.csv").query("model == @name")
     lines = [f"# {name}", "", *facts.quotes(noted)]
     lines += [
         f"Tells {', '.join(row.targets)} from a face. A {row.network} network of {about['parameters']:,} parameters, "
@@ -65,7 +65,7 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         "The largest gaps, as they are and between faces of equal age (each decade weighing alike in both groups; only "
         "where every group has faces of it). Their intervals allow for both groups having been picked by these faces:",
         "",
-        cards.gaps(records.read(f"reports/groups/{name}/gaps.csv")),
+        cards.gaps(records.read(f"reports/models/{name}/gaps.csv")),
         "",
         "## How far its doubts can be believed",
         "",

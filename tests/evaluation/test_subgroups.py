@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from faces import targets
-from faces.evaluation import subgroups
+from faces.evaluation import reliability_, subgroups, summary_
 from stages import assess
 
 ETHNICITIES = targets.TARGETS["ethnicity"].classes
@@ -270,7 +270,7 @@ def test_the_stage_runs_where_groups_score_the_same(project, right):
     folder.mkdir(parents=True)
     tied("sex", ["male", "female"], right, 85).to_csv(folder / "predictions.csv", index=False)
     assess.main("m")
-    row = of(pd.read_csv(project / "reports/groups/m/gaps.csv"), target="sex", by="sex", ages="as they are")
+    row = of(pd.read_csv(project / "reports/models/m/gaps.csv"), target="sex", by="sex", ages="as they are")
     assert (row["gap"], row["low"] < 0) == (0, right == 67)
 
 
@@ -282,8 +282,8 @@ def test_the_stage_runs_on_a_test_part_that_tells_little(project, kept):
     folder.mkdir(parents=True)
     faces.to_csv(folder / "predictions.csv", index=False)
     assess.main("m")
-    pd.read_csv(project / "reports/groups/m/gaps.csv")
-    found = pd.read_csv(project / "reports/groups/m/groups.csv")
+    pd.read_csv(project / "reports/models/m/gaps.csv")
+    found = pd.read_csv(project / "reports/models/m/subgroups.csv")
     assert found["value"].notna().any() == (kept == "men")
     assert "female" not in set(found["group"]) or kept == "ten"
 
@@ -298,5 +298,5 @@ def test_an_empty_test_and_one_of_one_class_are_no_error():
     found = subgroups.scores(subgroups.Sums(none, 100, 0), 20, 0.95)
     assert (found["n"] == 0).all()
     assert found["value"].isna().all()
-    assert not len(assess.curves(none, 20))
-    assert assess.summary(found, assess.curves(none, 20), 0.9)["worst"] == {}
+    assert not len(reliability_.by_group(none, 20))
+    assert summary_.summary(found, reliability_.by_group(none, 20), 0.9)["worst"] == {}

@@ -12,9 +12,9 @@ from PIL import Image, ImageEnhance
 from faces import targets
 from faces.data import duplicates, packs, records
 from faces.data.sample import drawing
-from faces.evaluation import neighbours
+from faces.evaluation import label_issues, leaks, leaks_, neighbours
 from faces.images import preprocessing
-from stages import audit, clean, probe, split
+from stages import clean, split
 
 
 def drawn(n, side=104):
@@ -49,7 +49,7 @@ def eye(images):
 def test_a_planted_near_copy_is_caught_and_strangers_are_not():
     images = drawn(60)
     test, others = images[:20], np.concatenate([images[20:], near_copy(images[7])[None]])
-    found = probe.leaks(
+    found = leaks_.near_copies(
         looked(test, [f"t{i}" for i in range(20)], "test", eye),
         looked(others, [f"o{i}" for i in range(41)], "train", eye),
         0.82,
@@ -59,7 +59,7 @@ def test_a_planted_near_copy_is_caught_and_strangers_are_not():
     assert set(caught["by"]) == {"embedding"}  # its hash is far off, since it is mirrored
     assert caught["hash_bits"].min() > 10
     none = {key: value[:0] for key, value in looked(test, [f"t{i}" for i in range(20)], "test", eye).items()}
-    assert not probe.leaks(none, none, 0.82)["same_photo"].any()
+    assert not leaks_.near_copies(none, none, 0.82)["same_photo"].any()
 
 
 def test_the_nearest_hash_is_that_of_all_pairs():
@@ -102,7 +102,7 @@ def test_spoilt_labels_are_the_most_doubted():
     spoilt = [30, 50, 120]
     rows.loc[spoilt, "sex"] = rows.loc[spoilt, "sex"].map({"male": "female", "female": "male"})
     rows.loc[[10], "age"] += 40
-    found = audit.doubts({"a": rows, "b": rows.assign(age_predicted=rows["age_predicted"] + 0.5)})
+    found = label_issues.contradicted_labels({"a": rows, "b": rows.assign(age_predicted=rows["age_predicted"] + 0.5)})
     sex = found[found["target"] == "sex"]
     assert set(sex["face_id"].head(3)) == {f"f{i:03d}" for i in spoilt}
     assert sex["contradicted"].sum() == 3
@@ -118,14 +118,14 @@ def test_a_label_that_one_model_believes_is_not_contradicted():
     believer = rows.assign(sex_predicted=rows["sex"])
     swapped = believer.loc[30, ["sex_p_male", "sex_p_female"]].to_numpy()
     believer.loc[30, ["sex_p_female", "sex_p_male"]] = swapped
-    assert audit.doubts({"a": rows})["contradicted"].sum() == 1
-    found = audit.doubts({"a": rows, "b": believer})
+    assert label_issues.contradicted_labels({"a": rows})["contradicted"].sum() == 1
+    found = label_issues.contradicted_labels({"a": rows, "b": believer})
     assert not found.loc[found["target"] == "sex", "contradicted"].any()
 
 
 def test_a_class_that_no_face_has_is_no_error():
     rows = said().assign(sex="male", sex_predicted="male")
-    found = audit.class_doubts(rows, targets.TARGETS["sex"])
+    found = label_issues.class_doubts(rows, targets.TARGETS["sex"])
     assert len(found) == len(rows)
 
 
@@ -134,7 +134,7 @@ def test_disagreement_of_copies_by_hand():
         {"face_id": list("abcde"), "first": list("aaadd"), "age": [20.0, 24.0, 40.0, 10.0, np.nan],
          "sex": ["male", "male", "female", "male", "male"], "ethnicity": [""] * 5}
     )  # fmt: skip
-    found = audit.disagreement(rows)
+    found = label_issues.label_noise(rows)
     assert found["photos"] == 2
     assert found["age_pictures"] == 3  # d has one known age
     assert found["age_floor"] == pytest.approx((4 + 0 + 16) / 3, abs=1e-4)  # from the median, 24
@@ -159,9 +159,9 @@ def test_photos_that_two_datasets_share_are_listed(project):
     a, b, c, z = drawn(4)
     one = pack(project / "data/packs/one/cropped", [a, b, c, near_copy(a)], ["a", "b", "c", "d"])
     pack(project / "data/packs/two/cropped", [z, a, near_copy(b)], ["z", "x", "y"])
-    found = audit.shared_with("one", one, "two", 0.82)
+    found = leaks.shared_with("one", one, "two", 0.82)
     assert found.to_numpy().tolist() == [["a", "two", "x", True], ["b", "two", "y", False], ["d", "two", "x", False]]
-    assert not len(audit.shared_with("one", one, "one", 0.82))
+    assert not len(leaks.shared_with("one", one, "one", 0.82))
 
 
 def test_a_random_split_keeps_all_copies_and_tears_them_apart():

@@ -22,9 +22,11 @@ from PIL import Image
 from faces import params
 from faces.data import archives, packs, records
 from faces.data.datasets import utkface
+from faces.evaluation import score_tables
 from faces.images import detection, preprocessing
+from faces.reporting import index_page
 from faces.runtime import executor
-from stages import clean, compare, convert_mat, download, evaluate, pack, parse_labels, report, split
+from stages import clean, compare, convert_mat, download, pack, parse_labels, split
 from tests.conftest import ROOT, encoded, picture
 
 
@@ -297,7 +299,7 @@ def test_faces_are_counted_by_five_years_and_by_class():
         "age": (np.array([3.0, 4.5, 20.0, 0.0]), np.array([1, 1, 1, 0])),
         "sex": (np.array([0.0, 1.0, 1.0, 1.0]), np.ones(4)),
     }
-    found = evaluate.counted(
+    found = score_tables.confusion_counts(
         labels, {"age_predicted": np.array([1.0, 4, 31, 50]), "sex_predicted": np.array([0, 0, 1, 1])}
     )
     assert found.to_numpy().tolist() == [
@@ -323,14 +325,14 @@ def test_each_two_variants_are_compared_on_the_faces_that_both_have(three):
 
 def test_the_report_shows_each_two_variants(three):
     compare.main()
-    lines = report.comparison(three, 0.95)
+    lines = index_page.comparison(three, 0.95)
     assert [line for line in lines if line.startswith("## ")] == [
         "## Found against cropped", "## Full against cropped", "## Full against found",
     ]  # fmt: skip
     assert "![full against found](comparison/full_against_found.png)" in lines
     assert "The same test faces, paired; a photo in which no face was found has no part in it." in lines
     (three / "found_against_cropped.csv").unlink()
-    assert "## Found against cropped" not in report.comparison(three, 0.95)
+    assert "## Found against cropped" not in index_page.comparison(three, 0.95)
 
 
 def test_models_that_differ_in_more_than_the_variant_are_no_pair(project):

@@ -11,9 +11,8 @@ import yaml
 from commands.experiments import ablations, folds, seeds
 from commands.publish import costs, pages, recipe, shipped
 from faces import params, targets
-from faces.evaluation import scoring
-from faces.reporting import cards, model_card
-from stages import report
+from faces.evaluation import scoring_
+from faces.reporting import cards, index_page, model_card
 
 
 def row(title, value, low, high, n=100):
@@ -56,10 +55,10 @@ def test_a_score_of_a_group_counts_people_once():
         }
     )
     settings = params.load().evaluate.model_copy(update={"min_n": 3, "resamples": 50})
-    found = scoring.scored(rows, targets.TARGETS["sex"], "accuracy", settings)
+    found = scoring_.one_score(rows, targets.TARGETS["sex"], "accuracy", settings)
     assert (found["n"], round(found["value"], 6)) == (3, 0.666667)  # one has no label
     assert found["low"] <= found["value"] <= found["high"]
-    few = scoring.scored(rows, targets.TARGETS["sex"], "accuracy", settings.model_copy(update={"min_n": 4}))
+    few = scoring_.one_score(rows, targets.TARGETS["sex"], "accuracy", settings.model_copy(update={"min_n": 4}))
     assert few["n"] == 3
     assert np.isnan([few["value"], few["low"], few["high"]]).all()
 
@@ -194,13 +193,13 @@ def test_a_table_of_leakage_of_another_run_is_said_to_be_so(project):
             {"model": "m", "faces": "random split", "target": "age", "score": "mae", "value": 4.0},
         ]
     )
-    assert "another run" in report.elsewhere(rows)[0]
+    assert "another run" in index_page.elsewhere(rows)[0]
     path = project / "reports/models/m/metrics.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"test": {"age_mae": 5.12}}))
-    assert report.elsewhere(rows) == []
+    assert index_page.elsewhere(rows) == []
     path.write_text(json.dumps({"test": {"age_mae": 5.2}}))
-    assert "another run" in report.elsewhere(rows)[0]
+    assert "another run" in index_page.elsewhere(rows)[0]
 
 
 def test_a_row_with_a_seed_of_its_own_gets_those_of_make_seeds(project):

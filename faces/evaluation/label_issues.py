@@ -1,0 +1,91 @@
+"""Label issues: labels that the models contradict, and copies of one photo whose labels disagree."""
+
+import numpy as np
+import pandas as pd
+
+from faces import targets
+from faces.data import records
+
+
+def contradicted_labels(said: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row for each label of a face that no model learnt from, the most doubted first.
+
+    said: {model: rows of predictions.csv}. Columns: face_id, part, target, label, said (of the first model), doubt
+    (mean over models) and contradicted. The doubt of a class is 1 less its probability; of an age, how far it is from
+    the predicted one, in units of the age interval's side, so that above 1 it lies outside. A class is contradicted
+    where all models confidently say another (confident learning: Northcutt, Jiang and Chuang 2021, eq. 1), an age
+    where it is more than twice as far off as the interval reaches for all of them.
+    """
+    found = []
+    for name, target in targets.TARGETS.items():
+        tables = [rows for rows in said.values() if f"{name}_predicted" in rows and name in rows]
+        if not tables:
+            continue
+        each = [age_doubts(rows, name) if target.kind == "years" else class_doubts(rows, target) for rows in tables]
+        joined = pd.concat(each).groupby("face_id")
+        first = joined[["part", "label", "predicted"]].first()
+        first = first.assign(target=name, doubt=joined["doubt"].mean(), contradicted=joined["contradicted"].all())
+        found.append(first.sort_values(["doubt"], ascending=False, kind="stable").reset_index())
+    columns = ["face_id", "part", "target", "label", "predicted", "doubt", "contradicted"]
+    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+
+
+def age_doubts(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """face_id, part, label, predicted, doubt, contradicted of faces with an age."""
+    rows = rows[rows[name].notna()]
+    error = rows[name] - rows[f"{name}_predicted"]
+    above, below = (rows[f"{name}_high"] - rows[f"{name}_predicted"], rows[f"{name}_predicted"] - rows[f"{name}_low"])
+    doubt = error.abs() / np.maximum(np.where(error > 0, above, below), 0.5)
+    kept = rows[["face_id", "part"]].assign(label=rows[name].map("{:g}".format), doubt=doubt)
+    return kept.assign(predicted=rows[f"{name}_predicted"].map("{:.1f}".format), contradicted=doubt > 2)
+
+
+def class_doubts(rows: pd.DataFrame, target: targets.Target) -> pd.DataFrame:
+    """face_id, part, label, predicted, doubt, contradicted of faces with a class."""
+    rows = rows[rows[target.name] != ""]
+    p = rows[[f"{target.name}_p_{name}" for name in target.classes]].to_numpy(float)
+    given = targets.encode(target, rows[target.name].to_numpy())[0].astype(int)
+    counts = np.bincount(given, minlength=target.units)
+    own = np.bincount(given, p[np.arange(len(p)), given], minlength=target.units)
+    usual = np.where(counts > 0, own / np.maximum(counts, 1), np.inf)  # of each class, among the faces labelled so
+    sure = np.where(p >= usual, p, 0.0)
+    wrong = (sure.max(axis=1, initial=0) > 0) & (sure.argmax(axis=1) != given)
+    kept = rows[["face_id", "part"]].assign(label=rows[target.name], predicted=rows[f"{target.name}_predicted"])
+    return kept.assign(doubt=1 - p[np.arange(len(p)), given], contradicted=wrong)
+
+
+def with_copies(dataset: str) -> pd.DataFrame:
+    """Records of pictures that have copies, with `first`, the face that is kept of them."""
+    rows = records.read(f"data/records/{dataset}.csv")
+    dropped = records.read(f"data/clean/{dataset}/rejects.csv")
+    copies = dropped[dropped["reject"].str.startswith("copy of ")]
+    first = dict(zip(copies["face_id"], copies["reject"].str.removeprefix("copy of "), strict=True))
+    kept = rows["face_id"].isin(set(first) | set(first.values()))
+    return rows[kept].assign(first=rows["face_id"][kept].map(lambda face: first.get(face, face)))
+
+
+def label_noise(copies: pd.DataFrame) -> dict[str, float]:
+    """How far labels of one photo lie apart: what no model can be better than.
+
+    copies: records with `first`. For years: pictures, mean_difference of two labels of one photo, and floor, the mean
+    distance in years of a label from the median of its photo's labels: the least MAE on these pictures. For classes:
+    pictures and floor, the share of labels that are not their photo's commonest.
+    """
+    found = {"photos": int(copies["first"].nunique()), "pictures": len(copies)}
+    for name, target in targets.TARGETS.items():
+        known = copies[copies[name].notna()] if target.kind == "years" else copies[copies[name].fillna("") != ""]
+        known = known[known.groupby("first")[name].transform("size") > 1]
+        if not len(known):
+            continue
+        labels = known.groupby("first")[name]
+        found[f"{name}_pictures"] = len(known)
+        if target.kind == "years":
+            found[f"{name}_floor"] = round(float((known[name] - labels.transform("median")).abs().mean()), 4)
+            pairs = labels.agg(
+                lambda ages: np.abs(np.subtract.outer(*[ages.to_numpy()] * 2)).sum() / len(ages) / (len(ages) - 1)
+            )
+            found[f"{name}_mean_difference"] = round(float(pairs.mean()), 4)
+        else:
+            most = labels.agg(lambda names: names.value_counts().iloc[0]).sum()
+            found[f"{name}_floor"] = round(float(1 - most / len(known)), 4)
+    return found

@@ -1,0 +1,87 @@
+"""Near-copies of photos in other parts and other datasets."""
+
+import numpy as np
+import pandas as pd
+
+from faces.data import duplicates, packs
+from faces.evaluation import neighbours
+
+FARTHEST = 10  # bits of the hash, up to which test faces near another part are counted
+NEAREST = 5  # by embedding, of which the pixels decide
+LISTED = 50  # pairs that are listed, besides those of one photo
+
+
+def near_copies(test: dict, others: dict, least: float) -> pd.DataFrame:
+    """Pairs of a test face and one of another part that are alike by hash or embedding, as `look` gives them.
+
+    Columns: face_id, other, part (of the other), by (hash, embedding), cosine (of embeddings, NaN without), hash_bits
+    (that differ, of 63), correlation (of fine detail) and same_photo, where that is
+    `least` or more. Each test face with the nearest by hash, and the NEAREST by embedding.
+    """
+    if not len(test["ids"]) or not len(others["ids"]):
+        columns = ["face_id", "other", "part", "by", "cosine", "hash_bits", "correlation"]
+        return pd.DataFrame(columns=columns).assign(same_photo=pd.Series(dtype=bool))
+    ours = np.arange(len(test["ids"]))
+    index, _ = neighbours.nearest_hash(test["hash"], others["hash"])
+    proposed = [(ours, index, np.full(len(ours), np.nan), "hash")]
+    if test["embedding"] is not None and others["embedding"] is not None:
+        near, cosine = neighbours.nearest_embedding(test["embedding"], others["embedding"], NEAREST)
+        proposed.append((np.repeat(ours, near.shape[1]), near.ravel(), cosine.ravel(), "embedding"))
+    ours_fine, others_fine = duplicates.details(test["grey"]), duplicates.details(others["grey"])
+    tables = []
+    for at, other, cosine, by in proposed:
+        correlation = duplicates.correlation(ours_fine[at], others_fine[other])
+        tables.append(
+            pd.DataFrame(
+                {
+                    "face_id": test["ids"][at],
+                    "other": others["ids"][other],
+                    "part": others["part"][other],
+                    "by": by,
+                    "cosine": cosine,
+                    "hash_bits": np.bitwise_count(test["hash"][at] ^ others["hash"][other]),
+                    "correlation": correlation,
+                    "same_photo": correlation >= least,
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def closest(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Pairs of near_copies that are of one photo, and of the rest the LISTED most alike."""
+    ranked = pairs.sort_values(["correlation", "cosine"], ascending=False, kind="stable")
+    return ranked[ranked["same_photo"] | (np.arange(len(ranked)) < LISTED)]
+
+
+def hash_neighbours(split: pd.DataFrame, pack: packs.Pack) -> dict[str, int]:
+    """Test faces by the bits in which the hash of their nearest face of another part differs, up to FARTHEST."""
+    hashes = pack.column("phash").astype(np.uint64)
+    at = pack.rows(split["face_id"])
+    test = (split["part"] == "test").to_numpy()
+    _, bits = neighbours.nearest_hash(hashes[at[test]], hashes[at[~test]])
+    return {str(d): int((bits == d).sum()) for d in range(FARTHEST + 1)}
+
+
+def shared_with(dataset: str, pack: packs.Pack, other: str, least: float) -> pd.DataFrame:
+    """Faces of this dataset whose photo stands in another one too: face_id, dataset, other, same_bytes.
+
+    least: correlation of fine detail from which two pictures are of one photo.
+    """
+    columns = ["face_id", "dataset", "other", "same_bytes"]
+    if other == dataset:
+        return pd.DataFrame(columns=columns)
+    theirs = packs.Pack(f"data/packs/{other}/cropped")
+    count = len(pack.face_ids)
+    sha256 = np.concatenate([one.column("sha256") for one in (pack, theirs)])
+    grey = [duplicates.thumbnails(one, np.arange(len(one.face_ids))) for one in (pack, theirs)]
+    near = duplicates.near_pairs(np.concatenate(grey), least)
+    group = duplicates.groups(len(sha256), near, duplicates.equal_pairs(sha256))
+    first = {number: i for i, number in enumerate(group[count:])}
+    rows = []
+    for i, number in enumerate(group[:count]):
+        if number in first:
+            j = first[number]
+            same = bool(sha256[i] == sha256[count + j])
+            rows.append((pack.face_ids[i], other, theirs.face_ids[j], same))
+    return pd.DataFrame(rows, columns=columns)
