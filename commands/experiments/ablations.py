@@ -22,7 +22,7 @@ import yaml
 from commands.publish import recipe
 from faces import params, targets
 from faces.data import labelled_faces, packs, records
-from faces.evaluation import metrics, scoring_
+from faces.evaluation import metrics, score_tables
 from faces.params import overrides
 from faces.runtime import dvc_experiments, progress
 
@@ -138,9 +138,9 @@ def weakest(val: labelled_faces.Faces, decoded: dict[str, np.ndarray]) -> dict[s
     found = {}
     ages, known = val.labels.get("age", (np.zeros(len(val)), np.zeros(len(val))))
     for name, score, title, chosen in (
-        ("sex", "accuracy", f"below_{scoring_.YOUNG}", (ages < scoring_.YOUNG) & (known > 0)),
-        ("age", "mae", f"above_{scoring_.OLD}", (ages > scoring_.OLD) & (known > 0)),
-        ("ethnicity", f"recall_{scoring_.LAST}", "", np.ones(len(val), bool)),
+        ("sex", "accuracy", f"below_{score_tables.YOUNG}", (ages < score_tables.YOUNG) & (known > 0)),
+        ("age", "mae", f"above_{score_tables.OLD}", (ages > score_tables.OLD) & (known > 0)),
+        ("ethnicity", f"recall_{score_tables.LAST}", "", np.ones(len(val), bool)),
     ):
         if name in val.labels:
             target = targets.TARGETS[name]

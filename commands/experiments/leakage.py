@@ -12,7 +12,7 @@ import pandas as pd
 
 from faces import params, scores, targets
 from faces.data import records
-from faces.evaluation import metrics, predictions, scoring_
+from faces.evaluation import metrics, predictions, score_tables
 from faces.gate import baselines
 from faces.runtime import dvc_experiments
 
@@ -70,7 +70,7 @@ def scored(rows: pd.DataFrame, settings: params.Evaluate) -> pd.DataFrame:
     for name, target in targets.TARGETS.items():
         if f"{name}_predicted" not in rows or name not in rows or not len(rows):
             continue
-        found.append(scoring_.one_score(rows, target, metrics.HEADLINE[target.kind], settings))
+        found.append(score_tables.one_score(rows, target, metrics.HEADLINE[target.kind], settings))
     return pd.DataFrame(found, columns=["target", "score", "n", "value", "low", "high"])
 
 

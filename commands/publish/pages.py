@@ -26,7 +26,7 @@ from commands.publish import costs, recipe, shipped
 from commands.publish.recipe import FOLDER as RECIPES
 from faces import params, scores, targets
 from faces.data import provenance, records
-from faces.evaluation import predictions, scoring_
+from faces.evaluation import predictions, score_tables
 from faces.reporting import cards, dataset_card
 from faces.tracking import lineage, origin
 
@@ -165,12 +165,14 @@ def results(name: str, row: params.Model, settings: params.Evaluate) -> pd.DataF
     said = predictions.read(name)
     ages = said.get("age", pd.Series(np.nan, said.index))
     for target, score, group, chosen in (
-        ("sex", "accuracy", f"below {scoring_.YOUNG} years", ages < scoring_.YOUNG),
-        ("age", "mae", f"above {scoring_.OLD} years", ages > scoring_.OLD),
+        ("sex", "accuracy", f"below {score_tables.YOUNG} years", ages < score_tables.YOUNG),
+        ("age", "mae", f"above {score_tables.OLD} years", ages > score_tables.OLD),
     ):
         if not {target, "age"} <= set(row.targets):
             continue
-        one = scoring_.one_score(said[chosen.to_numpy()], targets.TARGETS[target], score, settings) | {"group": group}
+        one = score_tables.one_score(said[chosen.to_numpy()], targets.TARGETS[target], score, settings) | {
+            "group": group
+        }
         rows.append(pd.DataFrame([one]).assign(title=f"{words_of(target, score)}, {group}", headline=True))
     for group in targets.AGE_BINS:
         at = test[(test["score"] == "mae") & (test["group"] == group)]
@@ -178,7 +180,7 @@ def results(name: str, row: params.Model, settings: params.Evaluate) -> pd.DataF
     recalls = test[(test["score"] == "recall")]
     for target, group in recalls[["target", "group"]].itertuples(index=False):
         at = recalls[(recalls["target"] == target) & (recalls["group"] == group)]
-        last = group == scoring_.LAST
+        last = group == score_tables.LAST
         rows.append(at.assign(title=f"recall of {target}, {group}", headline=last))
     found = json.loads(Path(f"reports/groups/{name}/summary.json").read_text())
     for target, worst in found["worst"].items():

@@ -6,6 +6,8 @@ import pandas as pd
 from faces import params, scores, targets
 from faces.evaluation import bootstrap, metrics, predictions
 
+YOUNG, OLD = 15, 70  # years: where models of faces are weakest, sex below and age above
+LAST = targets.TARGETS["ethnicity"].classes[-1]  # and the class that holds all others
 STEP = 5  # years, by which ages are counted
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from faces import targets
-from faces.evaluation import reliability_, subgroups, summary_
-from stages import assess
+from faces import params, targets
+from faces.evaluation import reliability, subgroups
+from stages import evaluate
 
 ETHNICITIES = targets.TARGETS["ethnicity"].classes
 
@@ -264,12 +264,18 @@ def test_groups_that_are_all_right_have_a_gap_of_0_for_certain():
     assert (found[["gap", "low", "high"]] == 0).all(axis=None)
 
 
+def write_subgroups(project):
+    out = project / "reports/models/m"
+    out.mkdir(parents=True)
+    evaluate.write_subgroups("m", params.load().evaluate, 0.9, out)
+
+
 @pytest.mark.parametrize("right", [67, 85])
 def test_the_stage_runs_where_groups_score_the_same(project, right):
     folder = project / "data/evaluated/m"
     folder.mkdir(parents=True)
     tied("sex", ["male", "female"], right, 85).to_csv(folder / "predictions.csv", index=False)
-    assess.main("m")
+    write_subgroups(project)
     row = of(pd.read_csv(project / "reports/models/m/gaps.csv"), target="sex", by="sex", ages="as they are")
     assert (row["gap"], row["low"] < 0) == (0, right == 67)
 
@@ -281,7 +287,7 @@ def test_the_stage_runs_on_a_test_part_that_tells_little(project, kept):
     folder = project / "data/evaluated/m"
     folder.mkdir(parents=True)
     faces.to_csv(folder / "predictions.csv", index=False)
-    assess.main("m")
+    write_subgroups(project)
     pd.read_csv(project / "reports/models/m/gaps.csv")
     found = pd.read_csv(project / "reports/models/m/subgroups.csv")
     assert found["value"].notna().any() == (kept == "men")
@@ -298,5 +304,5 @@ def test_an_empty_test_and_one_of_one_class_are_no_error():
     found = subgroups.scores(subgroups.Sums(none, 100, 0), 20, 0.95)
     assert (found["n"] == 0).all()
     assert found["value"].isna().all()
-    assert not len(reliability_.by_group(none, 20))
-    assert summary_.summary(found, reliability_.by_group(none, 20), 0.9)["worst"] == {}
+    assert not len(reliability.by_group(none, 20))
+    assert subgroups.summary(found, reliability.by_group(none, 20), 0.9)["worst"] == {}

@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance
 from faces import targets
 from faces.data import duplicates, packs, records
 from faces.data.sample import drawing
-from faces.evaluation import label_issues, leaks, leaks_, neighbours
+from faces.evaluation import label_issues, leaks, neighbours
 from faces.images import preprocessing
 from stages import clean, split
 
@@ -49,7 +49,7 @@ def eye(images):
 def test_a_planted_near_copy_is_caught_and_strangers_are_not():
     images = drawn(60)
     test, others = images[:20], np.concatenate([images[20:], near_copy(images[7])[None]])
-    found = leaks_.near_copies(
+    found = leaks.near_copies(
         looked(test, [f"t{i}" for i in range(20)], "test", eye),
         looked(others, [f"o{i}" for i in range(41)], "train", eye),
         0.82,
@@ -59,7 +59,7 @@ def test_a_planted_near_copy_is_caught_and_strangers_are_not():
     assert set(caught["by"]) == {"embedding"}  # its hash is far off, since it is mirrored
     assert caught["hash_bits"].min() > 10
     none = {key: value[:0] for key, value in looked(test, [f"t{i}" for i in range(20)], "test", eye).items()}
-    assert not leaks_.near_copies(none, none, 0.82)["same_photo"].any()
+    assert not leaks.near_copies(none, none, 0.82)["same_photo"].any()
 
 
 def test_the_nearest_hash_is_that_of_all_pairs():

@@ -11,7 +11,7 @@ import yaml
 from commands.experiments import ablations, folds, seeds
 from commands.publish import costs, pages, recipe, shipped
 from faces import params, targets
-from faces.evaluation import scoring_
+from faces.evaluation import score_tables
 from faces.reporting import cards, index_page, model_card
 
 
@@ -55,10 +55,10 @@ def test_a_score_of_a_group_counts_people_once():
         }
     )
     settings = params.load().evaluate.model_copy(update={"min_n": 3, "resamples": 50})
-    found = scoring_.one_score(rows, targets.TARGETS["sex"], "accuracy", settings)
+    found = score_tables.one_score(rows, targets.TARGETS["sex"], "accuracy", settings)
     assert (found["n"], round(found["value"], 6)) == (3, 0.666667)  # one has no label
     assert found["low"] <= found["value"] <= found["high"]
-    few = scoring_.one_score(rows, targets.TARGETS["sex"], "accuracy", settings.model_copy(update={"min_n": 4}))
+    few = score_tables.one_score(rows, targets.TARGETS["sex"], "accuracy", settings.model_copy(update={"min_n": 4}))
     assert few["n"] == 3
     assert np.isnan([few["value"], few["low"], few["high"]]).all()
 
