@@ -145,10 +145,8 @@ def score_on(predictor: Predictor, row: params.Model, dataset: str, p: params.Pa
     decoded = predictor.stream(progress.bar(images, f"{predictor.about['name']} on {dataset}", unit="batches"))
     people = split.set_index("face_id").loc[ids, "group"].to_numpy()
     _, table = score_tables.part_scores(found.labels, decoded, "test", people, p.evaluate)
-    shown = [
-        score in SCORES[targets.TARGETS[name].kind] for name, score in zip(table["target"], table["score"], strict=True)
-    ]
-    table = table[shown & (table["group"] == "") & table["value"].notna()]
+    shown = [row["score"] in SCORES[targets.TARGETS[row["target"]].kind] for row in table.to_dict("records")]
+    table = table[np.array(shown) & (table["group"] == "") & table["value"].notna()]
     return table.assign(dataset=dataset)[CROSS_DATASET]
 
 

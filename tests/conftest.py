@@ -71,6 +71,34 @@ def edit(project):
 
 
 @pytest.fixture(scope="session")
+def sample(tmp_path_factory):
+    """A folder where a sample of 200 faces went through the stages up to the splits; tests take copies of it."""
+    from stages import clean, convert_mat, download, pack, parse_labels, split
+
+    folder = tmp_path_factory.mktemp("sample")
+    text, count = re.subn(r"(?m)^  faces: \d+", "  faces: 200", (ROOT / "params.yaml").read_text())
+    assert count == 1
+    (folder / "params.yaml").write_text(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for dataset in ("utkface", "wiki"):
+            download.main(dataset, "cropped")
+            pack.main(dataset, "cropped")
+        parse_labels.main("utkface")
+        convert_mat.main("wiki")
+        for dataset in ("utkface", "wiki"):
+            clean.main(dataset)
+            split.main(dataset)
+    return folder
+
+
+@pytest.fixture
+def sampled(sample, project):
+    """The project folder, with a copy of the sample."""
+    return Path(shutil.copytree(sample, project, dirs_exist_ok=True))
+
+
+@pytest.fixture(scope="session")
 def empty_store(tmp_path_factory):
     """The database of an MLflow store without runs; MLflow takes a second to make its tables."""
     from faces.tracking import store

@@ -1,0 +1,37 @@
+"""Copies of one photo: one is kept, and their labels are reconciled."""
+
+import numpy as np
+import pandas as pd
+
+from faces.data import records
+from stages import clean
+
+
+def test_copies_settle_their_labels():
+    rows = records.frame(
+        pd.DataFrame(
+            {
+                "face_id": ["a", "b", "c", "d", "e"],
+                "age": [20.0, 24.0, 50.0, 10.0, np.nan],
+                "sex": ["male", "male", "male", "female", "female"],
+                "ethnicity": ["white", "black", "white", "", "indian"],
+                "identity": "",
+                "reject": "",
+            }
+        )
+    )
+    near = np.array([[0, 1], [1, 2]])
+    faces, copies, conflicts = clean.group(rows, near, np.array(["1", "2", "3", "4", "4"]), 5)
+    assert faces["face_id"].tolist() == ["a", "d"]
+    assert copies["reject"].tolist() == ["copy of a", "copy of a", "copy of d"]
+    assert np.isnan(faces["age"].iloc[0])  # 20 to 50 is too far apart
+    assert faces["ethnicity"].tolist() == ["", ""]
+    assert faces["age"].iloc[1] == 10  # one known label among the copies
+    assert set(conflicts["target"]) == {"age", "ethnicity"}
+
+
+def test_close_ages_give_their_median():
+    rows = records.frame(pd.DataFrame({"face_id": ["a", "b"], "age": [20.0, 24.0], "sex": ["male"] * 2}))
+    assert list(clean.settle(rows, pd.Series(["a", "a"]), 5)) == [
+        {"face_id": "a", "target": "age", "labels": "20.0 24.0", "kept": 22.0}
+    ]

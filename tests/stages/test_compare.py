@@ -1,0 +1,88 @@
+"""Models in one table, and variants on the faces that both have."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from faces import params
+from faces.evaluation import score_tables
+from faces.reporting import index_page
+from stages import compare
+
+
+def said(wrong, faces=30):
+    """Test faces f0 on, all male and each a group of its own, of which the first are taken for female."""
+    predicted = ["female"] * wrong + ["male"] * (faces - wrong)
+    ids = [f"f{i:02d}" for i in range(faces)]
+    return pd.DataFrame({"face_id": ids, "group": ids, "part": "test", "sex": "male", "sex_predicted": predicted})
+
+
+@pytest.fixture
+def three(project):
+    """full, found and cropped models of utkface as evaluate leaves them; of found, the last five faces are missing."""
+    values = yaml.safe_load((project / "params.yaml").read_text())
+    row = values["models"]["utkface-cropped"]
+    for variant in ("full", "found"):
+        values["variants"][f"utkface-{variant}"] = {"dataset": "utkface", "variant": variant, "reader": "utkface"}
+    values["models"] = {f"utkface-{variant}": row | {"variant": variant} for variant in ("cropped", "found", "full")}
+    values["gate"]["floors"] = {}
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
+    for name, rows in {"cropped": said(3), "found": said(5, 25), "full": said(15)}.items():
+        kept, folder = (project / place / f"utkface-{name}" for place in ("data/evaluated", "reports/models"))
+        kept.mkdir(parents=True)
+        folder.mkdir(parents=True)
+        rows.to_csv(kept / "predictions.csv", index=False)
+        accuracy = (rows["sex"] == rows["sex_predicted"]).mean()
+        scores = {"part": "test", "target": "sex", "score": "accuracy", "group": "", "n": len(rows), "value": accuracy}
+        pd.DataFrame([scores | {"low": 0.0, "high": 1.0}]).to_csv(folder / "scores.csv", index=False)
+    return project / "reports/comparison"
+
+
+def test_faces_are_counted_by_five_years_and_by_class():
+    labels = {
+        "age": (np.array([3.0, 4.5, 20.0, 0.0]), np.array([1, 1, 1, 0])),
+        "sex": (np.array([0.0, 1.0, 1.0, 1.0]), np.ones(4)),
+    }
+    found = score_tables.confusion_counts(
+        labels, {"age_predicted": np.array([1.0, 4, 31, 50]), "sex_predicted": np.array([0, 0, 1, 1])}
+    )
+    assert found.to_numpy().tolist() == [
+        ["age", 0, 0, 2], ["age", 20, 30, 1], ["sex", "female", "female", 2], ["sex", "female", "male", 1],
+        ["sex", "male", "male", 1],
+    ]  # fmt: skip
+
+
+def test_each_two_variants_are_compared_on_the_faces_that_both_have(three):
+    compare.main()
+    tables = {path.stem: pd.read_csv(path) for path in sorted(three.glob("*_against_*.csv"))}
+    assert list(tables) == ["found_against_cropped", "full_against_cropped", "full_against_found"]
+    values = ["dataset", "full", "cropped", "score", "n", "full_value", "cropped_value", "difference", "low", "high"]
+    assert list(tables["full_against_cropped"]) == values
+    (row,) = tables["found_against_cropped"].to_dict("records")
+    assert (row["found"], row["cropped"], row["score"]) == ("utkface-found", "utkface-cropped", "sex accuracy")
+    assert (row["n"], row["found_value"], row["cropped_value"], row["difference"]) == (25, 0.8, 0.88, -0.08)
+    assert row["low"] < -0.08 < row["high"]
+    assert tables["full_against_found"][["n", "difference"]].to_numpy().tolist() == [[25, -0.4]]
+    assert tables["full_against_cropped"][["n", "difference"]].to_numpy().tolist() == [[30, -0.4]]
+
+
+def test_the_report_shows_each_two_variants(three):
+    compare.main()
+    lines = index_page.comparison(three, 0.95)
+    assert [line for line in lines if line.startswith("## ")] == [
+        "## Found against cropped", "## Full against cropped", "## Full against found",
+    ]  # fmt: skip
+    assert "![full against found](plots/full_against_found.png)" in lines
+    assert "The same test faces, paired; a photo in which no face was found has no part in it." in lines
+    (three / "found_against_cropped.csv").unlink()
+    assert "## Found against cropped" not in index_page.comparison(three, 0.95)
+
+
+def test_models_that_differ_in_more_than_the_variant_are_no_pair(project):
+    models = params.load().models
+    assert compare.pairs(models, "full", "cropped") == [("utkface-full", "utkface-cropped")]
+    assert compare.pairs(models, "cropped", "full") == [("utkface-cropped", "utkface-full")]
+    assert compare.pairs(models, "found", "cropped") == []
+    other = models["utkface-full"].model_copy(update={"options": {"widths": [8], "blocks": [1]}})
+    assert compare.pairs(models | {"utkface-full": other}, "full", "cropped") == []
