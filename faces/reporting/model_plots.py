@@ -39,6 +39,7 @@ def draw_scores(name: str, wanted: list[str], counts: pd.DataFrame, scores: pd.D
         if target.kind == "classes":
             plots.save(plots.confusion(rows, target.classes, name, key), folder / f"{key}_confusion.png")
             continue
+        rows = rows.astype({"true": int, "predicted": int})  # the file has names of classes in these columns, too
         by_bin = scores[(scores["target"] == key) & (scores["score"] == "mae") & (scores["group"] != "")]
         plots.save(plots.predicted_against_true(rows, STEP, name), folder / f"{key}_predicted_against_true.png")
         plots.save(plots.histograms(rows, STEP, name), folder / f"{key}_histogram.png")
