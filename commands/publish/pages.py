@@ -155,7 +155,7 @@ def results(name: str, row: params.Model, settings: params.Evaluate) -> pd.DataF
     for target, score, title in [each for each in HEADLINES if each[0] in row.targets]:
         at = test[(test["target"] == target) & (test["score"] == score) & (test["group"] == "")]
         rows.append(at.assign(title=title, headline=True))
-    groups = records.read(f"reports/groups/{name}/groups.csv").fillna({"by": ""})
+    groups = records.read(f"reports/groups/{name}/groups.csv")
     for score, title in (
         ("coverage", "ages inside the {:.0%} interval"),
         ("width", "width of the {:.0%} interval, years"),

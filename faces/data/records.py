@@ -12,7 +12,7 @@ from faces import targets
 # it is usable.
 KNOWN = ("identity", "photo_year", "birth_date", "box_left", "box_top", "box_right", "box_bottom", "published")
 SCORES = ("face_score", "second_face_score")
-TEXT = ("face_id", "identity", "birth_date", "reject", "group", "part", "kept", "published")
+TEXT = ("face_id", "identity", "birth_date", "reject", "group", "part", "kept", "published", "by")
 
 
 def columns() -> list[str]:

@@ -121,7 +121,7 @@ def model(name: str, dataset: str, out: Path, min_n: int) -> list[str]:
     shown = shown.astype(object).where(shown.notna(), "")
     shown.loc[test["value"].isna(), "value"] = f"n too small (below {min_n})"
     found = json.loads((out / "models" / name / "summary.json").read_text())
-    by_group = records.read(out / "models" / name / "subgroups.csv").fillna({"by": ""})
+    by_group = records.read(out / "models" / name / "subgroups.csv")
     crossings = [by for by in by_group["by"].unique() if " x " in by]
     return [
         f"## {name}",

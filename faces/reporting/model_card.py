@@ -19,7 +19,7 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
     numbers = facts.load(f"reports/models/{name}/metrics.json").get("test", {})
     found = facts.load(f"reports/models/{name}/summary.json")
     probe = facts.load(f"reports/audits/{row.dataset}/summary.json")["models"][name]
-    by_group = records.read(f"reports/models/{name}/subgroups.csv").fillna({"by": ""})
+    by_group = records.read(f"reports/models/{name}/subgroups.csv")
     registered = provenance.store_name(row.dataset, noted)
     score_table = records.read(f"reports/models/{name}/scores.csv")
     split = records.read(f"data/splits/{row.dataset}.csv")
