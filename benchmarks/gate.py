@@ -33,7 +33,7 @@ def main() -> None:
     for what, work in (
         (
             "gate",
-            lambda: decisions.judge({"m": now}, {"m": {}}, Baseline({"m": {}}, {"m": old}), {}, p.gate, p.evaluate),
+            lambda: decisions.decide({"m": now}, {"m": {}}, Baseline({"m": {}}, {"m": old}), {}, p.gate, p.evaluate),
         ),
         ("intervals", lambda: intervals(now, p.evaluate)),
         ("groups", lambda: tables(now, p.evaluate)),

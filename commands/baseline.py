@@ -28,10 +28,10 @@ def main() -> None:
             shutil.rmtree(baselines.FOLDER / name)
             old = None
         if old is not None:
-            made.spread = old.spread
+            made.seed_sd = old.seed_sd
         baselines.write(name, made)
         print(f"{baselines.FOLDER / name}: {', '.join(models)}; commit it")
-    for name in decisions.gone(found):
+    for name in decisions.removed_baselines(found):
         shutil.rmtree(baselines.FOLDER / name)
         print(f"{baselines.FOLDER / name} is removed: params.yaml has no model of this dataset")
 

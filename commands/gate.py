@@ -71,7 +71,7 @@ def against(commit: str) -> tuple[dict, str]:
                 notes.append(not_measured(commit, name))
                 continue
             else:
-                judged, *rows = decisions.judge(
+                judged, *rows = decisions.decide(
                     new.predictions, new.metrics, old, gate_.floors.get(name, {}), gate_, evaluate
                 )
         why = accepted.get(name) if name in here else "; ".join(accepted.values())
@@ -130,8 +130,8 @@ def results(p: params.Params) -> dict[str, Baseline]:
 
 def lost(why: str) -> dict:
     """A verdict on a whole baseline."""
-    row = {"verdict": decisions.VANISHED, "reasons": [f"{decisions.VANISHED}: {why}"]}
-    return {"verdict": decisions.VANISHED, "models": {"all models": row}}
+    row = {"verdict": decisions.REMOVED, "reasons": [f"{decisions.REMOVED}: {why}"]}
+    return {"verdict": decisions.REMOVED, "models": {"all models": row}}
 
 
 def committed(commit: str) -> set[str]:

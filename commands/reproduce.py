@@ -146,8 +146,8 @@ def spread_of(run: object, name: str) -> tuple[dict[str, float], bool]:
     """What may lie between two seeds, {score: largest difference}, of headline scores; and whether it was measured."""
     p = params.load()
     experiment = store.open_client().get_experiment(run.info.experiment_id).name
-    baseline = baselines.load(baselines.name_of(experiment))
-    seeds = baseline.spread if baseline is not None else pd.DataFrame(columns=["model", "target", "slice", "n", "sd"])
+    baseline = baselines.load(baselines.baseline_name(experiment))
+    seeds = baseline.seed_sd if baseline is not None else pd.DataFrame(columns=["model", "target", "slice", "n", "sd"])
     seeds = seeds[seeds["model"] == name]
     wanted = yaml.safe_load(run.data.params["model.targets"])
     whole = pd.DataFrame([{"target": key, "slice": paired.ALL, "n": 1e9} for key in wanted])

@@ -28,12 +28,12 @@ def main() -> None:
             baseline, fault = baselines.load(name), ""
         except predictions.PredictionsError as error:
             baseline, fault = None, str(error)
-        found[name], *rows = decisions.judge(now, numbers, baseline, floors, p.gate, p.evaluate)
+        found[name], *rows = decisions.decide(now, numbers, baseline, floors, p.gate, p.evaluate)
         for row in found[name]["models"].values() if fault else ():
-            row["reasons"].append(f"{decisions.MISSING}: {fault}")
+            row["reasons"].append(f"{decisions.NO_BASELINE}: {fault}")
         for kept, part in zip((compared, others), rows, strict=True):
             kept.append(part.assign(name=name))
-    found |= decisions.gone(found)
+    found |= decisions.removed_baselines(found)
     compared, others = (pd.concat(part, ignore_index=True) for part in (compared, others))
     records.write(compared, out / "comparisons.csv")
     records.write(others, out / "scores.csv")

@@ -45,16 +45,16 @@ def main() -> None:
         if found is None:
             raise SystemExit(f"there is no baseline {name} yet: `make baseline` makes it")
         rows = [
-            seed_spread.over_seeds(list(each.values()), p.evaluate.min_n).assign(model=model)
+            seed_spread.sd_over_seeds(list(each.values()), p.evaluate.min_n).assign(model=model)
             for model, each in said.items()
         ]
-        kept = found.spread[~found.spread["model"].isin(said)]
-        found.spread = pd.concat([kept, *rows], ignore_index=True)[
+        kept = found.seed_sd[~found.seed_sd["model"].isin(said)]
+        found.seed_sd = pd.concat([kept, *rows], ignore_index=True)[
             ["model", "target", "slice", "n", "seeds", "sd"]
         ].round(6)
         baselines.write(name, found)
-        print(found.spread[found.spread["slice"] == paired.ALL].to_markdown(index=False))
-        print(f"{baselines.FOLDER / name / baselines.SPREAD}: commit it")
+        print(found.seed_sd[found.seed_sd["slice"] == paired.ALL].to_markdown(index=False))
+        print(f"{baselines.FOLDER / name / baselines.SEED_SD}: commit it")
 
 
 def after(p: params.Params, count: int) -> list[int]:

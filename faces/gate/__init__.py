@@ -1,1 +1,1 @@
-"""Is a change worse than the baseline, and for whom?"""
+"""The gate: is a change worse than the baseline, and for which groups of faces?"""

@@ -1,8 +1,8 @@
-"""The results that a change is measured against: reports/baselines/NAME/, one folder a dataset and source kind.
+"""The results that a change is compared with: reports/baselines/NAME/, one folder for each dataset and source kind.
 
-about.json           the format, each model's test metrics, and why a worse one was accepted, if it was
-predictions.csv.gz   what each model said of each test face
-spread.csv           how much each score differs between trainings that differ in their seed alone; may be missing
+about.json           the format, each model's test metrics, and the reason why a worse result was accepted, if any
+predictions.csv.gz   each model's predictions for each test face
+spread.csv           standard deviation of each mean loss between trainings that differ only in their seed; optional
 """
 
 import gzip
@@ -21,42 +21,43 @@ from faces.evaluation.predictions import PredictionsError
 
 FORMAT = 1
 FOLDER = Path("reports/baselines")
-FILES = ABOUT, PREDICTIONS, SPREAD = "about.json", "predictions.csv.gz", "spread.csv"
+REMEDY = "make it again with `make baseline`"
+FILES = ABOUT, PREDICTIONS, SEED_SD = "about.json", "predictions.csv.gz", "spread.csv"
 
 
 @dataclass
 class Baseline:
-    """One folder, read.
+    """Content of one folder.
 
-    metrics: {model: {score: value}} on test; predictions: {model: rows of predictions.csv}; spread: columns model,
-    target, slice, n, seeds, sd (of the mean loss; see spread.py), empty where it was not measured.
+    metrics: {model: {score: value}} on test; predictions: {model: rows of predictions.csv}; seed_sd: columns model,
+    target, slice, n, seeds, sd (of the mean loss; see seed_spread.py), no rows if not measured; accepted: the reason.
     """
 
     metrics: dict[str, dict[str, float]]
     predictions: dict[str, pd.DataFrame]
-    spread: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["model", "target", "slice", "n", "sd"]))
+    seed_sd: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["model", "target", "slice", "n", "sd"]))
     accepted: str = ""
 
 
-def name_of(store_name: str) -> str:
-    """Name of the baseline of a registered name: faces-utkface-sample -> utkface-sample."""
-    return store_name.removeprefix("faces-")
+def baseline_name(registered_name: str) -> str:
+    """Name of the baseline of a registered model: faces-utkface-sample -> utkface-sample."""
+    return registered_name.removeprefix("faces-")
 
 
 def by_name(p: params.Params) -> dict[str, list[str]]:
-    """Models of params.yaml by the name of their baseline."""
-    found: dict[str, list[str]] = {}
+    """Names of the models of params.yaml, by the name of their baseline."""
+    models: dict[str, list[str]] = {}
     for model, row in p.models.items():
-        noted = provenance.read(row.dataset, row.variant)
-        found.setdefault(name_of(provenance.store_name(row.dataset, noted)), []).append(model)
-    return found
+        registered_name = provenance.store_name(row.dataset, provenance.read(row.dataset, row.variant))
+        models.setdefault(baseline_name(registered_name), []).append(model)
+    return models
 
 
 def load(name: str, read: Callable[[str], bytes | None] | None = None) -> Baseline | None:
-    """Read a baseline; None where there is none.
+    """Read a baseline; None if there is none.
 
-    read: gives the bytes of one of its files, None where it is missing; from reports/baselines/NAME unless given.
-    Raises PredictionsError where it is of another version of the format, or not usable.
+    read: returns the bytes of one of its files, None if missing; by default from reports/baselines/NAME.
+    Raises PredictionsError if it has another version of the format, or is not usable.
     """
     read = read or (lambda file: _bytes(FOLDER / name / file))
     text = read(ABOUT)
@@ -68,64 +69,62 @@ def load(name: str, read: Callable[[str], bytes | None] | None = None) -> Baseli
     except ValueError as error:
         raise PredictionsError(f"{where}: {ABOUT} cannot be read: {error}") from None
     if about.get("format") != FORMAT:
-        raise PredictionsError(
-            f"{where} is of format {about.get('format')!r}, and this is {FORMAT}: make it anew with `make baseline`"
-        )
+        raise PredictionsError(f"{where} has format {about.get('format')!r}, not {FORMAT}: {REMEDY}")
     packed = read(PREDICTIONS)
     if packed is None:
-        raise PredictionsError(f"{where}: {PREDICTIONS} is missing: make it anew with `make baseline`")
-    found = Baseline(about["metrics"], unpack(packed, where), accepted=about.get("accepted", ""))
-    lost = [model for model in found.metrics if model not in found.predictions]
-    if lost:
-        raise PredictionsError(f"{where}: {PREDICTIONS} has nothing of {lost[0]}: make it anew with `make baseline`")
-    spread = read(SPREAD)
-    if spread is not None:
-        found.spread = pd.read_csv(io.BytesIO(spread), dtype={"model": str, "target": str, "slice": str})
-    return found
+        raise PredictionsError(f"{where}: {PREDICTIONS} is missing: {REMEDY}")
+    baseline = Baseline(about["metrics"], unpack(packed, where), accepted=about.get("accepted", ""))
+    missing = [model for model in baseline.metrics if model not in baseline.predictions]
+    if missing:
+        raise PredictionsError(f"{where}: {PREDICTIONS} has no rows of {missing[0]}: {REMEDY}")
+    seed_sd = read(SEED_SD)
+    if seed_sd is not None:
+        baseline.seed_sd = pd.read_csv(io.BytesIO(seed_sd), dtype={"model": str, "target": str, "slice": str})
+    return baseline
 
 
 def unpack(packed: bytes, where: str) -> dict[str, pd.DataFrame]:
-    """Rows {model: rows of predictions.csv} of what `pack` gave. Raises PredictionsError where they are not usable."""
+    """{model: rows of predictions.csv} from the output of `pack`. Raises PredictionsError if they are not usable."""
     rows = predictions.parse(gzip.decompress(packed))
-    found = {}
+    by_model = {}
     for model, part in rows.groupby("model"):
-        idle = [f"{key}_{end}" for key in targets.TARGETS for end in ("predicted", "mean", "bin")]
-        idle = [column for column in idle if column in part and (part[column].isna() | (part[column] == "")).all()]
-        found[str(model)] = predictions.checked(part.drop(columns=["model", *idle]), f"{where}, {model}")
-    return found
+        columns = [f"{key}_{end}" for key in targets.TARGETS for end in ("predicted", "mean", "bin")]
+        empty = [column for column in columns if column in part and (part[column].isna() | (part[column] == "")).all()]
+        by_model[str(model)] = predictions.checked(part.drop(columns=["model", *empty]), f"{where}, {model}")
+    return by_model
 
 
 def pack(models: dict[str, pd.DataFrame]) -> bytes:
-    """Test predictions of models, as a compressed CSV; the same bytes for the same rows.
+    """Test predictions of models as a compressed CSV; the same bytes for the same rows.
 
-    Faces are named by hashes. Mean ages are kept to 0.001 years: no verdict is by them, medians are whole years.
+    Face ids are hashed. Mean ages are rounded to 0.001 years: no verdict uses them, and medians are whole years.
     """
     table = pd.concat([predictions.nameless(rows).assign(model=name) for name, rows in models.items()])
-    kept = ["model", *(column for column in _columns() if column in table)]
-    return gzip.compress(table[kept].round(3).to_csv(index=False, lineterminator="\n").encode(), 9, mtime=0)
+    columns = ["model", *(column for column in _columns() if column in table)]
+    return gzip.compress(table[columns].round(3).to_csv(index=False, lineterminator="\n").encode(), 9, mtime=0)
 
 
 def write(name: str, baseline: Baseline) -> None:
-    """Write about.json and predictions.csv.gz, and what is left of spread.csv for these models."""
+    """Write about.json, predictions.csv.gz and, of the models in baseline.metrics, the rows of spread.csv, if any."""
     folder = FOLDER / name
     folder.mkdir(parents=True, exist_ok=True)
     about = {"format": FORMAT, "accepted": baseline.accepted, "metrics": baseline.metrics}
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
     (folder / PREDICTIONS).write_bytes(pack(baseline.predictions))
-    spread = baseline.spread[baseline.spread["model"].isin(baseline.metrics)]
-    if len(spread):
-        spread.to_csv(folder / SPREAD, index=False, lineterminator="\n")
+    seed_sd = baseline.seed_sd[baseline.seed_sd["model"].isin(baseline.metrics)]
+    if len(seed_sd):
+        seed_sd.to_csv(folder / SEED_SD, index=False, lineterminator="\n")
     else:
-        (folder / SPREAD).unlink(missing_ok=True)
+        (folder / SEED_SD).unlink(missing_ok=True)
 
 
 def _columns() -> list[str]:
     """Columns of predictions that comparisons need, in order."""
-    found = ["face_id", "group", "part", *targets.TARGETS]
+    columns = ["face_id", "group", "part", *targets.TARGETS]
     for name, target in targets.TARGETS.items():
         ends = ("predicted", "mean", "bin") if target.kind == "years" else ("predicted",)
-        found += [f"{name}_{end}" for end in ends]
-    return found
+        columns += [f"{name}_{end}" for end in ends]
+    return columns
 
 
 def _bytes(path: Path) -> bytes | None:

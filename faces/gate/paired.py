@@ -1,11 +1,11 @@
-"""Paired comparisons of what two models say of the same faces: of all, and of each group of them.
+"""Paired comparisons of two models' predictions for the same faces: for all faces, and for each group of them.
 
-A face's loss is its absolute error in years, or 1 where its class is missed. Every comparison is of the mean
-difference in loss, candidate minus baseline, over the faces of a slice: above zero is worse. Its interval and p-value
-come from the studentised bootstrap over people (Efron and Tibshirani 1993, section 12.5). For classes, two imagined
-faces join each slice, one that only the candidate misses and one that only the baseline does (Bonett and Price 2012,
-"Adjusted Wald confidence interval for a difference of binomial proportions based on paired data"): without them,
-intervals of small slices are too short.
+The loss of a face is its absolute error in years, or 1 for a wrong class and 0 for the right one. A comparison is the
+mean difference in loss, candidate minus baseline, over the faces of a slice: above zero is worse. Its interval and
+p-value come from the studentised bootstrap over people (Efron and Tibshirani 1993, section 12.5). For classes, two
+pseudo-faces are added to each slice, one that only the candidate gets wrong and one that only the baseline does (Bonett
+and Price 2012, "Adjusted Wald confidence interval for a difference of binomial proportions based on paired data"):
+without them, the intervals of small slices are too short.
 """
 
 from itertools import combinations
@@ -21,19 +21,19 @@ from faces.evaluation import bootstrap
 REGRESSED, UNCHANGED, IMPROVED, INCONCLUSIVE = "regressed", "unchanged", "improved", "inconclusive"
 ALL = "all faces"
 COLUMNS = ["target", "slice", "n", "baseline", "candidate", "difference", "low", "high", "margin", "p", "p_mcnemar"]
-LEAST_SPREAD = 0.1  # of the standard error, in resamples that miss nearly all faces on which the models differ
+MIN_ERROR_RATIO = 0.1  # least standard error of a resample to that of all faces; resamples may miss most differences
 
 
 def loss(target: targets.Target, table: pd.DataFrame) -> np.ndarray:
-    """Loss (n,) of each row of predictions.csv: years, or 0 and 1; NaN where the label is unknown."""
-    label, said = table[target.name], table[f"{target.name}_predicted"]
+    """Loss (n,) of each row of predictions.csv: years, or 0 or 1; NaN where the label is unknown."""
+    label, predicted = table[target.name], table[f"{target.name}_predicted"]
     if target.kind == "years":
-        return (said - label).abs().to_numpy(float)
-    return np.where(label.to_numpy(str) == "", np.nan, (label != said).to_numpy(float))
+        return (predicted - label).abs().to_numpy(float)
+    return np.where(label.to_numpy(str) == "", np.nan, (label != predicted).to_numpy(float))
 
 
-def slices(table: pd.DataFrame, min_n: int) -> dict[str, np.ndarray]:
-    """Faces (n,) bool of each slice by name: all, each age bin and class, and crossings of two, of min_n or more."""
+def slices(table: pd.DataFrame, min_group_size: int) -> dict[str, np.ndarray]:
+    """Masks (n,) bool by name: all faces, and each age bin, class and intersection of two of min_group_size or more."""
     axes: dict[str, dict[str, np.ndarray]] = {}
     for name, target in targets.TARGETS.items():
         if name not in table:
@@ -43,21 +43,21 @@ def slices(table: pd.DataFrame, min_n: int) -> dict[str, np.ndarray]:
             axes[name] = {f"{name} {label}": bins == i for i, label in enumerate(targets.AGE_BINS)}
         else:
             axes[name] = {label: table[name].to_numpy(str) == label for label in target.classes}
-    found = {ALL: np.ones(len(table), bool)}
-    for one in axes.values():
-        found.update(one)
+    masks = {ALL: np.ones(len(table), bool)}
+    for groups in axes.values():
+        masks.update(groups)
     for one, other in combinations(axes.values(), 2):
-        found.update({f"{a}, {b}": x & y for a, x in one.items() for b, y in other.items()})
-    return {name: inside for name, inside in found.items() if name == ALL or inside.sum() >= min_n}
+        masks.update({f"{a}, {b}": x & y for a, x in one.items() for b, y in other.items()})
+    return {name: mask for name, mask in masks.items() if name == ALL or mask.sum() >= min_group_size}
 
 
 def differences(
-    loss_difference: np.ndarray, member: np.ndarray, people: np.ndarray, binary: bool, resamples: int, seed: int
+    loss_difference: np.ndarray, member: np.ndarray, people: np.ndarray, binary: bool, bootstrap_samples: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean difference (s,), its standard error (s,) and studentised draws (resamples, s), one a slice.
+    """Mean difference (s,), its standard error (s,) and studentised differences (bootstrap_samples, s), one a slice.
 
-    loss_difference: (n,), NaN where unknown; member: (n, s) bool; people: (n,) numbers of the person on each face.
-    binary: whether the loss is 0 or 1, so that imagined faces join.
+    loss_difference: (n,), NaN where unknown; member: (n, s) bool; people: (n,) name of the person on each face.
+    binary: whether the loss is 0 or 1, so that pseudo-faces are added.
     """
     known = np.isfinite(loss_difference)
     inside = scipy.sparse.csr_matrix((member & known[:, None]).astype(float))
@@ -69,55 +69,55 @@ def differences(
     n, a = n.tocsr(), a.tocsr()
     table = scipy.sparse.hstack([n, a, a.multiply(a), a.multiply(n), n.multiply(n)]).tocsr()
     mean, error = _ratio(np.asarray(table.sum(axis=0)))
-    drawn_mean, drawn_error = _ratio(bootstrap.sums(table, resamples, seed))
-    least = np.maximum(drawn_error, LEAST_SPREAD * error)
-    drawn = np.divide(drawn_mean - mean, least, out=np.zeros_like(drawn_mean), where=least > 0)
-    return mean[0], error[0], np.nan_to_num(drawn)
+    sample_mean, sample_error = _ratio(bootstrap.sums(table, bootstrap_samples, seed))
+    divisor = np.maximum(sample_error, MIN_ERROR_RATIO * error)
+    studentised = np.divide(sample_mean - mean, divisor, out=np.zeros_like(sample_mean), where=divisor > 0)
+    return mean[0], error[0], np.nan_to_num(studentised)
 
 
 def _ratio(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means (r, s) and standard errors of ratios of sums over people (Cochran 1977, eq. 2.39)."""
     n, a, aa, an, nn = np.split(sums, 5, axis=1)
     mean = np.divide(a, n, out=np.zeros_like(a), where=n > 0)
-    spread = np.maximum(aa - 2 * mean * an + mean**2 * nn, 0.0)
-    return mean, np.divide(np.sqrt(spread), n, out=np.zeros_like(a), where=n > 0)
+    residuals = np.maximum(aa - 2 * mean * an + mean**2 * nn, 0.0)  # sum of squares
+    return mean, np.divide(np.sqrt(residuals), n, out=np.zeros_like(a), where=n > 0)
 
 
 def compare(
     candidate: pd.DataFrame,
     baseline: pd.DataFrame,
     margins: pd.Series,
-    min_n: int,
-    resamples: int,
+    min_group_size: int,
+    bootstrap_samples: int,
     confidence: float,
     seed: int,
 ) -> pd.DataFrame:
     """One row for each target and slice, with its verdict.
 
-    candidate, baseline: rows of predictions.csv of the same faces in the same order. margins: the loss that is
-    forgiven, by (target, slice). Returns target, slice, n, baseline and candidate (mean losses), difference, low,
+    candidate, baseline: rows of predictions.csv of the same faces in the same order. margins: the tolerated increase
+    in loss, by (target, slice). Returns target, slice, n, baseline and candidate (mean losses), difference, low,
     high, margin, p (one-sided, that the difference is above the margin), p_holm, p_mcnemar (NaN for years), verdict.
     """
-    found = slices(baseline, min_n)
-    member = np.column_stack(list(found.values()))
+    masks = slices(baseline, min_group_size)
+    member = np.column_stack(list(masks.values()))
     people = baseline["group"].to_numpy() if "group" in baseline else baseline["face_id"].to_numpy()
     rows = []
     for name, target in targets.TARGETS.items():
         if f"{name}_predicted" not in candidate or f"{name}_predicted" not in baseline:
             continue
         old, new = loss(target, baseline), loss(target, candidate)
-        mean, error, drawn = differences(new - old, member, people, target.kind == "classes", resamples, seed)
-        for i, label in enumerate(found):
+        binary = target.kind == "classes"
+        mean, error, studentised = differences(new - old, member, people, binary, bootstrap_samples, seed)
+        for i, label in enumerate(masks):
             inside = member[:, i] & np.isfinite(new - old)
-            if inside.sum() < min_n:
+            if inside.sum() < min_group_size:
                 continue
-            one = comparison(
-                new[inside] - old[inside], mean[i], error[i], drawn[:, i], margins[name, label], confidence
-            )
+            margin, difference = margins[name, label], new[inside] - old[inside]
             rows.append(
                 {"target": name, "slice": label, "n": int(inside.sum()), "baseline": old[inside].mean(),
-                 "candidate": new[inside].mean(), **one,
-                 "p_mcnemar": mcnemar(new[inside], old[inside]) if target.kind == "classes" else np.nan})  # fmt: skip
+                 "candidate": new[inside].mean(),
+                 **comparison(difference, mean[i], error[i], studentised[:, i], margin, confidence),
+                 "p_mcnemar": mcnemar(new[inside], old[inside]) if binary else np.nan})  # fmt: skip
     table = pd.DataFrame(rows, columns=COLUMNS)
     table.insert(table.columns.get_loc("p") + 1, "p_holm", bootstrap.holm(table["p"].to_numpy()))
     table["verdict"] = [verdict(row, 1 - confidence) for row in table.to_dict("records")]
@@ -125,15 +125,15 @@ def compare(
 
 
 def comparison(
-    each: np.ndarray, mean: float, error: float, drawn: np.ndarray, margin: float, confidence: float
+    loss_difference: np.ndarray, mean: float, error: float, studentised: np.ndarray, margin: float, confidence: float
 ) -> dict[str, float]:
-    """Difference, interval and p of one slice; no doubt is left where no face differs."""
-    if not each.any():
+    """Difference, interval and p of one slice; the interval has width 0 if no face differs."""
+    if not loss_difference.any():
         return {"difference": 0.0, "low": 0.0, "high": 0.0, "margin": margin, "p": 1.0}
-    below, above = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
-    p = bootstrap.tail(drawn, (mean - margin) / error) if error > 0 else float(mean <= margin)
+    below, above = np.quantile(studentised, [(1 - confidence) / 2, (1 + confidence) / 2])
+    p = bootstrap.tail(studentised, (mean - margin) / error) if error > 0 else float(mean <= margin)
     return {
-        "difference": each.mean(),
+        "difference": loss_difference.mean(),
         "low": mean - above * error,
         "high": mean - below * error,
         "margin": margin,
@@ -142,13 +142,13 @@ def comparison(
 
 
 def mcnemar(one: np.ndarray, other: np.ndarray) -> float:
-    """Exact p that two losses (n,) of 0 and 1 are equal in the mean, by where they differ (McNemar 1947), two-sided."""
+    """Two-sided exact p of the hypothesis that two losses (n,) of 0 and 1 have equal means (McNemar 1947)."""
     differ, worse = int((one != other).sum()), int((one > other).sum())
     return min(1.0, 2 * float(scipy.special.bdtr(min(worse, differ - worse), differ, 0.5)))
 
 
 def verdict(row: dict, alpha: float) -> str:
-    """What a row of compare says, tried in this order."""
+    """Verdict on a row of compare: the first that applies, in this order."""
     if row["p_holm"] < alpha:
         return REGRESSED
     if -row["margin"] <= row["low"] and row["high"] <= row["margin"]:

@@ -8,7 +8,7 @@ from faces.gate import decisions, paired
 SIGNS = {
     **dict.fromkeys(decisions.FAILURES, "❌"),
     **dict.fromkeys((decisions.IMPROVED, decisions.UNCHANGED), "✅"),
-    **dict.fromkeys((decisions.INCONCLUSIVE, decisions.MISSING), "⚪"),
+    **dict.fromkeys((decisions.INCONCLUSIVE, decisions.NO_BASELINE), "⚪"),
 }
 MEANING = (
     "A verdict is *regressed* where the loss is above the margin by a test that is adjusted for all comparisons of its "
@@ -58,7 +58,7 @@ def summary(found: dict[str, dict]) -> str:
 
 def failed(found: dict[str, dict], missing_fails: bool) -> bool:
     """Whether a change must be stopped."""
-    bad = (*decisions.FAILURES, *((decisions.MISSING,) if missing_fails else ()))
+    bad = (*decisions.FAILURES, *((decisions.NO_BASELINE,) if missing_fails else ()))
     return any(row["verdict"] in bad for judged in found.values() for row in judged["models"].values())
 
 

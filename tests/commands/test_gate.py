@@ -11,7 +11,7 @@ import pytest
 from commands import gate
 from faces.gate import baselines, decisions
 from faces.gate.baselines import Baseline
-from tests.gate.test_decisions import faces, said
+from tests.gate.test_decisions import faces, predict
 
 
 def git(*words):
@@ -49,7 +49,7 @@ def old(project, edit):
     for name in ("dvc.yaml", "requirements.txt"):
         (project / name).write_text("\n")
     edit(r"  floors:  .*\n(    .*\n)+", "  floors: {}\n")
-    table = said(faces(300), 1)
+    table = predict(faces(300), 1)
     baselines.write("utkface", Baseline({"m": {"age_mae": 5.0}}, {"m": table}))
     return table, commit()
 
@@ -163,7 +163,7 @@ def test_a_baseline_of_another_format_stops_a_change_that_says_nothing(old, monk
     baselines.write("utkface", Baseline({"m": {}}, {"m": table}))
     status, page = run(monkeypatch, capsys, "--against", before)
     assert status == 1
-    assert "is of format 0, and this is 1" in page
+    assert "has format 0, not 1" in page
     baselines.write("utkface", Baseline({"m": {}}, {"m": table}, accepted="a new format"))
     assert run(monkeypatch, capsys, "--against", before)[0] == 0
 
@@ -176,7 +176,7 @@ def test_what_the_stage_wrote_decides_and_goes_to_the_summary(project, monkeypat
         found = {"x": {"verdict": said, "models": {"m": {"verdict": said, "reasons": []}}}}
         (project / "reports/gate/verdict.json").write_text(json.dumps(found))
 
-    for word, here, in_ci in ((decisions.REGRESSED, 1, 1), (decisions.UNCHANGED, 0, 0), (decisions.MISSING, 0, 1)):
+    for word, here, in_ci in ((decisions.REGRESSED, 1, 1), (decisions.UNCHANGED, 0, 0), (decisions.NO_BASELINE, 0, 1)):
         verdict(word)
         assert run(monkeypatch, capsys)[0] == here
         assert run(monkeypatch, capsys, ci=True)[0] == in_ci

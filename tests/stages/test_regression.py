@@ -37,7 +37,7 @@ def test_a_group_whose_labels_are_scrambled_in_training_is_named(tmp_path, monke
     numbers = predictions.scores(MODEL)["test"]
     baseline = baselines.load("utkface-sample")
     baseline.metrics = {MODEL: baseline.metrics[MODEL]}
-    found, table, _ = decisions.judge({MODEL: now}, {MODEL: numbers}, baseline, {}, p.gate, p.evaluate)
+    found, table, _ = decisions.decide({MODEL: now}, {MODEL: numbers}, baseline, {}, p.gate, p.evaluate)
     assert found["verdict"] == decisions.REGRESSED
     worse = table[table["verdict"] == decisions.REGRESSED]
     assert set(worse["target"]) == {"sex"}

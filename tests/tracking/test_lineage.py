@@ -179,7 +179,7 @@ def test_test_faces_veto_a_promotion_and_earn_none(tmp_path, monkeypatch, said, 
 def test_the_words_of_the_gate_are_those_that_register_knows():
     from faces.gate import decisions
 
-    assert set(register.VETO) == {decisions.REGRESSED, decisions.BELOW}
+    assert set(register.VETO) == {decisions.REGRESSED, decisions.BEYOND_LIMIT}
 
 
 def test_margins_of_a_reproduction_come_from_the_baseline(project, registered, monkeypatch):
@@ -189,10 +189,10 @@ def test_margins_of_a_reproduction_come_from_the_baseline(project, registered, m
     assert reproduce.spread_of(run, "m") == ({"age_mae": 1.0, "sex_accuracy": 0.05}, False)
     (project / "reports/baselines/utkface-sample").mkdir(parents=True)
     from faces.gate import baselines
-    from tests.gate.test_decisions import faces, said
+    from tests.gate.test_decisions import faces, predict
 
-    one = baselines.Baseline({"m": {}}, {"m": said(faces(30), 1)})
-    one.spread = pd.DataFrame([{"model": "m", "target": "age", "slice": "all faces", "n": 100, "seeds": 5, "sd": 0.1}])
+    one = baselines.Baseline({"m": {}}, {"m": predict(faces(30), 1)})
+    one.seed_sd = pd.DataFrame([{"model": "m", "target": "age", "slice": "all faces", "n": 100, "seeds": 5, "sd": 0.1}])
     baselines.write("utkface-sample", one)
     found, measured = reproduce.spread_of(run, "m")
     assert not measured  # of sex, nothing was
