@@ -1,4 +1,4 @@
-"""params.yaml: its schema, how it is read and checked, and what rows of models, budgets and a search change of it."""
+"""params.yaml: schema, reading, checks, and the values that rows of models, budgets and the search override."""
 
 from faces.params.loading import PATH, ParamsError, load, where
 from faces.params.schema import (
@@ -8,13 +8,13 @@ from faces.params.schema import (
     Evaluate,
     Fold,
     Gate,
-    Lesson,
     Model,
     Pack,
     Params,
     Published,
     Split,
     Table,
+    TeacherSet,
     Train,
     Tune,
     teachers,
@@ -28,7 +28,6 @@ __all__ = [
     "Evaluate",
     "Fold",
     "Gate",
-    "Lesson",
     "Model",
     "Pack",
     "Params",
@@ -36,6 +35,7 @@ __all__ = [
     "Published",
     "Split",
     "Table",
+    "TeacherSet",
     "Train",
     "Tune",
     "load",

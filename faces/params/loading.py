@@ -1,5 +1,6 @@
-"""Read params.yaml, and say what is wrong with it, line by line."""
+"""Read params.yaml; report its faults with their lines."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ class ParamsError(SystemExit):
 def load(path: Path = PATH) -> schema.Params:
     """Read and check params.yaml.
 
-    Raises ParamsError with one line a fault: `params.yaml:88: train.batch_size: -3 is not a positive whole number`.
+    Raises ParamsError with one line per fault: `params.yaml:88: train.batch_size: -3 is not a positive whole number`.
     """
     text = _read(path)
     try:
@@ -30,14 +31,14 @@ def load(path: Path = PATH) -> schema.Params:
     except pydantic.ValidationError as error:
         faults = [schema.schema_fault(detail) for detail in error.errors()]
     else:
-        faults = list(dict.fromkeys([*_unseen(values), *checks.faults(params)]))
+        faults = list(dict.fromkeys([*_ignored_by_dvc(values), *checks.faults(params)]))
         if not faults:
             return params
     raise ParamsError("\n".join(f"{where(key, path)}: {what}" for key, what in faults))
 
 
-def where(key: tuple[str, ...], path: Path = PATH) -> str:
-    """Where a key stands, as faults say it: `params.yaml:88: train.batch_size`."""
+def where(key: schema.Key, path: Path = PATH) -> str:
+    """Line and name of a key, as in errors: `params.yaml:88: train.batch_size`."""
     return f"{path}:{_line(_lines(_read(path)), key)}: {'.'.join(key)}"
 
 
@@ -45,39 +46,39 @@ def _read(path: Path) -> str:
     try:
         return path.read_text()
     except FileNotFoundError:
-        raise ParamsError(f"{path} is not here: run this from the project's top folder") from None
+        raise ParamsError(f"{path} is missing: run this from the project's top folder") from None
 
 
-def _unseen(values: Any, key: tuple[str, ...] = ()) -> Any:
-    """Yield (key, fault) for keys that DVC's run cache takes for the size of a file, and so leaves out."""
+def _ignored_by_dvc(values: Any, key: schema.Key = ()) -> Iterator[schema.Fault]:
+    """Yield a fault for each key that DVC's run cache takes for the size of a file, and so ignores."""
     for name, value in values.items() if isinstance(values, dict) else enumerate(values):
         if name in ("size", "nfiles"):
-            yield (*key, name), "has a name whose changes DVC's run cache does not see: give it another"
+            yield (*key, name), "has a name that DVC's run cache ignores: rename it"
         if isinstance(value, (dict, list)):
-            yield from _unseen(value, (*key, str(name)))
+            yield from _ignored_by_dvc(value, (*key, str(name)))
 
 
-def _lines(text: str) -> dict[tuple[str, ...], int]:
+def _lines(text: str) -> dict[schema.Key, int]:
     """Line number (from 1) of each key of a YAML text."""
-    found: dict[tuple[str, ...], int] = {}
+    lines: dict[schema.Key, int] = {}
 
-    def walk(node: yaml.Node, path: tuple[str, ...]) -> None:
+    def walk(node: yaml.Node, path: schema.Key) -> None:
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                found[(*path, key.value)] = key.start_mark.line + 1
+                lines[(*path, key.value)] = key.start_mark.line + 1
                 walk(value, (*path, key.value))
         elif isinstance(node, yaml.SequenceNode):
             for i, value in enumerate(node.value):
-                found[(*path, str(i))] = value.start_mark.line + 1
+                lines[(*path, str(i))] = value.start_mark.line + 1
                 walk(value, (*path, str(i)))
 
     root = yaml.compose(text)
     if root is not None:
         walk(root, ())
-    return found
+    return lines
 
 
-def _line(lines: dict[tuple[str, ...], int], key: tuple[str, ...]) -> int:
+def _line(lines: dict[schema.Key, int], key: schema.Key) -> int:
     while key and key not in lines:
         key = key[:-1]
     return lines.get(key, 1)

@@ -1,4 +1,4 @@
-"""Settings as a training takes them: what budgets, rows of models and a search change."""
+"""Settings of one training: params with the overrides of its budget, its row of models and the search."""
 
 from typing import Any
 
@@ -6,16 +6,16 @@ from faces.params import schema
 
 
 def budget_for(p: schema.Params, kind: str) -> schema.Budget:
-    """The budget of a source kind (`sample`, `real` or `own`), or the one that `budget` names."""
+    """The budget that `budget` names; if it is `auto`, that of the source kind (`sample`, `real` or `own`)."""
     auto = "sample" if kind == "sample" else "real"
     return getattr(p.budgets, auto if p.budget == "auto" else p.budget)
 
 
 def for_row(p: schema.Params, row: schema.Model, kind: str) -> tuple[schema.Params, schema.Model]:
-    """Params for one row of models, or a teacher, and pictures of a source kind; and the row with all options.
+    """Params for one row of models or teachers and a source kind; and the row with all options.
 
-    What the row says under `train` replaces what the budget says there, and that replaces `train` itself; so with
-    the options of its network.
+    `train` of the row overrides `train` of the budget, which overrides the section `train`; likewise the options of
+    the network.
     """
     budgets = {name: merged(budget, row.budget) for name, budget in p.budgets}
     own = p.model_copy(update={"budgets": schema.Budgets.model_construct(**budgets)})
@@ -26,7 +26,7 @@ def for_row(p: schema.Params, row: schema.Model, kind: str) -> tuple[schema.Para
 
 
 def merged(section: schema.Section, values: dict[str, Any]) -> Any:
-    """Replace some keys of a section, those of a mapping one by one, and check it anew."""
+    """Replace some keys of a section, those of a mapping one by one, and validate it again."""
     merged = section.model_dump()
     for key, value in values.items():
         both = isinstance(merged.get(key), dict) and isinstance(value, dict)
@@ -35,7 +35,7 @@ def merged(section: schema.Section, values: dict[str, Any]) -> Any:
 
 
 def with_value(train: schema.Train, values: dict[str, float]) -> schema.Train:
-    """Return the recipe with some numbers replaced, checked anew; whole numbers stay whole."""
+    """Replace some numbers of `train` and validate it again; whole numbers stay whole."""
     merged = train.model_dump()
     for name, value in values.items():
         merged[name] = round(value) if isinstance(merged[name], int) else float(value)
@@ -43,5 +43,5 @@ def with_value(train: schema.Train, values: dict[str, float]) -> schema.Train:
 
 
 def with_seed(p: schema.Params) -> schema.Params:
-    """The same with the seed of the search as that of training: what a search finds must not hang on train.seed."""
+    """Params with train.seed set to tune.seed: the result of a search must not depend on train.seed."""
     return p.model_copy(update={"train": p.train.model_copy(update={"seed": p.tune.seed})})

@@ -1,17 +1,20 @@
 """The keys of params.yaml, their types and legal values."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
-Kind = Literal["cropped", "found", "full"]  # of variant
+Key = tuple[str, ...]  # ("train", "batch_size")
+Fault = tuple[Key, str]  # a key and what is wrong with it
+VariantName = Literal["cropped", "found", "full"]
 
 
-def _ranged(kind: type, allows: Any, phrase: str) -> Any:
+def _ranged(kind: type, is_legal: Callable[[Any], bool], legal_values: str) -> Any:
     def check(value: Any) -> Any:
-        if not allows(value):
-            raise ValueError(f"is not {phrase}")
+        if not is_legal(value):
+            raise ValueError(f"is not {legal_values}")
         return value
 
     return Annotated[kind, AfterValidator(check)]
@@ -26,7 +29,7 @@ Fraction = _ranged(float, lambda v: 0 <= v < 1, "a share of 0 or more and below 
 OpenShare = _ranged(float, lambda v: 0 < v < 1, "a share above 0 and below 1")
 Percent = _ranged(int, lambda v: 1 <= v <= 100, "a whole number from 1 to 100")
 SampleSize = _ranged(int, lambda v: v >= 200, "a whole number of 200 or more")
-Resamples = _ranged(int, lambda v: v >= 1000, "a whole number of 1000 or more, which the tails of p-values need")
+BootstrapSamples = _ranged(int, lambda v: v >= 1000, "a whole number of 1000 or more, which small p-values need")
 Side = _ranged(int, lambda v: 32 <= v <= 1024, "a whole number from 32 to 1024")
 Years = _ranged(int, lambda v: 0 <= v <= 124, "a whole number from 0 to 124")
 
@@ -38,15 +41,15 @@ class Section(BaseModel):
 
 
 class Data(Section):
-    """Where the archives come from."""
+    """The source of the archives."""
 
     source: str
     simulated: bool
-    in_place: bool = False  # older runs have none
+    in_place: bool = False  # older runs lack this key
 
 
 class Sample(Section):
-    """The faces that the project draws."""
+    """The generated sample of synthetic faces."""
 
     faces: SampleSize
     seed: Whole
@@ -56,13 +59,13 @@ class Variant(Section):
     """One DATASET-VARIANT: what is downloaded and packed."""
 
     dataset: str
-    variant: Kind
+    variant: VariantName
     reader: str
     pictures: str | None = None
 
 
 class Columns(Section):
-    """Names of a table's columns; None where it has no such."""
+    """Names of a table's columns; None if it has no such column."""
 
     picture: str | None = None
     age: str | None = None
@@ -73,7 +76,7 @@ class Columns(Section):
 
 
 class Table(Section):
-    """One's own labels."""
+    """A table of the user's own labels."""
 
     labels: str
     columns: Columns
@@ -82,24 +85,24 @@ class Table(Section):
 
 
 class Model(Section):
-    """One row of models: what train@MODEL makes."""
+    """One row of models, which train@MODEL trains."""
 
     dataset: str
-    variant: Kind
+    variant: VariantName
     network: str
     options: dict[str, Any] = {}
     targets: list[str]
-    lesson: str | None = None  # None in rows of runs that are older than lessons
+    lesson: str | None = None  # None in runs that are older than this key
     train: dict[str, Any] = {}
     budget: dict[str, Any] = {}
 
 
-class Lesson(Section):
-    """Teachers of one dataset's faces; each is a row of models without a lesson of its own.
+class TeacherSet(Section):
+    """Teachers for one dataset, as rows of models that are trained on labels alone.
 
-    Assistants learn from the teachers, and speak in their place (Mirzadeh et al. 2020, "Improved knowledge
-    distillation via teacher assistant"; here of the same size, as in Furlanello et al. 2018, "Born again neural
-    networks").
+    Assistants are distilled from the teachers, and their predictions replace those of the teachers (Mirzadeh et al.
+    2020, "Improved knowledge distillation via teacher assistant"; here of the same size, as in Furlanello et al. 2018,
+    "Born again neural networks").
     """
 
     held_out: bool = False
@@ -108,18 +111,18 @@ class Lesson(Section):
 
     @property
     def rounds(self) -> dict[str, list[dict[str, Any]]]:
-        """Who is trained, one round after the other; each but the first learns from what the one before it says."""
+        """Rounds of training, in order; every round but the first is distilled from the one before it."""
         return {"teachers": self.teachers, "assistants": self.assistants}
 
 
 class ParseLabels(Section):
-    """Datasets whose labels stand in file names."""
+    """Datasets whose labels are in file names."""
 
     datasets: list[str]
 
 
 class ConvertMat(Section):
-    """Datasets whose labels stand in a .mat file, and the bounds of a usable row."""
+    """Datasets whose labels are in a .mat file, and the limits of a usable row."""
 
     datasets: list[str]
     min_age: Years
@@ -129,7 +132,7 @@ class ConvertMat(Section):
 
 
 class Pack(Section):
-    """How pictures are stored."""
+    """How images are stored."""
 
     side: Side
     quality: Percent
@@ -138,7 +141,7 @@ class Pack(Section):
 
 
 class Clean(Section):
-    """When two pictures are copies, and whose labels are believed."""
+    """When two images are duplicates, and which of their labels are used."""
 
     same_photo: OpenShare
     max_age_spread: NotNegative
@@ -146,7 +149,7 @@ class Clean(Section):
 
 
 class Fold(Section):
-    """Which values of a published split are which part, in one of its folds."""
+    """The values of a published split that stand for each part, in one of its folds."""
 
     train: list[str | int]
     val: list[str | int]
@@ -154,7 +157,7 @@ class Fold(Section):
 
 
 class Published(Section):
-    """Somebody's split of a dataset."""
+    """A published split of a dataset."""
 
     file: str
     picture: str = "img_path"
@@ -163,7 +166,7 @@ class Published(Section):
 
 
 class Split(Section):
-    """Shares of the parts; what is left is for training."""
+    """Shares of the parts; the rest is for training."""
 
     seed: Whole
     by: Literal["group", "face"]
@@ -177,7 +180,7 @@ class Split(Section):
 
 
 class Budget(Section):
-    """How much compute training and search may take."""
+    """Limits on the compute of training and search."""
 
     epochs: Count
     trials: Whole
@@ -185,19 +188,19 @@ class Budget(Section):
     train_minutes: Positive | None
     tune_minutes: Positive | None
     precision: Literal["auto", "float32", "bfloat16"]
-    train: dict[str, Any] = {}  # older runs have none of these two
+    train: dict[str, Any] = {}  # older runs lack this key and the next
     options: dict[str, dict[str, Any]] = {}
 
 
 class Budgets(Section):
-    """One budget a source kind."""
+    """One budget for each source kind."""
 
     sample: Budget
     real: Budget
 
 
 class Range(Section):
-    """The values that a search may try for one number."""
+    """The values that the search may try for one parameter."""
 
     min: float
     max: float
@@ -206,18 +209,18 @@ class Range(Section):
 
 
 class Tune(Section):
-    """The search."""
+    """The hyperparameter search."""
 
     seed: Whole
     method: Literal["bayesian", "random"]
     least_gain: NotNegative
-    together: Count = 1  # older runs have none of these two
+    together: Count = 1  # older runs lack this key and the next
     give_up: Count | None = None
     space: dict[str, Range]
 
 
 class Augment(Section):
-    """Random changes to training pictures."""
+    """Augmentation of training images."""
 
     flip: bool
     rotate: NotNegative
@@ -228,21 +231,21 @@ class Augment(Section):
     colour: Share
     grey: Share
     erase: Share
-    mix: NotNegative = 0.0  # older runs have none
-    settle: Share = 0.0  # older runs have none
+    mix: NotNegative = 0.0  # older runs lack this key
+    settle: Share = 0.0  # older runs lack this key
 
 
 class Train(Section):
-    """The recipe."""
+    """Training settings."""
 
     seed: Whole
     threads: Count
-    replicas: Count = 1  # older runs have none
+    replicas: Count = 1  # older runs lack this key
     image_size: Side
-    crop: Side | None = None  # older runs have none
-    growing: list[Side] = []  # older runs have none
+    crop: Side | None = None  # older runs lack this key
+    growing: list[Side] = []  # older runs lack this key
     batch_size: Count
-    optimizer: Literal["adamw", "muon"] = "adamw"  # older runs have none
+    optimizer: Literal["adamw", "muon"] = "adamw"  # older runs lack this key
     learning_rate: Positive
     warmup: Fraction
     weight_decay: NotNegative
@@ -257,28 +260,28 @@ class Train(Section):
     rarity: dict[str, NotNegative]
     lesson: Share
     views: Literal[1, 2]
-    zoom: Positive = 1.0  # older runs have none
+    zoom: Positive = 1.0  # older runs lack this key
     label_smoothing: dict[str, Fraction]
     augment: Augment
 
 
 class Calibrate(Section):
-    """What a model promises of its age intervals."""
+    """Coverage of the conformal age intervals."""
 
     confidence: OpenShare
 
 
 class Evaluate(Section):
-    """Intervals and small groups."""
+    """Confidence intervals, and the smallest group that is scored."""
 
     min_n: Count
-    resamples: Resamples
+    resamples: BootstrapSamples
     confidence: OpenShare
     seed: Whole
 
 
 class Gate(Section):
-    """What a change may cost."""
+    """Tolerances and limits of the gate."""
 
     spreads: NotNegative
     years: NotNegative
@@ -300,7 +303,7 @@ class Params(Section):
     datasets: list[str]
     tables: dict[str, Table]
     variants: dict[str, Variant]
-    lessons: dict[str, Lesson]
+    lessons: dict[str, TeacherSet]
     models: dict[str, Model]
     parse_labels: ParseLabels
     convert_mat: ConvertMat
@@ -317,14 +320,14 @@ class Params(Section):
     register_: Register = pydantic.Field(alias="register")
 
 
-def schema_fault(detail: dict) -> tuple[tuple[str, ...], str]:
-    """One error of pydantic's as (key, what is wrong with it)."""
+def schema_fault(detail: dict) -> Fault:
+    """One pydantic error as a fault."""
     key = tuple(str(part) for part in detail["loc"])
     value, kind = detail["input"], detail["type"]
     if kind == "missing":
         return key, "is missing"
     if kind == "extra_forbidden":
-        return key, "is not a key that is known here"
+        return key, "is not a known key"
     if kind == "value_error":
         return key, f"{value!r} {detail['ctx']['error']}"
     if kind == "literal_error":
@@ -333,10 +336,10 @@ def schema_fault(detail: dict) -> tuple[tuple[str, ...], str]:
 
 
 def teacher_row(row: dict[str, Any]) -> Model:
-    """A teacher as a row of models, which learns from labels alone."""
+    """A teacher as a row of models, trained on labels alone."""
     return Model.model_validate({"lesson": "none"} | row)
 
 
-def teachers(lesson: Lesson) -> dict[str, list[Model]]:
-    """Rows of models that a lesson's teachers are, and its assistants where it has any."""
-    return {kind: [teacher_row(row) for row in rows] for kind, rows in lesson.rounds.items() if rows}
+def teachers(teacher_set: TeacherSet) -> dict[str, list[Model]]:
+    """Teachers as rows of models, by round; assistants too, if any."""
+    return {kind: [teacher_row(row) for row in rows] for kind, rows in teacher_set.rounds.items() if rows}

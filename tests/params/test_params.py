@@ -1,4 +1,4 @@
-"""params.yaml: what is wrong is said with its line, before any work."""
+"""params.yaml: faults are reported with their lines, before any work."""
 
 import re
 
@@ -23,7 +23,7 @@ def test_the_committed_file_is_valid(project):
         (r"^  batch_size: \S+", "  batch_size: -3", r"train.batch_size: -3 is not a positive whole number"),
         (r"^  batch_size: \S+", "  batch_size: 1.5", r"train.batch_size: 1.5 is not usable: .*integer"),
         (r"^  batch_size: \S+", "  batch_size: true", r"train.batch_size: True is not usable"),
-        (r"^  batch_size: \S+", "  batch_sise: 32", r"train.batch_sise: is not a key that is known here"),
+        (r"^  batch_size: \S+", "  batch_sise: 32", r"train.batch_sise: is not a known key"),
         (r"^  patience: \S+", "  patience_: 8", r"train.patience: is missing"),
         (r"^  val: \S+", "  val: 0.9", r"split: val, test and calibration leave nothing"),
         (r"^  utkface-full: \{dataset.*\n", "", r"'utkface-full' is not a row of variants"),
@@ -35,7 +35,7 @@ def test_the_committed_file_is_valid(project):
         (r"^    variant: \S+", "    variant: wild", r"variant: 'wild' is not one of 'cropped', 'found' or 'full'"),
         (r"^    network: \S+", "    network: residul", r"models.utkface-cropped.network: 'residul' is not a module"),
         (r"targets: \[.*?\]", "targets: [age, glasses]", r"targets.1: 'glasses' is not a row of"),
-        (r"^datasets: \[(.*)\]", "datasets: [utkface, wiki, faces]", r"datasets.2: 'faces' must stand in one of"),
+        (r"^datasets: \[(.*)\]", "datasets: [utkface, wiki, faces]", r"datasets.2: 'faces' must be in one of"),
         (r"^  method: \S+", "  method: grid", r"tune.method: 'grid' is not one of 'bayesian' or 'random'"),
         (
             r"^    dropout: \{min: \S+ max: [0-9.]+",
@@ -48,7 +48,7 @@ def test_the_committed_file_is_valid(project):
         (r"^    zoom: \[.*?\]", "    zoom: [1.1]", r"train.augment.zoom"),
         (r"^  image_size: \S+", "  image_size: 200", r"train.image_size: 200 is above pack.side"),
         (r"^  crop: \S+", "  crop: 200", r"train.crop: 200 is above pack.side, 104"),
-        (ROW, ROW_IS + "\n    options: {size: 3}", r"options.size: has a name whose changes DVC"),
+        (ROW, ROW_IS + "\n    options: {size: 3}", r"options.size: has a name that DVC"),
         (r"^  crop: \S+", "  crop: 80", r"train.image_size: 96 is above crop, 80"),
         (r"^  fold: 0", "  fold: 1", r"split.fold: 1 is not below split.folds, 1"),
         (r"^  ages: \[.*?\]", "  ages: [30, 20]", r"split.ages: \[30, 20\] is not \[lowest, highest\]"),
@@ -59,19 +59,19 @@ def test_the_committed_file_is_valid(project):
         ),
         (r"^    lesson: none\n", "", r"utkface-cropped.lesson: is missing: one of none"),
         (NONE, "  none: {teachers: [{dataset: utkface}]}", r"lessons.none.teachers.0.network: is missing"),
-        (NONE, "  none: {held_out: true, teachers: []}", r"lessons.none.held_out: needs two teachers"),
+        (NONE, "  none: {held_out: true, teachers: []}", r"lessons.none.held_out: needs at least two teachers"),
         (NONE, "  none: {teachers: [], assistants: [{}]}", r"lessons.none.assistants: have no teachers to learn from"),
         (
             NONE,
             "  none: {teachers: [{dataset: utkface, variant: cropped}, {dataset: wiki, variant: cropped}]}",
-            r"lessons.none.teachers.1.dataset: 'wiki': that of the first teacher differs",
+            r"lessons.none.teachers.1.dataset: 'wiki' differs from that of the first teacher",
         ),
         (
             NONE,
             "  none: {teachers: [{dataset: utkface}, {dataset: utkface, train: {threads: 9}}]}",
             r"lessons.none.teachers.1: threads differs from that of the first teacher",
         ),
-        (ROW, ROW_IS + "\n    train: {batch_sise: 8}", r"utkface-cropped.train.batch_sise: is not a key"),
+        (ROW, ROW_IS + "\n    train: {batch_sise: 8}", r"utkface-cropped.train.batch_sise: is not a known key"),
         (ROW, ROW_IS + "\n    train: {image_size: 128}", r"utkface-cropped.train.image_size: 128 is above pack.side"),
         (ROW, ROW_IS + "\n    budget: {epochs: 0}", r"utkface-cropped.budget.epochs: 0 is not a positive"),
         (r"^    epochs: \S+", "    epochs: 0", r"budgets.sample.epochs: 0 is not a positive whole number"),
@@ -79,7 +79,7 @@ def test_the_committed_file_is_valid(project):
         (
             r"^      utkface-full: \{age_mae",
             "      utkface-half: {age_mae",
-            r"gate.floors.utkface-sample.utkface-half: is of a model that is not listed under models: take it out",
+            r"gate.floors.utkface-sample.utkface-half: is a model that is not listed under models: remove it",
         ),
         (r"reader: wiki", "reader: wikki", r"variants.wiki-cropped.reader: 'wikki' is not a module"),
         (r"reader: wiki", "reader: table", r"variants.wiki-cropped.reader: 'table': table is the reader of"),
@@ -109,7 +109,7 @@ def test_broken_yaml_and_no_file(project):
         params.load()
 
 
-def test_a_row_of_models_may_differ_in_recipe_and_budget(edit):
+def test_a_row_of_models_overrides_train_and_budget(edit):
     edit(ROW, ROW_IS + "\n    train: {batch_size: 7, augment: {flip: false}}\n    budget: {epochs: 3}")
     p = params.load()
     own, _ = overrides.for_row(p, p.models["utkface-cropped"], "real")
@@ -120,7 +120,7 @@ def test_a_row_of_models_may_differ_in_recipe_and_budget(edit):
     assert overrides.for_row(p, p.models["utkface-full"], "real")[0].train == p.train
 
 
-def test_a_budget_may_differ_in_recipe_and_network_and_a_row_has_the_last_word(edit):
+def test_a_budget_overrides_train_and_options_and_a_row_overrides_both(edit):
     edit(ROW, ROW_IS + "\n    train: {batch_size: 7}\n    options: {blocks: [2]}")
     edit(r"^    train: \{image_size.*", "    train: {image_size: 40, crop: 90, batch_size: 9}")
     edit(r"^    options: \{residual.*", "    options: {residual: {widths: [4], blocks: [1]}}")
@@ -137,7 +137,7 @@ def test_a_budget_may_differ_in_recipe_and_network_and_a_row_has_the_last_word(e
         params.load()
 
 
-def test_searched_numbers_are_checked_anew(project):
+def test_searched_numbers_are_validated(project):
     train = params.load().train
     assert overrides.with_value(train, {"batch_size": 16.0}).batch_size == 16
     with pytest.raises(ValueError, match="positive number"):
