@@ -39,7 +39,7 @@ def models() -> tuple[dict[str, str], str]:
     The one that speaks unless another is named comes first.
     """
     shipped = {
-        model_choice.of_file(path).version: str(path) for path in sorted(SHIPPED.parent.glob("*.onnx"), reverse=True)
+        model_choice.from_file(path).version: str(path) for path in sorted(SHIPPED.parent.glob("*.onnx"), reverse=True)
     }
     try:
         known, wrong = model_choice.registered(), ""

@@ -24,7 +24,7 @@ def main() -> None:
     if Path("mlflow.db").exists():
         from faces.tracking import store
 
-        with store.turn():
+        with store.lock():
             was = store.relocate(Path.cwd())
         if was:
             print(f"This folder was at {was}; MLflow's runs and models are found here now.")

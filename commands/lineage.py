@@ -32,7 +32,7 @@ def default() -> str:
 
 def told(uri: str, every_package: bool = False) -> list[str]:
     """Lines of Markdown on a registered version."""
-    client, version, run = registry.by_uri(uri)
+    client, version, run = registry.find_version(uri)
     tags = run.data.tags
     folder = lineage.folder(version.tags.get("onnx_sha256", ""))
     kept = json.loads(runs.artifact(client, run, f"{folder}/lineage.json") or "{}")
@@ -44,7 +44,7 @@ def told(uri: str, every_package: bool = False) -> list[str]:
     lines += [f"- uncommitted: {', '.join(changed) or 'nothing'}" + (" (patch below)" if changed else "")]
     lines += [f"- machine: {tags['machine']}, Python {tags['python']}"]
     lines += [f"- chosen by: {version.tags['score']} {float(version.tags['val']):.4f} on validation"]
-    looks = runs.looks_at_test(client, run)
+    looks = runs.count_test_evaluations(client, run)
     lines += [
         f"- its test faces were looked at by {looks} training{'s' if looks != 1 else ''} that this store "
         "has in full (`make seeds` and `make leakage` look, too, and choose nothing)"

@@ -35,7 +35,7 @@ def main() -> None:
         "--folder", type=Path, help="run in this folder, which must be new; a temporary one unless given"
     )
     words = parser.parse_args()
-    client, version, run = registry.by_uri(words.model)
+    client, version, run = registry.find_version(words.model)
     name = run.data.tags["model"]
     folder_of = lineage.folder(version.tags.get("onnx_sha256", ""))
     kept = json.loads(runs.artifact(client, run, f"{folder_of}/lineage.json") or "{}")
@@ -51,11 +51,11 @@ def main() -> None:
         row = params.Model.model_validate(old["models"][name])
         found = in_source(words.source, kept["digests"]) | lineage.digests(name, row, folder)
         lines = [f"params {key}: {a!r} -> {b!r}" for key, (a, b) in
-                 lineage.changes(runs.flat(old), runs.flat(new)).items()]  # fmt: skip
+                 lineage.changes(runs.flatten(old), runs.flatten(new)).items()]  # fmt: skip
         machine = lineage.changes({k: run.data.tags.get(k) for k in origin.machine()}, origin.machine())
         lines += [f"{key}: {a} -> {b}" for key, (a, b) in machine.items()]
         lines += [f"package {key}: {a} -> {b}" for key, (a, b) in
-                  lineage.changes(kept["packages"], lineage.packages()).items()]  # fmt: skip
+                  lineage.changes(kept["packages"], origin.packages()).items()]  # fmt: skip
         made = [key for key in kept["digests"] if key in found or not failure]
         lines += [f"{key}: sha256 {short(a)} -> {short(b)}" for key, (a, b) in
                   lineage.changes({key: kept["digests"][key] for key in made}, found).items()]  # fmt: skip

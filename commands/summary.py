@@ -30,7 +30,7 @@ def main() -> None:
     for dataset, row in noted.items():
         name = provenance.store_name(dataset, row)
         client, _ = store.open_experiment(name)
-        champion = registry.alias(client, name, "champion")
+        champion = registry.version_by_alias(client, name, "champion")
         if champion:
             score = json.loads(champion.tags["val"])
             about = f"{champion.tags['model']}, {champion.tags['score']} {score:.4f} on validation"

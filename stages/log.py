@@ -26,7 +26,7 @@ def main(name: str) -> None:
     client, experiment_id = store.open_experiment(experiment)
     run = runs.find_or_create(client, experiment_id, name, about["fingerprint"])
     run_id = run.info.run_id
-    runs.add_params(client, run_id, runs.flat(about["recipe"]) | {"parameters": about["parameters"]})
+    runs.add_params(client, run_id, runs.flatten(about["recipe"]) | {"parameters": about["parameters"]})
     digests = lineage.digests(name, row)
     told = tags(name, about, tuned, noted) | origin.machine() | origin.commit_tags()
     runs.add_tags(client, run_id, told | {"split": digests["split"]})
@@ -42,10 +42,10 @@ def main(name: str) -> None:
     client.log_artifacts(run_id, f"reports/plots/{name}", "plots")
     for path in (folder / "history.csv", folder / "model.json"):
         client.log_artifact(run_id, str(path), "training")
-    came_from = {"commit": origin.commit_tags()["git_commit"], "digests": digests, "packages": lineage.packages()}
+    came_from = {"commit": origin.commit_tags()["git_commit"], "digests": digests, "packages": origin.packages()}
     files = {"lineage.json": json.dumps(came_from, indent=1), "params.yaml": Path("params.yaml").read_text(),
              "metrics.json": (evaluated / "metrics.json").read_text()}  # fmt: skip
-    origin.note_origin(client, run_id, lineage.folder(digests[lineage.MODEL]), files)
+    origin.log_origin(client, run_id, lineage.folder(digests[lineage.MODEL]), files)
     onnx = Path("data/calibrated", name, "model.onnx")
     models.add_model(client, run, onnx, drawing.example_picture(), digests[lineage.MODEL])
     # the run lasted as long as the training, not until now

@@ -73,10 +73,10 @@ def promote(dataset: str, name: str, variant: str, value: float, score: str) -> 
     model = models.find_model(client, run, onnx)
     if model is None:
         raise SystemExit(f"{name} is not in MLflow any more: run `dvc repro -f log@{name}` first")
-    with store.turn():
+    with store.lock():
         version = registry.register(client, registered, run, model, tags)
         client.set_registered_model_alias(registered, "challenger", version)
-        champion = registry.alias(client, registered, "champion")
+        champion = registry.version_by_alias(client, registered, "champion")
         if champion is not None and str(champion.version) == version:
             verdict = "it is the champion"
         else:

@@ -13,7 +13,7 @@ from faces import params
 from faces.data import labelled_faces, records
 from faces.params import overrides
 from faces.runtime import progress, running
-from faces.tracking import runs
+from faces.tracking import live
 from faces.training import fingerprint, soft_targets
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def main(name: str) -> None:
     recipe = {"model": row.model_dump(), "budget": budget.model_dump(), "train": settings.model_dump()}
     with (
         running.unfinished("train", name, key) as place,
-        runs.live(row.dataset, row.variant, name, key, recipe) as log,
+        live.training_run(row.dataset, row.variant, name, key, recipe) as log,
     ):
         progress.say(f"{name}: training on {len(train)} faces, validating on {len(val)} (val)")
         say = progress.Epochs(name, budget.epochs)

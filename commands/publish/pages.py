@@ -312,7 +312,7 @@ def run_origin(name: str, p: params.Params) -> dict:
     noted = provenance.read(row.dataset, row.variant)
     model = json.loads(Path(f"data/models/{name}/model.json").read_text())
     tuned = tuned_of(name)
-    installed = lineage.packages()
+    installed = origin.packages()
     return {
         "commit": origin.commit_tags()["git_commit"],
         "recipe": f"{RECIPES}/{name}.yaml",

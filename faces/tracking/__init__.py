@@ -1,4 +1,4 @@
-"""MLflow's store, runs, models and registry. No other package imports mlflow; it reads these as it loads."""
+"""MLflow: store, runs, models and registry. Only this package imports mlflow, which reads these variables on import."""
 
 import os
 

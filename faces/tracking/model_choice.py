@@ -1,4 +1,4 @@
-"""Which model speaks: the one that is named, else the champion of faces-utkface, else the shipped one."""
+"""The model that predicts: the one that is named, else the champion of faces-utkface, else the shipped one."""
 
 import hashlib
 import os
@@ -12,74 +12,74 @@ REGISTERED = "faces-utkface"
 
 
 @dataclass(frozen=True)
-class Served:
-    """A model's ONNX file, and the version that a prediction is to be told with."""
+class ChosenModel:
+    """A model's ONNX file, and the version that is shown with its predictions."""
 
     path: Path
     version: str
 
 
-def find(named: str | None = None) -> Served:
-    """The model of a name: an ONNX file, models:/NAME@ALIAS, models:/NAME/VERSION, or NAME for its champion.
+def find(name: str | None = None) -> ChosenModel:
+    """Find a model by name: an ONNX file, models:/NAME@ALIAS, models:/NAME/VERSION, or NAME for its champion.
 
-    Without one, the champion of REGISTERED, or the shipped model where there is none. Raises ModelError where what is
-    named is not there.
+    Without a name, the champion of REGISTERED, or the shipped model if there is no champion. Raises ModelError if
+    there is no model of that name.
     """
-    if named is None:
-        return champion() or of_file(SHIPPED)
-    if Path(named).suffix == ".onnx":
-        if not Path(named).is_file():
-            raise ModelError(f"{named} is not a file")
-        return of_file(Path(named))
+    if name is None:
+        return champion() or from_file(SHIPPED)
+    if Path(name).suffix == ".onnx":
+        if not Path(name).is_file():
+            raise ModelError(f"{name} is not a file")
+        return from_file(Path(name))
     if not has_store():
-        raise ModelError(f"{named}: no model is registered here: `dvc repro` does, or name a file, which ends in .onnx")
-    return of_store(named if named.startswith("models:/") else f"models:/{named}@champion")
+        raise ModelError(f"{name}: no model is registered here: run `dvc repro`, or name a file that ends in .onnx")
+    return from_registry(name if name.startswith("models:/") else f"models:/{name}@champion")
 
 
 def has_store() -> bool:
-    """Whether there is a store of MLflow's, which takes seconds to load and would make one."""
+    """Whether there is an MLflow store; without importing mlflow, which takes seconds and would create one."""
     return bool(os.environ.get("MLFLOW_TRACKING_URI")) or (running.root() / "mlflow.db").exists()
 
 
-def champion() -> Served | None:
-    """The champion of REGISTERED, None where there is none, or no store."""
+def champion() -> ChosenModel | None:
+    """The champion of REGISTERED; None if there is no champion or no store."""
     if not has_store():
         return None
     from faces.tracking import registry, store
 
-    if registry.alias(store.open_client(), REGISTERED, "champion") is None:
+    if registry.version_by_alias(store.open_client(), REGISTERED, "champion") is None:
         return None
-    return of_store(f"models:/{REGISTERED}@champion")
+    return from_registry(f"models:/{REGISTERED}@champion")
 
 
 def registered() -> list[str]:
-    """NAME/VERSION of all registered versions: the champion that speaks first, then other champions, then the newest.
+    """NAME/VERSION of all registered versions: the champion of REGISTERED, other champions, then the newest.
 
-    None without a store. Raises ModelError where the store does not answer.
+    Empty without a store. Raises ModelError if the store does not answer.
     """
     if not has_store():
         return []
     from faces.tracking import registry, store
 
     try:
-        found = registry.versions(store.open_client())
+        versions = registry.versions(store.open_client())
     except store.UNREACHABLE as error:
-        raise ModelError(f"MLflow does not answer, so that no registered model is known: {error}") from None
-    speaks = [each for each in found if each.name == REGISTERED and "champion" in each.aliases]
-    return [f"{each.name}/{each.version}" for each in (*speaks, *(each for each in found if each not in speaks))]
+        raise ModelError(f"MLflow does not answer, so the registered models are unknown: {error}") from None
+    versions.sort(key=lambda version: not (version.name == REGISTERED and "champion" in version.aliases))
+    return [f"{version.name}/{version.version}" for version in versions]
 
 
-def of_store(uri: str) -> Served:
-    """A registered version, its file fetched where it is elsewhere. Raises ModelError where there is none."""
+def from_registry(uri: str) -> ChosenModel:
+    """A registered version; its file is downloaded from a server. Raises ModelError if it is missing."""
     from faces.tracking import registry
 
     try:
-        _, version, _ = registry.by_uri(uri)
-        return Served(registry.onnx_of(version), f"{version.name}/{version.version}")
+        _, version, _ = registry.find_version(uri)
+        return ChosenModel(registry.onnx_file(version), f"{version.name}/{version.version}")
     except SystemExit as error:
-        raise ModelError(f"{error}; a file of a model ends in .onnx") from None
+        raise ModelError(f"{error}; the name of a model file ends in .onnx") from None
 
 
-def of_file(path: Path) -> Served:
-    """A file, told by its name and the first digits of its sha256."""
-    return Served(path, f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}")
+def from_file(path: Path) -> ChosenModel:
+    """A file; its version is its name and the first digits of its sha256."""
+    return ChosenModel(path, f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}")

@@ -1,5 +1,6 @@
 """What a result depends on besides data and params: commit, uncommitted changes, machine and packages."""
 
+import importlib.metadata
 import os
 import platform
 import subprocess
@@ -9,17 +10,17 @@ from pathlib import Path
 from mlflow.tracking import MlflowClient
 
 DIFF, CLEAN = "uncommitted.diff", "# the tree was as committed\n"
-SOURCE = (".py", ".yaml", ".yml", ".toml", ".txt", ".in", ".md", ".sh")  # suffixes of what code and settings stand in
+SOURCE = (".py", ".yaml", ".yml", ".toml", ".txt", ".in", ".md", ".sh")  # suffixes of code and settings
 LARGE = 1 << 20  # bytes
 
 
 def machine() -> dict[str, str]:
-    """What a result may depend on besides code and data."""
+    """Tags of the machine and the main packages that a result may depend on."""
     return {
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {_processor()}",
         "python": platform.python_version(),
-        "tensorflow": version("tensorflow"),
-        "keras": version("keras"),
+        "tensorflow": importlib.metadata.version("tensorflow"),
+        "keras": importlib.metadata.version("keras"),
     }
 
 
@@ -33,48 +34,47 @@ def _processor() -> str:
     return platform.processor()
 
 
-def version(package: str) -> str:
-    """Installed version of a package."""
-    import importlib.metadata
-
-    return importlib.metadata.version(package)
+def packages() -> dict[str, str]:
+    """Version of every installed package, by name."""
+    versions = {dist.metadata["Name"].lower(): dist.version for dist in importlib.metadata.distributions()}
+    return dict(sorted(versions.items()))
 
 
 def commit_tags() -> dict[str, str]:
-    """Commit and whether the tree differs from it; dvc.lock and reports/, which the pipeline writes, left out."""
+    """Tags of the commit, and of whether the tree differs from it; dvc.lock and reports/ do not count."""
     return {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": str(bool(dirty_diff())).lower()}
 
 
 def dirty_diff() -> str:
-    """Changes against the commit as a patch that `git apply` takes; new source that git does not track is in it.
+    """Changes against the commit as a patch for `git apply`, with source files that git does not track.
 
-    dvc.lock and reports/, which the pipeline writes, are left out; other new files, and those above LARGE bytes, are
-    named alone. Bytes that are no UTF-8 are kept as surrogates.
+    dvc.lock and reports/, which the pipeline writes, are left out; other untracked files, and those above LARGE bytes,
+    are only named. Bytes that are not UTF-8 are kept as surrogates.
     """
-    ours = ("--", ".", ":!dvc.lock", ":!reports")
-    fresh = _git("ls-files", "--others", "--exclude-standard", "-z", *ours).split("\0")
+    included = ("--", ".", ":!dvc.lock", ":!reports")
+    untracked = _git("ls-files", "--others", "--exclude-standard", "-z", *included).split("\0")
     source, other = [], []
-    for path in (Path(name) for name in fresh if name):
+    for path in (Path(name) for name in untracked if name):
         (source if path.suffix in SOURCE and path.stat().st_size <= LARGE else other).append(path)
     notes = [f"# {path} is not tracked, and not kept here\n" for path in other]
-    patches = [_patch("diff", "--binary", "HEAD", *ours)]
+    patches = [_patch("diff", "--binary", "HEAD", *included)]
     patches += [_patch("diff", "--binary", "--no-index", "/dev/null", str(path)) for path in source]
     return "".join([*notes, *patches])
 
 
-def _patch(*words: str) -> str:
-    done = subprocess.run(("git", *words), capture_output=True, check=False)
+def _patch(*arguments: str) -> str:
+    done = subprocess.run(("git", *arguments), capture_output=True, check=False)
     return done.stdout.decode(errors="surrogateescape")
 
 
-def note_origin(client: MlflowClient, run_id: str, folder: str, files: dict[str, str]) -> None:
-    """Write texts {name: text} and the uncommitted changes to a folder of a run's artifacts."""
-    with tempfile.TemporaryDirectory() as place:
+def log_origin(client: MlflowClient, run_id: str, folder: str, files: dict[str, str]) -> None:
+    """Log texts {name: text} and the uncommitted changes to a folder of a run's artifacts."""
+    with tempfile.TemporaryDirectory() as temporary:
         for name, text in {**files, DIFF: dirty_diff() or CLEAN}.items():
-            Path(place, name).write_bytes(text.encode(errors="surrogateescape"))
-        client.log_artifacts(run_id, place, folder)
+            Path(temporary, name).write_bytes(text.encode(errors="surrogateescape"))
+        client.log_artifacts(run_id, temporary, folder)
 
 
-def _git(*words: str) -> str:
-    done = subprocess.run(("git", *words), capture_output=True, text=True, check=False)
+def _git(*arguments: str) -> str:
+    done = subprocess.run(("git", *arguments), capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else ""

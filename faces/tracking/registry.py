@@ -4,10 +4,10 @@ import contextlib
 import re
 import time
 from pathlib import Path
-from typing import Any
 
 import mlflow
 from mlflow.entities import LoggedModel, Run
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -15,28 +15,27 @@ from faces.tracking import store
 
 
 def register(client: MlflowClient, name: str, run: Run, model: LoggedModel, tags: dict[str, str]) -> str:
-    """Return the version of a logged model under a registered name, made where there is none; it has the tags."""
+    """Return the version of a logged model under a registered name, created if there is none; set its tags."""
     with contextlib.suppress(MlflowException):
         client.create_registered_model(name)
-    for version_ in client.search_model_versions(f"name = '{name}'"):
-        # MLflow's stores keep a version's run and place, not its model
-        if version_.run_id == run.info.run_id and model.model_id in version_.source.split("/"):
+    for version in client.search_model_versions(f"name = '{name}'"):
+        # MLflow's stores keep a version's run and path, not its model
+        if version.run_id == run.info.run_id and model.model_id in version.source.split("/"):
             for key, value in tags.items():
-                client.set_model_version_tag(name, version_.version, key, value)
-            return str(version_.version)
-    made = client.create_model_version(
+                client.set_model_version_tag(name, version.version, key, value)
+            return str(version.version)
+    created = client.create_model_version(
         name, model.artifact_location, run_id=run.info.run_id, tags=tags, model_id=model.model_id
     )
-    return str(made.version)
+    return str(created.version)
 
 
-def promote(client: MlflowClient, name: str, version: str, before: Any, why: str) -> None:
-    """Make a version champion, and log it: when (UTC), in whose place, why; before: the version that was, or None."""
-    was = f"version {before.version}" if before is not None else "none"
-    line = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())} UTC: {was} -> version {version}; {why}"
-    log = client.get_registered_model(name).tags.get("promotions", "")
-    lines = [*log.splitlines(), line]
-    while len("\n".join(lines)) > 4500:  # of 5000 that a tag may hold
+def promote(client: MlflowClient, name: str, version: str, before: ModelVersion | None, reason: str) -> None:
+    """Make a version champion and log it: when (UTC), which version it replaces, why; before: the last champion."""
+    old = f"version {before.version}" if before is not None else "none"
+    line = f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime())} UTC: {old} -> version {version}; {reason}"
+    lines = [*promotions(client, name), line]
+    while len("\n".join(lines)) > 4500:  # a tag may hold 5000
         lines.pop(0)
     client.set_registered_model_tag(name, "promotions", "\n".join(lines))
     client.set_registered_model_alias(name, "champion", version)
@@ -47,49 +46,47 @@ def promotions(client: MlflowClient, name: str) -> list[str]:
     return client.get_registered_model(name).tags.get("promotions", "").splitlines()
 
 
-def by_uri(uri: str) -> tuple[MlflowClient, Any, Run]:
-    """Client, version and run of models:/NAME@ALIAS or models:/NAME/VERSION. Raises SystemExit where there is none."""
-    found = re.fullmatch(r"models:/([^/@]+)(?:@(.+)|/(\d+))", uri)
-    if not found:
+def find_version(uri: str) -> tuple[MlflowClient, ModelVersion, Run]:
+    """Client, version and run of models:/NAME@ALIAS or models:/NAME/VERSION. Raises SystemExit if there is none."""
+    match = re.fullmatch(r"models:/([^/@]+)(?:@(.+)|/(\d+))", uri)
+    if not match:
         raise SystemExit(f"{uri}: is not models:/NAME@ALIAS or models:/NAME/VERSION")
-    name, label, number = found.groups()
+    name, alias, number = match.groups()
     client = store.open_client()
     try:
-        version_ = client.get_model_version_by_alias(name, label) if label else client.get_model_version(name, number)
+        version = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
     except MlflowException as error:
-        known = sorted(model.name for model in client.search_registered_models())
-        raise SystemExit(
-            f"{uri}: is not registered ({error.message}); there are: {', '.join(known) or 'none'}"
-        ) from None
-    return client, version_, client.get_run(version_.run_id)
+        known = ", ".join(sorted(model.name for model in client.search_registered_models()))
+        raise SystemExit(f"{uri}: is not registered ({error.message}); there are: {known or 'none'}") from None
+    return client, version, client.get_run(version.run_id)
 
 
-def versions(client: MlflowClient) -> list[Any]:
+def versions(client: MlflowClient) -> list[ModelVersion]:
     """Registered versions, with their aliases: champions first, then by name, the newest first."""
-    found = []
+    rows = []
     for model in client.search_registered_models():
-        for each in client.search_model_versions(f"name = '{model.name}'"):
-            each.aliases = [label for label, number in model.aliases.items() if str(number) == str(each.version)]
-            found.append(each)
-    return sorted(found, key=lambda each: ("champion" not in each.aliases, each.name, -int(each.version)))
+        for version in client.search_model_versions(f"name = '{model.name}'"):
+            version.aliases = [alias for alias, number in model.aliases.items() if str(number) == str(version.version)]
+            rows.append(version)
+    return sorted(rows, key=lambda row: ("champion" not in row.aliases, row.name, -int(row.version)))
 
 
-def onnx_of(version_: Any) -> Path:
-    """The ONNX file of a registered version; fetched to a temporary folder where the store is a server's.
+def onnx_file(version: ModelVersion) -> Path:
+    """The ONNX file of a registered version; downloaded to a temporary folder if the store is on a server.
 
-    Raises SystemExit where the store has lost it.
+    Raises SystemExit if the file is missing.
     """
-    uri = f"models:/{version_.name}/{version_.version}"
+    uri = f"models:/{version.name}/{version.version}"
     with contextlib.suppress(MlflowException, OSError):
-        found = sorted(Path(mlflow.artifacts.download_artifacts(uri)).glob("artifacts/*.onnx"))
-        if found:
-            return found[0]
-    raise SystemExit(f"{uri}: its files are gone: `dvc repro` brings them back")
+        files = sorted(Path(mlflow.artifacts.download_artifacts(uri)).glob("artifacts/*.onnx"))
+        if files:
+            return files[0]
+    raise SystemExit(f"{uri}: its files are missing: `dvc repro` restores them")
 
 
-def alias(client: MlflowClient, name: str, label: str) -> Any:
-    """Return the version that an alias names, or None."""
+def version_by_alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
+    """The version that an alias names; None if there is none."""
     try:
-        return client.get_model_version_by_alias(name, label)
+        return client.get_model_version_by_alias(name, alias)
     except MlflowException:
         return None

@@ -1,4 +1,4 @@
-"""What MLflow serves: pictures' bytes in (column `image`), one row of predictions a face out."""
+"""The model that MLflow serves: image bytes in (column `image`), one row of predictions for each face out."""
 
 import mlflow
 import pandas as pd
@@ -12,18 +12,18 @@ class FaceModel(mlflow.pyfunc.PythonModel):
     """An exported model behind MLflow's pyfunc interface."""
 
     def load_context(self, context: mlflow.pyfunc.PythonModelContext) -> None:
-        """Open the ONNX file, and the detector of faces."""
-        self.predictor, self.finder = Predictor(context.artifacts["onnx"]), detection.Finder()
+        """Open the ONNX file and the face detector."""
+        self.predictor, self.detector = Predictor(context.artifacts["onnx"]), detection.Finder()
 
     def predict(self, context, model_input: pd.DataFrame, params: dict | None = None) -> pd.DataFrame:  # noqa: ANN001
-        """Predict the faces in each picture of column `image`: the bytes of a JPEG, PNG, WebP, HEIC, ...
+        """Predict the faces in each image of column `image`: the bytes of a JPEG, PNG, WebP, HEIC, ...
 
-        Out come image (the picture's number, from 0), the columns of photos.told, and error, which says why a picture
-        has no face. params: {"cropped": True} where each picture is one face, framed as the model knows them.
+        Returns the columns image (number of the image, from 0), those of photos.told, and error: why an image has no
+        prediction. params: {"cropped": True} if each image is one face, cropped as in the training data.
         """
-        finder = None if (params or {}).get("cropped") else self.finder
+        detector = None if (params or {}).get("cropped") else self.detector
         prepared = (
-            photos.prepare(number, bytes(content), self.predictor, finder)
+            photos.prepare(number, bytes(content), self.predictor, detector)
             for number, content in enumerate(model_input["image"])
         )
         return photos.table(prepared, self.predictor)

@@ -1,4 +1,4 @@
-"""MLflow's store: where it is, how it is opened, and what a moved folder needs."""
+"""MLflow's store: where it is, how it is opened, and how its paths are updated when the project is moved."""
 
 import contextlib
 import os
@@ -16,8 +16,8 @@ from mlflow.tracking import MlflowClient
 
 from faces.runtime import running
 
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # the UI then opens on runs, not on traces
-PATHS = (
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs first, not traces
+PATH_COLUMNS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
     ("logged_models", "artifact_location"),
@@ -28,23 +28,23 @@ UNREACHABLE = (MlflowException, requests.RequestException)
 
 
 def open_experiment(experiment: str) -> tuple[MlflowClient, str]:
-    """Open the store and an experiment in it, made where it is new; returns the client and the experiment's id.
+    """Open the store and an experiment in it, created if new; returns the client and the experiment's id.
 
-    The store is mlflow.db with artifacts under mlruns/, where a bare `mlflow ui` looks, unless MLFLOW_TRACKING_URI
-    names another; it is the project's own, also where DVC runs an experiment in a copy of the project.
+    The store is mlflow.db with artifacts under mlruns/, the default of `mlflow ui`, unless MLFLOW_TRACKING_URI names
+    another; it is that of the project, even if DVC runs an experiment in a copy of the project.
     """
-    with turn():
+    with lock():
         client = open_client()
-        found = client.get_experiment_by_name(experiment)
-        if found is not None:
-            return client, found.experiment_id
+        existing = client.get_experiment_by_name(experiment)
+        if existing is not None:
+            return client, existing.experiment_id
         local = mlflow.get_tracking_uri().startswith("sqlite")
-        place = (running.root() / "mlruns" / experiment).as_uri() if local else None
-        return client, client.create_experiment(experiment, artifact_location=place, tags=KIND)
+        location = (running.root() / "mlruns" / experiment).as_uri() if local else None
+        return client, client.create_experiment(experiment, artifact_location=location, tags=EXPERIMENT_TAGS)
 
 
 def open_client() -> MlflowClient:
-    """Open the store as `store` does, without an experiment."""
+    """Open the store as open_experiment does, without an experiment."""
     root = running.root()
     relocate(root)
     mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root}/mlflow.db")
@@ -52,32 +52,32 @@ def open_client() -> MlflowClient:
 
 
 def relocate(root: Path) -> str:
-    """Where the project's folder was moved or copied, tell its MLflow store; returns where it was, or ''.
+    """Update the paths in the MLflow store if the project's folder was moved; returns its former path, or ''.
 
-    MLflow writes whole paths into its database, so a store that is moved would not find its files.
+    MLflow writes absolute paths into its database, so a moved store would not find its files.
     """
-    was, database = "", root / "mlflow.db"
+    former, database = "", root / "mlflow.db"
     if not database.exists():
-        return was
-    with contextlib.closing(sqlite3.connect(database, timeout=60)) as open_, open_:
-        if not open_.execute("SELECT 1 FROM sqlite_master WHERE name = 'model_versions'").fetchone():
-            return was  # MLflow has not made its tables yet
-        known = open_.execute("SELECT name, artifact_location FROM experiments").fetchall()
-        for old in {place.removesuffix(end) for name, place in known if place.endswith(end := f"/mlruns/{name}")}:
+        return former
+    with contextlib.closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'model_versions'").fetchone():
+            return former  # MLflow has not created its tables yet
+        experiments = connection.execute("SELECT name, artifact_location FROM experiments").fetchall()
+        for old in {uri.removesuffix(end) for name, uri in experiments if uri.endswith(end := f"/mlruns/{name}")}:
             if old == root.as_uri():
                 continue
-            was = old
-            for table, column in PATHS:
-                open_.execute(
+            former = old
+            for table, column in PATH_COLUMNS:
+                connection.execute(
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
                     (root.as_uri(), len(old) + 1, len(old) + 1, old + "/"),
                 )
-    return urllib.request.url2pathname(urllib.parse.urlsplit(was).path)
+    return urllib.request.url2pathname(urllib.parse.urlsplit(former).path)
 
 
 @contextlib.contextmanager
-def turn() -> Iterator[None]:
-    """Let one process at a time do what MLflow's store cannot do for several at once."""
+def lock() -> Iterator[None]:
+    """Run the block in one process at a time, for actions that MLflow's store does not support concurrently."""
     folder = running.root() / "mlruns"
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder / ".lock"):

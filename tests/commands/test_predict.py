@@ -130,7 +130,7 @@ def test_standard_input_is_a_picture_or_names(folder):
     ("words", "message"),
     [
         (["none.onnx"], "none.onnx is not a file"),
-        (["faces-none"], "faces-none: no model is registered here: `dvc repro` does"),
+        (["faces-none"], "faces-none: no model is registered here: run `dvc repro`"),
     ],
 )
 def test_a_model_that_is_not_there_is_said(folder, words, message):

@@ -1,4 +1,4 @@
-"""A model's origin is kept whole, told in one command, and compared with what is made again."""
+"""A model's lineage is kept in full, printed by one command, and compared with that of a reproduction."""
 
 import json
 import subprocess
@@ -57,7 +57,7 @@ def test_uncommitted_changes_are_kept_with_new_files_and_can_be_applied(reposito
     assert (again / "dvc.lock").read_text() == (again / "reports/index.md").read_text() == "a\n"
 
 
-def test_a_commit_that_is_gone_is_said(repository, tmp_path):
+def test_a_missing_commit_is_an_error(repository, tmp_path):
     with pytest.raises(SystemExit, match="commit " + "0" * 40 + " can't be checked out here"):
         reproduce.check_out(tmp_path / "again", "0" * 40, "")
 
@@ -101,14 +101,14 @@ def test_digests_follow_the_pipeline_and_skip_what_is_missing(project):
     (folder / "provenance.json").write_text(json.dumps({"archives": [{"name": "a.tar", "sha256": "ab"}]}))
     (project / "data/splits").mkdir()
     (project / "data/splits/utkface.csv").write_text("x")
-    found = lineage.digests("utkface-cropped", row)
-    assert list(found) == ["archive a.tar", "split"]
-    assert found["split"] == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"  # sha256 of x
+    digests = lineage.digests("utkface-cropped", row)
+    assert list(digests) == ["archive a.tar", "split"]
+    assert digests["split"] == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"  # sha256 of x
 
 
 @pytest.fixture
 def registered(tracked, monkeypatch):
-    """A store with one registered version, as log and register leave it."""
+    """A store with one registered version, as log and register write it."""
     monkeypatch.chdir(tracked)
     client, experiment = store.open_experiment("faces-utkface-sample")
     for key, split in (("k", "s1"), ("other", "s1"), ("elsewhere", "s2"), ("unscored", "s1")):
@@ -126,7 +126,7 @@ def registered(tracked, monkeypatch):
         "packages": {"keras": "3.15.1", "zipp": "1"},
     }
     monkeypatch.setattr(origin, "dirty_diff", lambda: "diff --git a/x.py b/x.py\n+changed\n")
-    origin.note_origin(client, run.info.run_id, lineage.folder("ab" * 32), {"lineage.json": json.dumps(kept)})
+    origin.log_origin(client, run.info.run_id, lineage.folder("ab" * 32), {"lineage.json": json.dumps(kept)})
     model = client.create_logged_model(experiment, source_run_id=run.info.run_id)
     run = client.get_run(run.info.run_id)
     tags = {"score": "score", "val": "0.5", "onnx_sha256": "ab" * 32}
@@ -135,7 +135,7 @@ def registered(tracked, monkeypatch):
     return client, run
 
 
-def test_one_command_tells_all(registered):
+def test_one_command_prints_all(registered):
     lines = command.told("models:/faces-utkface-sample@champion")
     text = "\n".join(lines)
     for part in ("version 1", "c" * 40, "uncommitted: x.py (patch below)", "a machine", "archive a: ab", "split: s1",
@@ -147,14 +147,14 @@ def test_one_command_tells_all(registered):
     assert command.default() == "models:/faces-utkface-sample@champion"
 
 
-def test_what_is_not_registered_is_said_with_what_is(registered):
+def test_an_unknown_model_is_an_error_that_lists_the_registered_ones(registered):
     with pytest.raises(SystemExit, match="there are: faces-utkface-sample"):
-        registry.by_uri("models:/faces-x@champion")
+        registry.find_version("models:/faces-x@champion")
     with pytest.raises(SystemExit, match="is not models:/NAME@ALIAS"):
-        registry.by_uri("faces-x")
+        registry.find_version("faces-x")
 
 
-def test_promotions_are_logged_and_the_oldest_go_where_they_are_too_many(registered):
+def test_promotions_are_logged_and_the_oldest_are_dropped_when_too_many(registered):
     client, _ = registered
     for number in range(60):
         registry.promote(client, "faces-utkface-sample", "1", None, f"number {number}, " + "x" * 60)
@@ -164,19 +164,19 @@ def test_promotions_are_logged_and_the_oldest_go_where_they_are_too_many(registe
     assert 20 < len(lines) < 60
 
 
-@pytest.mark.parametrize(("said", "vetoed"), [("regressed", True), ("below its floor", True), ("unchanged", False),
+@pytest.mark.parametrize(("kind", "vetoed"), [("regressed", True), ("below its floor", True), ("unchanged", False),
                                               ("no baseline", False), ("other test faces", False)])  # fmt: skip
-def test_test_faces_veto_a_promotion_and_earn_none(tmp_path, monkeypatch, said, vetoed):
+def test_test_faces_veto_a_promotion_and_cause_none(tmp_path, monkeypatch, kind, vetoed):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "reports/gate").mkdir(parents=True)
-    for first in ("", "vanished: sex_accuracy"):  # which comes before in the verdict
-        row = {"verdict": first.split(":")[0] or said, "reasons": [*filter(None, [first]), f"{said}: why"]}
+    for first in ("", "vanished: sex_accuracy"):  # which takes precedence in the verdict
+        row = {"verdict": first.split(":")[0] or kind, "reasons": [*filter(None, [first]), f"{kind}: why"]}
         (tmp_path / "reports/gate/verdict.json").write_text(json.dumps({"x": {"models": {"m": row}}}))
         assert bool(register.veto("m")) == vetoed
     assert not register.veto("another")
 
 
-def test_the_words_of_the_gate_are_those_that_register_knows():
+def test_register_knows_the_verdicts_of_the_gate():
     from faces.gate import decisions
 
     assert set(register.VETO) == {decisions.REGRESSED, decisions.BEYOND_LIMIT}
@@ -194,9 +194,9 @@ def test_margins_of_a_reproduction_come_from_the_baseline(project, registered, m
     one = baselines.Baseline({"m": {}}, {"m": predict(faces(30), 1)})
     one.seed_sd = pd.DataFrame([{"model": "m", "target": "age", "slice": "all faces", "n": 100, "seeds": 5, "sd": 0.1}])
     baselines.write("utkface-sample", one)
-    found, measured = reproduce.spread_of(run, "m")
-    assert not measured  # of sex, nothing was
-    assert found["age_mae"] == pytest.approx(3 * 2**0.5 * 0.1)
+    allowed, measured = reproduce.spread_of(run, "m")
+    assert not measured  # sex was not
+    assert allowed["age_mae"] == pytest.approx(3 * 2**0.5 * 0.1)
 
 
 def test_the_readme_names_the_commands():

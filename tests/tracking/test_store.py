@@ -1,4 +1,4 @@
-"""MLflow: a run is made once, completed as often as one likes, and never doubled."""
+"""MLflow: a run is created once, can be completed again, and is never duplicated."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from faces.data import provenance
-from faces.tracking import models, registry, runs, store
+from faces.tracking import live, models, registry, runs, store
 from stages import register
 from tests.conftest import ROOT
 
@@ -21,7 +21,7 @@ def mlflow_store(tracked):
     return store.open_experiment("faces-test")
 
 
-def test_a_run_is_completed_not_doubled(mlflow_store):
+def test_a_run_is_completed_not_duplicated(mlflow_store):
     client, experiment = mlflow_store
     history = [{"epoch": 0, "loss": 2.0}, {"epoch": 1, "loss": 1.0}]
     trials = [{"trial": 0, "values": {}, "score": 0.1, "history": history}]
@@ -31,9 +31,9 @@ def test_a_run_is_completed_not_doubled(mlflow_store):
         runs.add_metrics(client, run.info.run_id, {"test_mae": 4.0, "nothing": float("nan")})
         runs.add_curve(client, run.info.run_id, "curve", history)
         runs.add_trials(client, run, "m", trials)
-    made = client.search_runs([experiment])
-    assert len(made) == 2
-    run = next(r for r in made if r.data.tags["stage"] == "train")
+    created = client.search_runs([experiment])
+    assert len(created) == 2
+    run = next(r for r in created if r.data.tags["stage"] == "train")
     assert run.data.params == {"a": "1"}
     assert run.data.metrics == {"test_mae": 4.0, "curve/loss": 1.0}
     assert len(client.get_metric_history(run.info.run_id, "curve/loss")) == 2
@@ -57,7 +57,7 @@ class Version:
     tags = {"split": "s", "score": "score", "val": "0.5"}  # noqa: RUF012
 
 
-def test_a_champion_falls_to_a_better_one_on_the_same_faces_alone():
+def test_a_champion_is_replaced_only_by_a_better_one_on_the_same_faces():
     assert register.verdict_on(None, "s", 0.1, "score") == ""
     assert register.verdict_on(Version, "s", 0.6, "score") == ""
     assert "stays version 1" in register.verdict_on(Version, "s", 0.5, "score")
@@ -68,7 +68,7 @@ def test_a_champion_falls_to_a_better_one_on_the_same_faces_alone():
 
 @pytest.fixture
 def raw(mlflow_store, tmp_path, monkeypatch):
-    """The project folder of `store`, as the working folder, with what download notes."""
+    """The project folder of `store`, as the working folder, with provenance.json as download writes it."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "data/raw/utkface/cropped"
     folder.mkdir(parents=True)
@@ -77,21 +77,22 @@ def raw(mlflow_store, tmp_path, monkeypatch):
     return store.open_experiment("faces-utkface-sample")
 
 
-def runs_of(mlflow_store):
+def all_runs(mlflow_store):
     client, experiment = mlflow_store
     return client.search_runs([experiment])
 
 
 def test_a_failed_training_is_marked_with_its_error_until_it_succeeds(raw):
-    with pytest.raises(RuntimeError), runs.live("utkface", "cropped", "m", "key", {"train": {"seed": 1}}) as log:
+    recipe = {"train": {"seed": 1}}
+    with pytest.raises(RuntimeError), live.training_run("utkface", "cropped", "m", "key", recipe) as log:
         log(0, {"loss": 1.0})
         raise RuntimeError("out of memory")
-    (run,) = runs_of(raw)
+    (run,) = all_runs(raw)
     assert (run.info.status, run.data.tags["error"]) == ("FAILED", "RuntimeError: out of memory")
-    with runs.live("utkface", "cropped", "m", "key", {"train": {"seed": 1}}) as log:
+    with live.training_run("utkface", "cropped", "m", "key", recipe) as log:
         log(0, {"loss": 1.0})
         log(1, {"loss": 0.5})
-    (run,) = runs_of(raw)
+    (run,) = all_runs(raw)
     assert (run.info.run_name, run.info.status) == ("m", "FINISHED")
     assert "error" not in run.data.tags
     assert len(raw[0].get_metric_history(run.info.run_id, "curve/loss")) == 2
@@ -103,28 +104,28 @@ def test_a_killed_training_is_marked_by_the_next(raw):
     client.set_tag(gone.info.run_id, "process", f"{platform.node()} 999999999@1")
     elsewhere = runs.find_or_create(client, experiment, "m", "elsewhere")
     client.set_tag(elsewhere.info.run_id, "process", "another-machine 999999999@1")
-    with runs.live("utkface", "cropped", "m", "here", {}):
-        runs.close_dead(client, experiment)
-        status = {run.data.tags["fingerprint"]: run.info.status for run in runs_of(raw)}
+    with live.training_run("utkface", "cropped", "m", "here", {}):
+        live.mark_killed(client, experiment)
+        status = {run.data.tags["fingerprint"]: run.info.status for run in all_runs(raw)}
     assert status == {"gone": "KILLED", "elsewhere": "RUNNING", "here": "RUNNING"}
 
 
-def test_a_server_that_is_away_does_not_stop_a_training(raw, monkeypatch, capsys):
+def test_an_unreachable_server_does_not_stop_a_training(raw, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with runs.live("utkface", "cropped", "m", "key", {}) as log:
+    with live.training_run("utkface", "cropped", "m", "key", {}) as log:
         log(0, {"loss": 1.0})
-    assert "MLflow cannot be reached, training goes on without" in capsys.readouterr().err
+    assert "MLflow cannot be reached, training continues without it" in capsys.readouterr().err
 
 
-def test_runs_of_experiments_are_told_apart_and_shared_trainings_are_not_doubled(mlflow_store, monkeypatch):
+def test_runs_are_named_by_experiment_and_shared_trainings_are_not_duplicated(mlflow_store, monkeypatch):
     client, experiment = mlflow_store
     for name, key in (("brave-fox", "a"), ("calm-owl", "b"), ("calm-owl", "a")):
         monkeypatch.setenv("DVC_EXP_NAME", name)
         runs.find_or_create(client, experiment, "m", key)
-    found = {run.data.tags["fingerprint"]: run for run in client.search_runs([experiment])}
-    assert {key: run.info.run_name for key, run in found.items()} == {"a": "brave-fox m", "b": "calm-owl m"}
-    assert found["a"].data.tags["dvc_experiments"] == "brave-fox calm-owl"
+    by_key = {run.data.tags["fingerprint"]: run for run in client.search_runs([experiment])}
+    assert {key: run.info.run_name for key, run in by_key.items()} == {"a": "brave-fox m", "b": "calm-owl m"}
+    assert by_key["a"].data.tags["dvc_experiments"] == "brave-fox calm-owl"
 
 
 def test_several_processes_open_a_new_store_at_once(tmp_path):
@@ -138,15 +139,15 @@ def test_several_processes_open_a_new_store_at_once(tmp_path):
     assert len(client.search_runs([client.get_experiment_by_name("x").experiment_id])) == 1
 
 
-def test_files_of_a_model_are_looked_for_where_this_machine_has_them(tmp_path):
+def test_model_files_are_checked_only_on_this_machine(tmp_path):
     place = tmp_path / "a folder"
-    assert not models.is_there(place.as_uri())
+    assert not models.files_exist(place.as_uri())
     place.mkdir()
     (place / "MLmodel").touch()
-    assert models.is_there(place.as_uri())
-    assert models.is_there(str(place))
-    assert models.is_there("mlflow-artifacts:/1/models/m-0/artifacts")
-    assert models.is_there("s3://bucket/m-0")
+    assert models.files_exist(place.as_uri())
+    assert models.files_exist(str(place))
+    assert models.files_exist("mlflow-artifacts:/1/models/m-0/artifacts")
+    assert models.files_exist("s3://bucket/m-0")
 
 
 def test_a_project_that_is_moved_finds_its_models(tmp_path, monkeypatch):
@@ -162,13 +163,13 @@ def test_a_project_that_is_moved_finds_its_models(tmp_path, monkeypatch):
     assert store.relocate(after) == str(before)
     assert store.relocate(after) == ""
     client, experiment = store.open_experiment("faces-x")
-    found = runs.find_or_create(client, experiment, "m", "key")
-    assert found.info.run_id == run.info.run_id
-    assert mlflow.artifacts.load_text(found.info.artifact_uri + "/note.txt") == "kept"
+    again = runs.find_or_create(client, experiment, "m", "key")
+    assert again.info.run_id == run.info.run_id
+    assert mlflow.artifacts.load_text(again.info.artifact_uri + "/note.txt") == "kept"
     assert client.get_experiment(experiment).artifact_location == (after / "mlruns/faces-x").as_uri()
 
 
-def test_a_model_is_one_version_however_often_it_is_registered(mlflow_store):
+def test_a_model_that_is_registered_again_stays_one_version(mlflow_store):
     client, experiment = mlflow_store
     run = runs.find_or_create(client, experiment, "m", "key")
     one, two = (client.create_logged_model(experiment, source_run_id=run.info.run_id) for _ in range(2))
