@@ -48,7 +48,7 @@ def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, digest
             name="model",
             python_model=str(Path(__file__).with_name(MODEL_CODE)),
             artifacts={"onnx": str(onnx)},
-            code_paths=["stages"],
+            code_paths=[str(Path(__file__).parents[1])],
             signature=signature(onnx, example),
             input_example=(pd.DataFrame({"image": [example]}), {"cropped": True}),
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],

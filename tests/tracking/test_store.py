@@ -11,6 +11,8 @@ import pytest
 from mlflow.tracking import MlflowClient
 
 from faces.data import provenance
+from faces.data.sample import drawing
+from faces.inference.predictor import SHIPPED
 from faces.tracking import live, models, registry, runs, store
 from stages import register
 from tests.conftest import ROOT
@@ -148,6 +150,20 @@ def test_model_files_are_checked_only_on_this_machine(tmp_path):
     assert models.files_exist(str(place))
     assert models.files_exist("mlflow-artifacts:/1/models/m-0/artifacts")
     assert models.files_exist("s3://bucket/m-0")
+
+
+def test_a_logged_model_carries_its_code(mlflow_store, tmp_path):
+    """It predicts in a process outside the project."""
+    client, experiment = mlflow_store
+    run = runs.find_or_create(client, experiment, "m", "key")
+    logged = models.add_model(client, run, SHIPPED, drawing.example_picture(), "ab" * 32)
+    (tmp_path / "face.png").write_bytes(drawing.example_picture())
+    code = "import mlflow, pandas, pathlib, sys; model = mlflow.pyfunc.load_model(sys.argv[1]); "
+    code += "faces = pandas.DataFrame({'image': [pathlib.Path('face.png').read_bytes()]}); "
+    code += "print(model.predict(faces, params={'cropped': True}).columns[0])"
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-c", code, logged.artifact_location]
+    assert subprocess.check_output(command, env=env, cwd=tmp_path, text=True).split() == ["image"]
 
 
 def test_a_project_that_is_moved_finds_its_models(tmp_path, monkeypatch):
