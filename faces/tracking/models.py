@@ -13,6 +13,8 @@ from mlflow.entities import LoggedModel, Run
 from mlflow.models import Model, ModelSignature, infer_signature
 from mlflow.tracking import MlflowClient
 
+from faces.inference import photos
+from faces.inference.predictor import Predictor
 from faces.tracking import lineage
 
 MODEL_CODE = "served_model.py"
@@ -59,9 +61,6 @@ def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, digest
 
 def signature(onnx: Path, example: bytes) -> ModelSignature:
     """Inputs and outputs of a served model: image bytes and the param `cropped`; the columns of photos.table."""
-    from faces.inference import photos
-    from faces.inference.predictor import Predictor
-
     predictor = Predictor(onnx)
     outputs = photos.table([photos.prepare(0, example, predictor, None)], predictor)
     outputs["image"] = outputs["image"].astype(float)

@@ -86,8 +86,8 @@ def test_the_verdict_is_one_of_three():
     assert reproduce.judged(old, new, rows, {"age_mae": 0.5}, True) == "within seed spread"
     assert "was not measured" in reproduce.judged(old, new, rows, {"age_mae": 0.5}, False)
     assert reproduce.judged(old, new, rows, {"age_mae": 0.2}, True) == "different: age_mae 5.0 -> 5.3"
-    gone = [{"score": "age_mae", "was": 5.0, "is": None}]
-    assert reproduce.judged(old, new, gone, {"age_mae": 0.5}, True).startswith("different")
+    missing = [{"score": "age_mae", "was": 5.0, "is": None}]
+    assert reproduce.judged(old, new, missing, {"age_mae": 0.5}, True).startswith("different")
 
 
 def test_changes_by_key():

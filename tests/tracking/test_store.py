@@ -47,11 +47,11 @@ def test_the_store_opens_twice(mlflow_store):
 
 
 def test_names_and_warnings():
-    noted = {"kind": "real", "simulated": False, "archives": [{"name": "a", "official": False, "sha256": "ab" * 32}]}
-    assert provenance.store_name("wiki", noted) == "faces-wiki"
-    assert "differs from the published" in provenance.warnings(noted)[0]
-    assert provenance.store_name("wiki", noted | {"simulated": True}) == "faces-wiki-simulated"
-    assert provenance.store_name("wiki", noted | {"kind": "sample"}) == "faces-wiki-sample"
+    record = {"kind": "real", "simulated": False, "archives": [{"name": "a", "official": False, "sha256": "ab" * 32}]}
+    assert provenance.store_name("wiki", record) == "faces-wiki"
+    assert "differs from the published" in provenance.warnings(record)[0]
+    assert provenance.store_name("wiki", record | {"simulated": True}) == "faces-wiki-simulated"
+    assert provenance.store_name("wiki", record | {"kind": "sample"}) == "faces-wiki-sample"
 
 
 class Version:
@@ -74,8 +74,8 @@ def raw(mlflow_store, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "data/raw/utkface/cropped"
     folder.mkdir(parents=True)
-    noted = {"kind": "sample", "simulated": False, "licence": "", "archives": []}
-    (folder / "provenance.json").write_text(json.dumps(noted))
+    record = {"kind": "sample", "simulated": False, "licence": "", "archives": []}
+    (folder / "provenance.json").write_text(json.dumps(record))
     return store.open_experiment("faces-utkface-sample")
 
 
@@ -102,8 +102,8 @@ def test_a_failed_training_is_marked_with_its_error_until_it_succeeds(raw):
 
 def test_a_killed_training_is_marked_by_the_next(raw):
     client, experiment = raw
-    gone = runs.find_or_create(client, experiment, "m", "gone")
-    client.set_tag(gone.info.run_id, "process", f"{platform.node()} 999999999@1")
+    killed = runs.find_or_create(client, experiment, "m", "gone")
+    client.set_tag(killed.info.run_id, "process", f"{platform.node()} 999999999@1")
     elsewhere = runs.find_or_create(client, experiment, "m", "elsewhere")
     client.set_tag(elsewhere.info.run_id, "process", "another-machine 999999999@1")
     with live.training_run("utkface", "cropped", "m", "here", {}):
@@ -120,7 +120,7 @@ def test_an_unreachable_server_does_not_stop_a_training(raw, monkeypatch, capsys
     assert "MLflow cannot be reached, training continues without it" in capsys.readouterr().err
 
 
-def test_runs_are_named_by_experiment_and_shared_trainings_are_not_duplicated(mlflow_store, monkeypatch):
+def test_runs_are_named_by_experiment_and_shared_runs_are_not_duplicated(mlflow_store, monkeypatch):
     client, experiment = mlflow_store
     for name, key in (("brave-fox", "a"), ("calm-owl", "b"), ("calm-owl", "a")):
         monkeypatch.setenv("DVC_EXP_NAME", name)
