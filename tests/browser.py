@@ -26,7 +26,7 @@ from commands.app import own_address
 from tests.conftest import ROOT
 
 DESKTOP, PHONE = (1280, 900), (390, 844)  # pixels
-PARTS = (".streamlit", "app", "commands", "params.yaml", "pretrained", "stages")  # of the project, as it stands
+PARTS = (".streamlit", "app", "commands", "faces", "params.yaml", "pretrained")  # of the project, as it stands
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--lang=en-US",
