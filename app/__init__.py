@@ -1,1 +1,1 @@
-"""The web app: one module a page, and what pages share. `make app` starts it."""
+"""The web app, which `make app` starts: its pages, one module each, and the modules that they share."""

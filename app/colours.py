@@ -1,4 +1,4 @@
-"""Colours of plots and frames, by Okabe and Ito (2008): people with any colour vision can tell them apart."""
+"""Colours of plots and boxes, distinct for people with any colour vision (Okabe and Ito 2008)."""
 
 BLUE, ORANGE, GREEN, PINK, YELLOW, SKY, RED = (
     "#0072b2",

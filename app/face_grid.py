@@ -1,4 +1,4 @@
-"""Packed faces of the last run as pages show them: pictures in grids, and who they are."""
+"""Packed faces of the last run: a grid of images, their labels, and the choice of a group."""
 
 import numpy as np
 import pandas as pd
@@ -7,25 +7,25 @@ import streamlit as st
 from app import resources
 from faces import targets
 
-WIDTH = 104  # pixels: a face's in a grid
+WIDTH = 104  # pixels: of one face
 
 
-def grid(dataset: str, variant: str, rows: pd.DataFrame, captions: list[str]) -> None:
-    """Pictures of faces, by face_id, each with a line below; those that the pack lacks are passed over."""
+def show(dataset: str, variant: str, rows: pd.DataFrame, captions: list[str]) -> None:
+    """Show faces, by face_id, with their captions; faces that the pack lacks are skipped."""
     pack = resources.pack(dataset, variant)
     if pack is None:
-        st.info("Their pictures are not here: `make repro` in a shell makes them.")
+        st.info("The images are not here: run `make repro` in a shell.")
         return
     at = pack.rows(rows["face_id"])
-    there = np.flatnonzero(at >= 0)
-    images = pack.images(at[there])
+    packed = np.flatnonzero(at >= 0)
+    images = pack.images(at[packed])
     with st.container(horizontal=True, gap="small"):
-        for i, image in zip(there, images, strict=True):
+        for i, image in zip(packed, images, strict=True):
             st.image(image, captions[i], width=WIDTH, alt=f"Face: {captions[i]}")
 
 
-def labels(row: pd.Series) -> str:
-    """What a face's labels say, in a line."""
+def label_text(row: pd.Series) -> str:
+    """Labels of a face in one line."""
     words = []
     for name, target in targets.TARGETS.items():
         if target.kind == "years":
@@ -35,8 +35,8 @@ def labels(row: pd.Series) -> str:
     return ", ".join(words)
 
 
-def only(rows: pd.DataFrame, key: str) -> pd.DataFrame:
-    """Rows of the group that a visitor picks by age and classes; key: of the widgets."""
+def choose_group(rows: pd.DataFrame, key: str) -> pd.DataFrame:
+    """Rows of the ages and classes that the user selects; key: prefix of the widgets' keys."""
     for column, (name, target) in zip(st.columns(len(targets.TARGETS)), targets.TARGETS.items(), strict=True):
         if name not in rows or (rows[name].replace("", np.nan).isna()).all():
             continue

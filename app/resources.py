@@ -1,4 +1,4 @@
-"""What is opened once for all visitors, and shared: models, the detector, packs and tables of the last run."""
+"""Resources that all sessions share: models, the face detector, packs and tables of the last run."""
 
 import gc
 import json
@@ -13,97 +13,102 @@ from faces.images.detection import Finder
 from faces.inference.predictor import SHIPPED, ModelError, Predictor
 from faces.tracking import model_choice
 
-FRESH = 10  # seconds for which what was read of files that a run may change is kept
+CACHE_SECONDS = 10  # lifetime of cached files that a run may change
 
 
 @st.cache_resource(show_spinner=False)
-def finder() -> Finder:
-    """The detector of faces."""
+def detector() -> Finder:
+    """The face detector."""
     return Finder()
 
 
 @st.cache_resource(show_spinner=False)
-def ready() -> None:
-    """Load what the answer to a photo needs, once the page that asks for one is drawn."""
+def preload() -> None:
+    """Load what a prediction needs, after the page that asks for a photo is shown."""
     from app import charts  # noqa: F401
 
-    finder()
+    detector()
     gc.collect()
-    gc.freeze()  # what stays is looked through no more, which took tenths of a second in the middle of answers
+    gc.freeze()  # later collections skip these objects; scanning them delayed predictions by tenths of a second
 
 
-@st.cache_data(ttl=FRESH, show_spinner="Looking for registered models ...")
+@st.cache_data(ttl=CACHE_SECONDS, show_spinner="Listing registered models ...")
 def models() -> tuple[dict[str, str], str]:
-    """Models to choose from, {label: name that serving.find takes}, and what is wrong with the store, or ''.
+    """Models to choose from, {label: name as model_choice.find takes it}, and an error of the MLflow store, or ''.
 
-    The one that speaks unless another is named comes first.
+    The default model is first.
     """
     shipped = {
         model_choice.from_file(path).version: str(path) for path in sorted(SHIPPED.parent.glob("*.onnx"), reverse=True)
     }
     try:
-        known, wrong = model_choice.registered(), ""
+        registered, message = model_choice.registered(), ""
     except ModelError as error:
-        known, wrong = [], str(error)
-    store = {label: f"models:/{label}" for label in known}
-    champion = known[:1] if known and known[0].startswith(f"{model_choice.REGISTERED}/") else []
-    return {label: store[label] for label in champion} | shipped | store, wrong
+        registered, message = [], str(error)
+    store = {label: f"models:/{label}" for label in registered}
+    champion = registered[:1] if registered and registered[0].startswith(f"{model_choice.REGISTERED}/") else []
+    return {label: store[label] for label in champion} | shipped | store, message
 
 
-@st.cache_resource(max_entries=8, show_spinner="Opening the model ...")
-def _predictor(name: str, changed: float) -> Predictor:
+@st.cache_resource(max_entries=8, show_spinner="Loading the model ...")
+def _predictor(name: str, modified: float) -> Predictor:
     return Predictor(model_choice.find(name).path)
 
 
 def predictor(name: str) -> Predictor:
-    """A model by a name that serving.find takes; a file is opened anew where it has changed. Raises ModelError."""
+    """A model by its name, as model_choice.find takes it. A file is loaded again if it has changed.
+
+    Raises ModelError.
+    """
     path = Path(name)
     if path.suffix == ".onnx" and not path.exists():
-        raise ModelError(f"{name} is not there any more")
+        raise ModelError(f"{name} no longer exists: select another model")
     return _predictor(name, path.stat().st_mtime if path.suffix == ".onnx" else 0.0)
 
 
 def warn(predictor: Predictor, label: str) -> None:
-    """Say so where a model was taught by no photos, or by stand-ins of such."""
+    """Show a warning if a model was not trained on real photos."""
     if predictor.about.get("kind") == "sample":
         st.warning(
-            f"{label}: drawn faces taught this model: what it says of photos means nothing.", icon=":material/draw:"
+            f"{label}: this model was trained on synthetic faces; its predictions for photos mean nothing.",
+            icon=":material/draw:",
         )
     elif "-simulated/" in label:
-        st.warning(f"{label}: simulated pictures taught this model: no number of it is a real result.")
+        st.warning(f"{label}: this model was trained on simulated photos; its scores are not real results.")
 
 
-@st.cache_data(ttl=FRESH, show_spinner=False)
-def table(path: str) -> pd.DataFrame:
-    """A table of records or results; its texts are text, '' where empty."""
+@st.cache_data(ttl=CACHE_SECONDS, show_spinner=False)
+def read_table(path: str) -> pd.DataFrame:
+    """Table of records or results; text columns hold '' where empty."""
     return records.read(path)
 
 
-@st.cache_data(ttl=FRESH, show_spinner=False)
-def evaluated() -> params.Evaluate:
-    """How results are evaluated: params.yaml's section."""
-    return params.load().evaluate
-
-
-@st.cache_data(ttl=FRESH, show_spinner=False)
-def document(path: str) -> dict:
-    """A JSON file."""
+@st.cache_data(ttl=CACHE_SECONDS, show_spinner=False)
+def read_json(path: str) -> dict:
+    """Content of a JSON file."""
     return json.loads(Path(path).read_text())
 
 
+@st.cache_data(ttl=CACHE_SECONDS, show_spinner=False)
+def evaluate_params() -> params.Evaluate:
+    """Section `evaluate` of params.yaml."""
+    return params.load().evaluate
+
+
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _pack(folder: str, changed: float) -> packs.Pack:
+def _pack(folder: str, modified: float) -> packs.Pack:
     return packs.Pack(folder)
 
 
 def pack(dataset: str, variant: str) -> packs.Pack | None:
-    """The packed pictures of a dataset, None where there are none yet."""
+    """Packed images of a dataset; None if there are none yet."""
     manifest = Path("data/packs", dataset, variant, packs.MANIFEST)
     return _pack(str(manifest.parent), manifest.stat().st_mtime) if manifest.exists() else None
 
 
-def warnings() -> list[str]:
-    """What a reader of the last run's numbers must know, as its report says it."""
+def show_warnings() -> None:
+    """Show the warnings of the last run's report."""
     page = Path("reports/index.md")
-    lines = page.read_text().splitlines() if page.exists() else []
-    return [line.removeprefix("> **").removesuffix("**") for line in lines if line.startswith("> **")]
+    for line in page.read_text().splitlines() if page.exists() else []:
+        if line.startswith("> **"):
+            st.warning(line.removeprefix("> **").removesuffix("**"), icon=":material/draw:")

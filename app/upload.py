@@ -1,4 +1,4 @@
-"""A visitor's photo, asked for: the widgets that give it, on every page that wants one; no import here is slow."""
+"""Widgets that ask for a photo, on each page that needs one. Nothing that is slow to import is imported here."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import streamlit as st
 from faces.data.archives import PICTURES
 
 FILE, CAMERA = "File", "Camera"
-# What is pasted anywhere on the page goes the way of a chosen file.
+# A pasted image is handled as a chosen file.
 PASTE = """<script>
 if (!window.facesPaste) {
   window.facesPaste = true;
@@ -29,7 +29,7 @@ if (!window.facesPaste) {
 
 @dataclass(frozen=True)
 class Upload:
-    """A file as it was given; key: another for another file."""
+    """An uploaded file; key: unique for each file."""
 
     key: str
     name: str
@@ -37,10 +37,10 @@ class Upload:
 
 
 def ask() -> Upload | None:
-    """Ask for a photo; the one that was given on another page counts."""
+    """Ask for a photo, or take the one that was given on another page."""
     example = example_photo()
-    way = st.segmented_control("Take it from", [FILE, CAMERA], default=FILE, label_visibility="collapsed") or FILE
-    if way == CAMERA:
+    source = st.segmented_control("Source", [FILE, CAMERA], default=FILE, label_visibility="collapsed") or FILE
+    if source == CAMERA:
         given = st.camera_input("Take a photo", key="camera", on_change=drop, args=("camera",))
     else:
         given = st.file_uploader(
@@ -65,13 +65,13 @@ def ask() -> Upload | None:
 
 
 def drop(widget: str) -> None:
-    """Forget the photo where a visitor took it out of the widget that it came by."""
+    """Forget the photo if the user removed it from its widget."""
     if st.session_state[widget] is None:
         st.session_state.pop("given", None)
 
 
 def example_photo() -> Path | None:
-    """Portrait of Eileen Collins, by NASA and in the public domain, which comes with scikit-image; None without it."""
+    """Portrait of Eileen Collins (NASA, public domain), which scikit-image contains; None if that is not installed."""
     package = importlib.util.find_spec("skimage")
-    found = Path(package.submodule_search_locations[0], "data", "astronaut.png") if package else None
-    return found if found and found.exists() else None
+    path = Path(package.submodule_search_locations[0], "data", "astronaut.png") if package else None
+    return path if path and path.exists() else None

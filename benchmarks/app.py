@@ -40,7 +40,7 @@ def main() -> None:
             first = time.perf_counter() - began
             browser.wait(lambda: visit.all("stSelectbox"), "the choice of models")
             whole = time.perf_counter() - began
-            visit.settle()
+            visit.wait_until_idle()
             seconds, memory = drive(visit, photos, uploads)
     kept = memory[-1] - memory[WARM - 1]
     told = [
@@ -78,7 +78,7 @@ def drive(visit: browser.Visit, photos: list[Path], uploads: int) -> tuple[list[
         field.send_keys(str(chosen))
         browser.wait(lambda before=before: pictures(visit) - before and drawn(visit), "a prediction")
         seconds.append(time.perf_counter() - began)
-        visit.settle()
+        visit.wait_until_idle()
         memory.append(server.memory_info().rss / 2**20)
     return seconds, memory
 

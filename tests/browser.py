@@ -1,4 +1,4 @@
-"""A headless browser that drives the app as a person does, and the app itself, in a folder of its own."""
+"""A headless browser that uses the app as a person does, and a server of the app in its own folder."""
 
 import contextlib
 import io
@@ -26,7 +26,7 @@ from commands.app import own_address
 from tests.conftest import ROOT
 
 DESKTOP, PHONE = (1280, 900), (390, 844)  # pixels
-PARTS = (".streamlit", "app", "commands", "faces", "params.yaml", "pretrained")  # of the project, as it stands
+PARTS = (".streamlit", "app", "commands", "faces", "params.yaml", "pretrained")  # of the project
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--lang=en-US",
@@ -34,16 +34,16 @@ FLAGS = (
     "--use-fake-ui-for-media-stream", "--disable-extensions", "--disable-features=BackForwardCache",
     "--renderer-process-limit=1",
 )  # fmt: skip
-PATIENCE = 60  # seconds
+TIMEOUT = 60  # seconds
 
 
 def program(*names: str) -> str:
-    """Where a program is; a test that needs it is passed over without, but not in CI."""
-    found = next(filter(None, map(shutil.which, names)), None)
-    if found is None:
+    """Path of a program. If there is none, the test is skipped, or fails in CI."""
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
         reason = f"no {names[0]}: `apt-get install chromium chromium-driver` on Debian"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-    return found
+    return path
 
 
 @contextlib.contextmanager
@@ -61,7 +61,7 @@ def chrome() -> Iterator[webdriver.Chrome]:
 
 
 def cloned(folder: Path) -> Path:
-    """Make a folder the project as one who cloned it has it: nothing that a run made is there."""
+    """Make a folder a fresh clone of the project, without results of a run."""
     for part in PARTS:
         (folder / part).symlink_to(ROOT / part)
     committed = subprocess.run(["git", "archive", "HEAD", "reports"], cwd=ROOT, capture_output=True, check=True).stdout
@@ -72,7 +72,7 @@ def cloned(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def served(folder: Path, log: Path, *words: str) -> Iterator[str]:
-    """The app of a folder, started as `make app` does it: its address; log: where what it prints goes."""
+    """Serve the app of a folder as `make app` does, and yield its address; log: file for what it prints."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -82,57 +82,57 @@ def served(folder: Path, log: Path, *words: str) -> Iterator[str]:
         started = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=out, start_new_session=True)
     address = f"https://{own_address()}:{port}" if "--phone" in words else f"http://127.0.0.1:{port}"
     try:
-        wait(lambda: answers(address), lambda: f"{address}: {log.read_text()}")
+        wait(lambda: is_healthy(address), lambda: f"{address}: {log.read_text()}")
         yield address
     finally:
         os.killpg(started.pid, 15)
         started.wait()
 
 
-def answers(address: str) -> bool:
-    """Whether the app says that it is well."""
+def is_healthy(address: str) -> bool:
+    """Whether the app's health check succeeds."""
     with contextlib.suppress(requests.RequestException):
-        return requests.get(f"{address}/_stcore/health", verify=False, timeout=5).ok  # it signed itself
+        return requests.get(f"{address}/_stcore/health", verify=False, timeout=5).ok  # self-signed
     return False
 
 
-def wait(what, told, patience: float = PATIENCE):
-    """What a function returns once that is true; told: what is waited for, or says it. Raises AssertionError."""
-    end = time.monotonic() + patience
+def wait(condition, description, timeout: float = TIMEOUT):
+    """Return the value of a function once it is true; description: text, or a function. Raises AssertionError."""
+    end = time.monotonic() + timeout
     while time.monotonic() < end:
         with contextlib.suppress(StaleElementReferenceException, WebDriverException):
-            found = what()
-            if found:
-                return found
+            value = condition()
+            if value:
+                return value
         time.sleep(0.1)
-    raise AssertionError(f"waited {patience} s for {told() if callable(told) else told}")
+    raise AssertionError(f"waited {timeout} s for {description() if callable(description) else description}")
 
 
 class Visit:
-    """A visit to the app, by a window of a size."""
+    """A session of the app in a browser window."""
 
     def __init__(self, driver: webdriver.Chrome, address: str) -> None:
         self.driver, self.address = driver, address
         self.resize(DESKTOP)
 
     def resize(self, size: tuple[int, int], scheme: str = "light") -> None:
-        """A window of (width, height) pixels, light or dark."""
+        """Set the window to (width, height) pixels, light or dark."""
         metrics = {"width": size[0], "height": size[1], "deviceScaleFactor": 1, "mobile": size == PHONE}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
     def open(self, page: str) -> None:
-        """Open a page anew, as a new visit."""
+        """Open a page in a new session."""
         self.driver.get("about:blank")
         self.driver.get(f"{self.address}/{page}")
-        self.settle()
+        self.wait_until_idle()
 
-    def settle(self) -> None:
-        """Wait until the page has been drawn, and stays so."""
+    def wait_until_idle(self) -> None:
+        """Wait until the page is complete and no longer changes."""
         quiet = 0
 
-        def drawn() -> bool:
+        def idle() -> bool:
             nonlocal quiet
             state = self.driver.execute_script(
                 "const app = document.querySelector('[data-testid=stApp]');"
@@ -142,29 +142,29 @@ class Visit:
             quiet = quiet + 1 if state == "notRunning false" else 0
             return quiet > 5
 
-        wait(drawn, "the page to settle")
+        wait(idle, "the page to become idle")
         for kind in ("stException", "stDialog"):
             assert not self.all(kind), self.all(kind)[0].text
 
     def all(self, kind: str) -> list[WebElement]:
-        """Elements of one of Streamlit's kinds, as stImage."""
+        """Elements of one of Streamlit's kinds, such as stImage."""
         return self.driver.find_elements(By.CSS_SELECTOR, f"[data-testid={kind}]")
 
-    def pictures(self, count: int) -> list[WebElement]:
-        """All pictures of the page if they are so many, else none."""
-        found = self.driver.find_elements(By.CSS_SELECTOR, "[data-testid=stImage] img")
-        return found if len(found) == count else []
+    def images(self, count: int) -> list[WebElement]:
+        """All images of the page if there are `count`, else none."""
+        images = self.driver.find_elements(By.CSS_SELECTOR, "[data-testid=stImage] img")
+        return images if len(images) == count else []
 
     def text(self) -> str:
-        """All that the page says."""
+        """All text of the page."""
         return self.driver.find_element(By.CSS_SELECTOR, "[data-testid=stMain]").text
 
-    def says(self, words: str) -> None:
-        """Wait until the page says something."""
-        wait(lambda: words in self.text(), lambda: f"{words!r} on a page that says: {self.text()}")
+    def shows(self, text: str) -> None:
+        """Wait until the page has a text."""
+        wait(lambda: text in self.text(), lambda: f"{text!r} on a page with the text: {self.text()}")
 
     def press(self, label: str) -> None:
-        """Press a button, or a choice, by its words."""
+        """Press a button or an option by its label."""
         buttons = self.driver.find_elements(
             By.CSS_SELECTOR, "button, [role=tab], [data-testid=stCheckbox] label, summary"
         )
@@ -172,22 +172,22 @@ class Visit:
         self.driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
         button.click()
         time.sleep(0.3)
-        self.settle()
+        self.wait_until_idle()
 
     def upload(self, path: Path) -> None:
-        """Choose a file."""
+        """Upload a file."""
         self.driver.find_element(By.CSS_SELECTOR, "[data-testid=stFileUploaderDropzoneInput]").send_keys(str(path))
         time.sleep(0.3)
-        self.settle()
+        self.wait_until_idle()
 
     def pick(self, label: str, words: str) -> None:
-        """Pick the first choice of a select box that has certain words."""
+        """Pick the first option of a select box that contains `words`."""
         box = self.driver.find_element(By.CSS_SELECTOR, f"[role=combobox][aria-label*='{label}']")
         box.send_keys(words)
         time.sleep(0.3)
         box.send_keys(Keys.ENTER)
         time.sleep(0.3)
-        self.settle()
+        self.wait_until_idle()
 
     def overflow(self) -> int:
         """Pixels by which the page is wider than the window."""

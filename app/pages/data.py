@@ -1,4 +1,4 @@
-"""The page Data: what a run found in the archives, what it left out, and the faces themselves."""
+"""The page Data: the faces of the last run, their distributions, and what was excluded and why."""
 
 from pathlib import Path
 
@@ -10,51 +10,48 @@ from app import charts, face_grid, resources
 from faces import targets
 
 PARTS = ["train", "val", "calibration", "test"]
-LISTED = 2000  # rows of a table
-SHOWN = 48  # faces in a grid
-VIEWS = ["Distributions", "Left out", "Faces", "Card"]
+MAX_ROWS = 2000  # of a table
+FACES = 48  # in a grid
 
 
 def main() -> None:
-    """Show one dataset, from one side."""
+    """Show one dataset, in one tab."""
     st.title("Data")
-    for text in resources.warnings():
-        st.warning(text, icon=":material/draw:")
-    made = sorted(path.stem for path in Path("data/splits").glob("*.csv"))
-    told = sorted(path.stem for path in Path("reports/cards/datasets").glob("*.md"))
-    if not made and not told:
-        st.info("There is no data yet: `make repro` in a shell draws or fetches it, and this page shows it.")
+    resources.show_warnings()
+    splits = sorted(path.stem for path in Path("data/splits").glob("*.csv"))
+    names = splits or sorted(path.stem for path in Path("reports/cards/datasets").glob("*.md"))
+    if not names:
+        st.info("There is no data yet: run `make repro` in a shell.")
         return
-    dataset = st.segmented_control("Dataset", made or told, default=(made or told)[0], required=True)
-    if not made:
+    dataset = st.segmented_control("Dataset", names, default=names[0], required=True)
+    if not splits:
         st.info(
-            "The pipeline has not run in this folder, so there are no faces to show: `make repro` in a shell makes "
-            "them (about 15 minutes for the drawn sample). Below is the card of the run that was committed."
+            "The pipeline has not run in this folder, so there are no faces to show. Run `make repro` in a shell "
+            "(about 15 minutes for the synthetic sample). Below is the card of the committed run."
         )
-        card(dataset)
+        show_card(dataset)
         return
-    view = st.segmented_control("View", VIEWS, default=VIEWS[0], required=True, label_visibility="collapsed")
-    {"Distributions": distributions, "Left out": left_out, "Faces": show_faces, "Card": card}[view](dataset)
+    tabs = {"Distributions": show_distributions, "Left out": show_excluded, "Faces": show_faces, "Card": show_card}
+    tab = st.segmented_control("Tab", list(tabs), default="Distributions", required=True, label_visibility="collapsed")
+    tabs[tab](dataset)
 
 
-def read(dataset: str) -> pd.DataFrame:
-    """Faces of all parts, with what the dataset knows of them, and the brightness of their pictures."""
-    split = resources.table(f"data/splits/{dataset}.csv")
-    known = resources.table(f"data/clean/{dataset}/faces.csv")[["face_id", "photo_year", "copies"]]
-    rows = split.merge(known, on="face_id", how="left")
+def read_faces(dataset: str) -> pd.DataFrame:
+    """Faces of all parts, with photo_year, copies and, if packed, the brightness of their images."""
+    split = resources.read_table(f"data/splits/{dataset}.csv")
+    clean = resources.read_table(f"data/clean/{dataset}/faces.csv")[["face_id", "photo_year", "copies"]]
+    rows = split.merge(clean, on="face_id", how="left")
     pack = resources.pack(dataset, "cropped")
     if pack is not None:
         rows["brightness"] = pack.column("brightness")[pack.rows(rows["face_id"])]
     return rows
 
 
-def distributions(dataset: str) -> None:
-    """Counts, and how ages, classes, years and brightness are spread."""
-    rows = read(dataset)
-    parts = rows["part"].value_counts()
-    for column, (name, n) in zip(
-        st.columns(5), {"faces": len(rows), **parts.reindex(PARTS, fill_value=0)}.items(), strict=True
-    ):
+def show_distributions(dataset: str) -> None:
+    """Show counts, and the distributions of ages, classes, years and brightness."""
+    rows = read_faces(dataset)
+    sizes = {"faces": len(rows), **rows["part"].value_counts().reindex(PARTS, fill_value=0)}
+    for column, (name, n) in zip(st.columns(5), sizes.items(), strict=True):
         column.metric(name, f"{n:,}")
     labelled = [
         name for name, target in targets.TARGETS.items() if target.kind == "classes" and (rows[name] != "").any()
@@ -62,8 +59,8 @@ def distributions(dataset: str) -> None:
     by = st.segmented_control("Colour by", ["part", *labelled], default="part", required=True)
     if rows["age"].notna().any():
         st.subheader("Age")
-        counted = by_years(rows, "age", 5, by)
-        st.altair_chart(charts.counts(counted, "age", by, "age, years"), alt=f"Faces by age and {by}")
+        ages = histogram(rows, "age", 5, by)
+        st.altair_chart(charts.counts(ages, "age", by, "age, years"), alt=f"Faces by age and {by}")
     for column, name in zip(st.columns(max(1, len(labelled))), labelled, strict=False):
         table = ordered(ordered(rows.groupby([name, "part"]).size().reset_index(name="faces"), "part"), name)
         with column:
@@ -73,43 +70,42 @@ def distributions(dataset: str) -> None:
                 alt=f"Faces by {name} and part",
             )
     st.subheader("Age by group")
-    st.dataframe(summary(rows, labelled), hide_index=True, alt="Mean and quartiles of age in each group")
-    dated = rows.dropna(subset=["photo_year", "age"]).shape[0] > 0
-    columns = iter(st.columns(2 if dated else 1))
-    if dated:
+    st.dataframe(age_summary(rows, labelled), hide_index=True, alt="Mean and quartiles of age in each group")
+    quartiles = age_quartiles(rows)
+    columns = iter(st.columns(2 if len(quartiles) else 1))
+    if len(quartiles):
         with next(columns):
             st.subheader("Age by year of the photo")
             st.altair_chart(
-                charts.band(quartiles(rows), "year", "year of the photo", "age, years"),
+                charts.band(quartiles, "year", "year of the photo", "age, years"),
                 alt="Median and quartiles of age by the year of the photo",
             )
     if "brightness" in rows:
         with next(columns):
             st.subheader("Brightness")
             st.altair_chart(
-                charts.counts(by_years(rows, "brightness", 10, by), "brightness", by, "mean luma, 0 to 255"),
-                alt=f"Faces by the brightness of their pictures and {by}",
+                charts.counts(histogram(rows, "brightness", 10, by), "brightness", by, "mean luma, 0 to 255"),
+                alt=f"Faces by the brightness of their images and {by}",
             )
 
 
-def by_years(rows: pd.DataFrame, column: str, step: int, by: str) -> pd.DataFrame:
-    """Faces (column `faces`) in steps of a number, and by another column."""
+def histogram(rows: pd.DataFrame, column: str, width: int, by: str) -> pd.DataFrame:
+    """Counts (column `faces`) by the start of a bin of `column`, and by another column."""
     known = rows[rows[column].notna()]
-    start = (known[column] // step * step).astype(float)
+    start = (known[column] // width * width).astype(float)
     return ordered(known.groupby([start.rename(column), known[by]]).size().reset_index(name="faces"), by)
 
 
 def ordered(table: pd.DataFrame, by: str) -> pd.DataFrame:
-    """Rows in the order of the parts, or of a target's classes, '' last and called unlabelled."""
+    """Rows in the order of the parts, or of a target's classes; '' comes last, renamed to unlabelled."""
     order = PARTS if by == "part" else [*targets.TARGETS[by].classes, ""]
-    table = table.sort_values(
-        by, key=lambda column: column.map({name: i for i, name in enumerate(order)}), kind="stable"
-    )
+    rank = {name: i for i, name in enumerate(order)}
+    table = table.sort_values(by, key=lambda column: column.map(rank), kind="stable")
     return table.assign(**{by: table[by].replace("", "unlabelled")})
 
 
-def summary(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
-    """Faces, mean and percentiles of age, of all and of each class."""
+def age_summary(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
+    """Number of faces, mean and percentiles of age, of all faces and of each class."""
     groups = {"all faces": rows} | {str(label): part for name in names for label, part in rows.groupby(name) if label}
     table = [
         {
@@ -124,80 +120,77 @@ def summary(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     return pd.DataFrame(table).round(1)
 
 
-def quartiles(rows: pd.DataFrame) -> pd.DataFrame:
+def age_quartiles(rows: pd.DataFrame) -> pd.DataFrame:
     """Median (`value`), quartiles (`low`, `high`) of age and n, by year of the photo."""
-    years = rows.dropna(subset=["photo_year", "age"]).groupby("photo_year")["age"]
-    found = pd.DataFrame(
-        {"value": years.median(), "low": years.quantile(0.25), "high": years.quantile(0.75), "n": years.size()}
-    )
-    return found.rename_axis("year").reset_index()
+    ages = rows.dropna(subset=["photo_year", "age"]).groupby("photo_year")["age"]
+    columns = {"value": ages.median(), "low": ages.quantile(0.25), "high": ages.quantile(0.75), "n": ages.size()}
+    return pd.DataFrame(columns).rename_axis("year").reset_index()
 
 
-def left_out(dataset: str) -> None:
-    """The funnel from records to faces: rejects with reasons, copies, and labels that copies disagree on."""
+def show_excluded(dataset: str) -> None:
+    """Show counts from records to faces, rejects with reasons, and duplicates with different labels."""
     folder = Path("data/clean", dataset)
-    found = resources.document(str(folder / "summary.json"))
+    summary = resources.read_json(str(folder / "summary.json"))
     funnel = Path(f"data/records/{dataset}-funnel.csv")
     if funnel.exists():
         st.subheader("From the .mat file to records")
-        st.dataframe(resources.table(str(funnel)), hide_index=True)
+        st.dataframe(resources.read_table(str(funnel)), hide_index=True)
     st.subheader("From records to faces")
-    steps = {"records": found["records"], **found["rejected"], "kept": found["kept"]}
-    table = pd.DataFrame({"what became of them": list(steps), "faces": list(steps.values())})
-    st.dataframe(table, hide_index=True)
-    rejects = resources.table(str(folder / "rejects.csv"))
-    reasons = rejects.assign(reason=rejects["reject"].str.replace(r"^copy of .*", "copy of another", regex=True))
-    reason = st.selectbox("Reason", ["all", *sorted(reasons["reason"].unique())])
-    listed(reasons[(reasons["reason"] == reason) | (reason == "all")][["face_id", "reject"]])
-    st.subheader("Copies that disagree")
-    conflicts = resources.table(str(folder / "conflicts.csv"))
-    masked = ", ".join(
-        f"{n} of {name} (of them {found['labels_masked'][name]} masked)"
-        for name, n in found["labels_in_conflict"].items()
+    steps = {"records": summary["records"], **summary["rejected"], "kept": summary["kept"]}
+    st.dataframe(pd.DataFrame({"step": list(steps), "faces": list(steps.values())}), hide_index=True)
+    rejects = resources.read_table(str(folder / "rejects.csv"))
+    reasons = rejects["reject"].str.replace(r"^copy of .*", "copy of another", regex=True)
+    reason = st.selectbox("Reason", ["all", *sorted(reasons.unique())])
+    show_head(rejects[(reasons == reason) | (reason == "all")][["face_id", "reject"]])
+    st.subheader("Duplicates with different labels")
+    conflicts = ", ".join(
+        f"{n} of {name} ({summary['labels_masked'][name]} masked)" for name, n in summary["labels_in_conflict"].items()
     )
-    st.markdown(f"{found['faces_with_copies']:,} faces have copies. Labels that they disagree on: {masked}.")
-    listed(conflicts)
-    with_copies = resources.table(str(folder / "faces.csv")).query("copies > 1")
-    if len(with_copies) and resources.pack(dataset, "cropped"):
-        st.subheader("Faces with the most copies")
-        shown = with_copies.nlargest(SHOWN // 2, "copies")
-        face_grid.grid(dataset, "cropped", shown, [f"{int(row['copies'])} copies" for _, row in shown.iterrows()])
+    st.markdown(f"{summary['faces_with_copies']:,} faces have duplicates. Conflicting labels: {conflicts}.")
+    show_head(resources.read_table(str(folder / "conflicts.csv")))
+    duplicated = resources.read_table(str(folder / "faces.csv")).query("copies > 1")
+    if len(duplicated) and resources.pack(dataset, "cropped"):
+        st.subheader("Faces with the most duplicates")
+        rows = duplicated.nlargest(FACES // 2, "copies")
+        face_grid.show(dataset, "cropped", rows, [f"{n} copies" for n in rows["copies"].astype(int)])
 
 
-def listed(table: pd.DataFrame) -> None:
-    """The first rows of a table that may be long."""
-    st.dataframe(table[:LISTED], hide_index=True)
-    if len(table) > LISTED:
-        st.caption(f"The first {LISTED:,} of {len(table):,}.")
+def show_head(table: pd.DataFrame) -> None:
+    """Show the first MAX_ROWS rows of a table."""
+    st.dataframe(table[:MAX_ROWS], hide_index=True)
+    if len(table) > MAX_ROWS:
+        st.caption(f"The first {MAX_ROWS:,} of {len(table):,} rows.")
 
 
 def show_faces(dataset: str) -> None:
-    """Faces of any group, drawn at random."""
-    rows = read(dataset)
-    pictured = [
+    """Show random faces of the group that the user selects."""
+    rows = read_faces(dataset)
+    variants = [
         path.name for path in sorted(Path("data/packs", dataset).glob("*")) if resources.pack(dataset, path.name)
     ]
-    if not pictured:
-        st.info("Their pictures are not here: `make repro` in a shell makes them.")
+    if not variants:
+        st.info("The images are not here: run `make repro` in a shell.")
         return
-    variant, part, more = st.columns([2, 3, 1], vertical_alignment="bottom")
-    shown_as = variant.segmented_control("Variant", pictured, default=pictured[0], required=True)
-    parts = part.segmented_control("Part", PARTS, selection_mode="multi", default=[])
-    rows = face_grid.only(rows[rows["part"].isin(parts or PARTS)], "grid")
-    if more.button("Others", icon=":material/shuffle:"):
-        st.session_state["drawn"] = st.session_state.get("drawn", 0) + 1
-    st.caption(f"{min(SHOWN, len(rows)):,} of {len(rows):,} faces.")
+    left, middle, right = st.columns([2, 3, 1], vertical_alignment="bottom")
+    variant = left.segmented_control("Variant", variants, default=variants[0], required=True)
+    parts = middle.segmented_control("Part", PARTS, selection_mode="multi", default=[])
+    rows = face_grid.choose_group(rows[rows["part"].isin(parts or PARTS)], "grid")
+    if right.button("Others", icon=":material/shuffle:"):
+        st.session_state["grid_seed"] = st.session_state.get("grid_seed", 0) + 1
+    st.caption(f"{min(FACES, len(rows)):,} of {len(rows):,} faces.")
     if not len(rows):
         st.info("No face is in all of these groups.")
         return
-    drawn = rows.sample(min(SHOWN, len(rows)), random_state=np.random.default_rng(st.session_state.get("drawn", 0)))
-    face_grid.grid(dataset, shown_as, drawn, [face_grid.labels(row) for _, row in drawn.iterrows()])
+    sample = rows.sample(
+        min(FACES, len(rows)), random_state=np.random.default_rng(st.session_state.get("grid_seed", 0))
+    )
+    face_grid.show(dataset, variant, sample, [face_grid.label_text(row) for _, row in sample.iterrows()])
 
 
-def card(dataset: str) -> None:
-    """The dataset's card, without its front matter."""
+def show_card(dataset: str) -> None:
+    """Show the dataset card, without its front matter."""
     page = Path(f"reports/cards/datasets/{dataset}.md")
     if not page.exists():
-        st.info("The pipeline writes it at its end: `make repro`.")
+        st.info("There is no card yet: run `make repro` in a shell.")
         return
     st.markdown(page.read_text().split("\n---\n", 1)[-1].replace("\n# ", "\n## ", 1))

@@ -1,4 +1,4 @@
-"""The page Predict, which comes first: it asks for a photo before what answers is imported, which takes a while."""
+"""The page Predict, the first one. It asks for a photo before the slow imports that prediction needs."""
 
 import streamlit as st
 
@@ -6,11 +6,11 @@ from app import upload
 
 
 def main() -> None:
-    """Ask for a photo and a model, tell what the model says."""
+    """Ask for a photo and a model, and show the predictions."""
     st.title("Predict")
     left, right = st.columns([3, 2])
     with left:
-        given = upload.ask()
+        uploaded = upload.ask()
     from app import predict_results
 
-    predict_results.show(given, left, right)
+    predict_results.show(uploaded, left, right)

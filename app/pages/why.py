@@ -1,11 +1,13 @@
-"""The page Why: what in a face a model's answer hangs on, by maps over the picture; and over a group in the mean."""
+"""The page Why: attribution maps of a model's prediction, for one face or averaged over a group."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app import face_grid, photo, resources, upload
 from faces import targets
@@ -13,226 +15,232 @@ from faces.inference import attribution
 from faces.inference.predictor import SHIPPED, ModelError, Predictor
 
 LIMITS = (
-    "A map shows what this model's answer hangs on, not what is true of a face or a person, and not a reason for it: "
-    "maps of several methods that agree are worth more than one that looks right."
+    "A map shows what this model's output depends on. It shows neither facts about a face or a person nor the reasons "
+    "for them. Maps of several methods that agree are better evidence than one map that looks plausible."
 )
 WIDTH = 210  # pixels of a map
-FIRST = ("grad_cam", "integrated_gradients", "occlusion")  # methods that are shown unless others are picked
-MOST = 200  # faces of a group
-PHOTO, RUN = "A photo of mine", "A face of the last run"
+DEFAULT_METHODS = ("grad_cam", "integrated_gradients", "occlusion")
+MAX_FACES = 200  # of a group
+PHOTO, LAST_RUN = "My photo", "A face of the last run"
+PREDICTED = "the predicted one"
+
+Output = tuple[str, str | None]  # target, and its class; None for years and for the predicted class
 
 
 @dataclass(frozen=True)
-class Explained:
-    """A model that maps can be drawn of: its weights for Keras, and its ONNX file, which says how it sees pictures."""
+class ExplainableModel:
+    """A model with attribution maps: its Keras weights, and its ONNX file, which defines the preprocessing."""
 
     weights: Path
     onnx: Path
 
 
 def main() -> None:
-    """Ask for a face and a target, draw maps."""
+    """Ask for a face and an output of the model, and show the maps."""
     st.title("Why")
     st.caption(LIMITS)
-    known = explainable()
+    models = explainable_models()
     left, right = st.columns([3, 2])
     with right:
-        name = st.selectbox("Model", list(known), key="explained")
-        chosen = known[name]
-        predictor = resources.predictor(str(chosen.onnx))
-        told = [each.name for each in predictor.targets]
-        target = st.segmented_control("Target", told, default=told[0], required=True, key=f"asked {' '.join(told)}")
-        of = st.selectbox(
-            "Of the answer",
-            ["the predicted one", *targets.TARGETS[target].classes],
-            key=f"of_{target}",
-            disabled=targets.TARGETS[target].kind == "years",
-        )
-        least = st.slider(
-            "Show what is at least", 0.0, 1.0, 0.2, 0.05, key="threshold", help="As a share of the map's largest value."
+        name = st.selectbox("Model", list(models), key="explained")
+        model = models[name]
+        predictor = resources.predictor(str(model.onnx))
+        output = choose_output(predictor)
+        threshold = st.slider(
+            "Threshold", 0.0, 1.0, 0.2, 0.05, key="threshold", help="As a share of the map's largest value."
         )
     with left:
-        one, group = st.tabs(["One face", "A group in the mean"])
+        one, group = st.tabs(["One face", "Mean of a group"])
     resources.warn(predictor, name)
-    asked = (target, None if of == "the predicted one" or targets.TARGETS[target].kind == "years" else of)
     with one:
-        seen = given_face(predictor)
+        face = choose_face(predictor)
     with group:
-        average(chosen, predictor, asked, least)
-    if seen is not None:
-        draw(chosen, predictor, seen, asked, least)
+        show_mean(model, predictor, output, threshold)
+    if face is not None:
+        show_maps(model, predictor, face, output, threshold)
 
 
-def explainable() -> dict[str, Explained]:
-    """The shipped model, and those that were trained in this folder."""
-    found = {"pretrained/utkface": Explained(attribution.SHIPPED, SHIPPED)}
+def explainable_models() -> dict[str, ExplainableModel]:
+    """The shipped model, and the models that were trained in this folder."""
+    models = {"pretrained/utkface": ExplainableModel(attribution.SHIPPED, SHIPPED)}
     for folder in sorted(Path("data/models").glob("*")):
         onnx = Path("data/calibrated", folder.name, "model.onnx")
         if onnx.exists() and (folder / "model.weights.h5").exists():
-            found[folder.name] = Explained(folder, onnx)
-    return found
+            models[folder.name] = ExplainableModel(folder, onnx)
+    return models
+
+
+def choose_output(predictor: Predictor) -> Output:
+    """Output of the model that the user selects."""
+    names = [target.name for target in predictor.targets]
+    name = st.segmented_control("Target", names, default=names[0], required=True, key=f"target of {' '.join(names)}")
+    target = targets.TARGETS[name]
+    years = target.kind == "years"
+    class_ = st.selectbox("Class", [PREDICTED, *target.classes], key=f"class of {name}", disabled=years)
+    return name, None if years or class_ == PREDICTED else class_
 
 
 @st.cache_resource(max_entries=3, show_spinner="Loading TensorFlow and the model: some seconds, once ...")
-def explainer(path: Path, changed: float) -> attribution.Explainer:
-    """A model's weights, as attribution takes them."""
+def _explainer(path: Path, modified: float) -> attribution.Explainer:
     return attribution.Explainer(path)
 
 
-def opened_explainer(chosen: Explained) -> attribution.Explainer | None:
-    """The same, opened anew where the file has changed; None, with the reason shown, where that cannot be done."""
+def load_explainer(model: ExplainableModel) -> attribution.Explainer | None:
+    """Load a model's weights, again if they have changed; None if that fails (a message is shown)."""
     try:
-        return explainer(chosen.weights, chosen.onnx.stat().st_mtime)
+        return _explainer(model.weights, model.onnx.stat().st_mtime)
     except (ModelError, OSError) as error:
         st.error(str(error))
         return None
 
 
-def given_face(predictor: Predictor) -> np.ndarray | None:
-    """What the model sees (s, s, 3) of a face that the visitor gives or picks; None where there is none yet."""
-    packed = packed_faces(predictor)
-    ways = [PHOTO, *([RUN] if packed is not None else [])]
-    way = st.segmented_control("Which face", ways, default=PHOTO, required=True, label_visibility="collapsed")
-    if way == RUN:
-        return picked(packed, predictor)
-    given = photo.of(upload.ask())
-    if given is None:
+def choose_face(predictor: Predictor) -> np.ndarray | None:
+    """Model input (s, s, 3) uint8 of the user's photo or of a face of the last run; None if there is none yet."""
+    rows = faces_of_last_run(predictor)
+    sources = [PHOTO, *([LAST_RUN] if rows is not None else [])]
+    source = st.segmented_control("Face", sources, default=PHOTO, required=True, label_visibility="collapsed")
+    if source == LAST_RUN:
+        return random_face(rows, predictor)
+    loaded = photo.load(upload.ask())
+    if loaded is None:
         return None
     with st.expander("Settings"):
-        cropped, score = photo.settings()
-    places, seen = given.faces(predictor, cropped, score)
-    if not seen:
-        st.warning(photo.NONE)
+        cropped, min_score = photo.settings()
+    places, faces = loaded.faces(predictor, cropped, min_score)
+    if not faces:
+        st.warning(photo.NO_FACE)
         return None
-    number = 0
-    if len(seen) > 1:
-        st.image(photo.boxed(given.image, places), alt="The photo with its faces numbered", width=WIDTH)
-        number = st.number_input("Face", 1, len(seen), 1, key="face_number") - 1
-    return seen[number]
+    number = 1
+    if len(faces) > 1:
+        st.image(photo.with_boxes(loaded.image, places), alt="The photo with its faces numbered", width=WIDTH)
+        number = st.number_input("Face", 1, len(faces), 1, key="face_number")
+    return faces[number - 1]
 
 
-def packed_faces(predictor: Predictor) -> pd.DataFrame | None:
-    """Test faces of the last run that a model can be asked about, None where their pictures are not here."""
+def faces_of_last_run(predictor: Predictor) -> pd.DataFrame | None:
+    """Test faces of the last run in the model's variant; None if their images are not here."""
     dataset, variant = predictor.about["dataset"], predictor.about["variant"]
     split = Path(f"data/splits/{dataset}.csv")
     if resources.pack(dataset, variant) is None or not split.exists():
         return None
-    rows = resources.table(str(split))
+    rows = resources.read_table(str(split))
     return rows[rows["part"] == "test"]
 
 
-def seen_of(rows: pd.DataFrame, predictor: Predictor) -> list[np.ndarray]:
-    """What a model sees of packed faces."""
+def model_inputs(rows: pd.DataFrame, predictor: Predictor) -> list[np.ndarray]:
+    """Model inputs (s, s, 3) uint8 of packed faces; faces that the pack lacks are skipped."""
     pack = resources.pack(predictor.about["dataset"], predictor.about["variant"])
     at = pack.rows(rows["face_id"])
     return [predictor.seen(content) for content in pack.images(at[at >= 0])]
 
 
-def picked(rows: pd.DataFrame, predictor: Predictor) -> np.ndarray | None:
-    """A test face, another one at each press of a button."""
+def random_face(rows: pd.DataFrame, predictor: Predictor) -> np.ndarray | None:
+    """Model input of a random test face, a new one at each click."""
     if st.button("Another face", icon=":material/shuffle:"):
-        st.session_state["picked"] = st.session_state.get("picked", 0) + 1
+        st.session_state["face_seed"] = st.session_state.get("face_seed", 0) + 1
     if not len(rows):
         st.info("The split has no test faces.")
         return None
-    row = rows.sample(1, random_state=st.session_state.get("picked", 0))
-    st.caption(f"Labelled: {face_grid.labels(row.iloc[0])}.")
-    seen = seen_of(row, predictor)
-    return seen[0] if seen else None
+    row = rows.sample(1, random_state=st.session_state.get("face_seed", 0))
+    st.caption(f"Labels: {face_grid.label_text(row.iloc[0])}.")
+    return next(iter(model_inputs(row, predictor)), None)
 
 
-def draw(
-    chosen: Explained, predictor: Predictor, seen: np.ndarray, asked: tuple[str, str | None], least: float
+def show_maps(
+    model: ExplainableModel, predictor: Predictor, face: np.ndarray, output: Output, threshold: float
 ) -> None:
-    """Maps of one face by the methods that are picked."""
-    names = {method.name: key for key, method in attribution.METHODS.items()}
-    first = [attribution.METHODS[key].name for key in FIRST]
-    wanted = st.pills("Maps", list(names), selection_mode="multi", default=first, key="methods")
-    model = opened_explainer(chosen)
-    if model is None:
+    """Show maps of one face by the methods that the user selects."""
+    keys = {method.name: key for key, method in attribution.METHODS.items()}
+    default = [attribution.METHODS[key].name for key in DEFAULT_METHODS]
+    names = st.pills("Maps", list(keys), selection_mode="multi", default=default, key="methods")
+    explainer = load_explainer(model)
+    if explainer is None:
         return
-    target, of = asked
-    said = predictor.told(seen[None]).iloc[0]
-    st.markdown(f"It says: **{target} {said[target]}**" + (f"; asked about: **{of}**" if of else ""))
+    target, class_ = output
+    predicted = predictor.told(face[None]).iloc[0]
+    st.markdown(f"Predicted: **{target} {predicted[target]}**" + (f"; maps of: **{class_}**" if class_ else ""))
     with st.container(horizontal=True, gap="medium"):
         with st.container(width=WIDTH):
-            st.image(seen, "What the model sees", width=WIDTH, alt="The face as the model sees it")
-        for name in wanted:
-            method = attribution.METHODS[names[name]]
+            st.image(face, "The model's input", width=WIDTH, alt="The face as the model's input")
+        for name in names:
+            method = attribution.METHODS[keys[name]]
             with st.container(width=WIDTH):
                 try:
                     with st.spinner(f"{name} ..."):
-                        found = drawn(model, chosen, seen, asked, names[name])
+                        map_ = cached_map(explainer, model, face, output, keys[name])
                 except ValueError as error:
                     st.warning(str(error))
                     continue
-                shown = attribution.overlay(seen, attribution.normalised(found), least, method.signed)
-                st.image(shown, name, width=WIDTH, alt=f"{name} for {target} over the face")
+                image = attribution.overlay(face, attribution.normalised(map_), threshold, method.signed)
+                st.image(image, name, width=WIDTH, alt=f"{name} for {target} over the face")
                 st.caption(method.tells)
-    if any(attribution.METHODS[names[name]].signed for name in wanted):
-        st.caption("Where a map has a sign, red raises the answer and blue lowers it.")
+    if any(attribution.METHODS[keys[name]].signed for name in names):
+        st.caption("In maps with a sign, red raises the output and blue lowers it.")
 
 
-def drawn(
-    model: attribution.Explainer, chosen: Explained, seen: np.ndarray, asked: tuple[str, str | None], method: str
+def cached_map(
+    explainer: attribution.Explainer, model: ExplainableModel, face: np.ndarray, output: Output, method: str
 ) -> np.ndarray:
-    """A map, kept while the face is the same, since sliders run the page again."""
-    face = (str(chosen.weights), chosen.onnx.stat().st_mtime, seen.tobytes())
-    if st.session_state.get("mapped") != face:
-        st.session_state["mapped"], st.session_state["maps"] = face, {}
+    """Map (s, s) of a face, computed once per face: each move of a slider runs the page again."""
+    key = (str(model.weights), model.onnx.stat().st_mtime, face.tobytes())
+    if st.session_state.get("maps_key") != key:
+        st.session_state["maps_key"], st.session_state["maps"] = key, {}
     maps = st.session_state["maps"]
-    if (asked, method) not in maps:
-        maps[asked, method] = model.explain(seen, asked[0], method, asked[1])
-    return maps[asked, method]
+    if (output, method) not in maps:
+        maps[output, method] = explainer.explain(face, output[0], method, output[1])
+    return maps[output, method]
 
 
-def average(chosen: Explained, predictor: Predictor, asked: tuple[str, str | None], least: float) -> None:
-    """The mean map over test faces of a group that the visitor picks; it stays until another question is asked."""
-    rows = packed_faces(predictor)
+def show_mean(model: ExplainableModel, predictor: Predictor, output: Output, threshold: float) -> None:
+    """Show the mean map over test faces of a group that the user selects, until a setting changes."""
+    rows = faces_of_last_run(predictor)
     if rows is None:
-        st.info("This needs the faces of a run: `make repro` in a shell makes them, and the model that they taught.")
+        st.info("This needs the faces and models of a run: run `make repro` in a shell.")
         return
-    rows = face_grid.only(rows, "mean")
-    names = {method.name: key for key, method in attribution.METHODS.items()}
+    rows = face_grid.choose_group(rows, "mean")
+    keys = {method.name: key for key, method in attribution.METHODS.items()}
     left, right = st.columns(2)
-    name = left.selectbox("Map", list(names), index=list(names.values()).index("grad_cam"), key="mean_method")
-    many = right.slider("Faces", 1, MOST, min(32, MOST), key="mean_faces")
-    some = rows.sample(min(many, len(rows)), random_state=0)
-    st.caption(f"{len(some)} of {len(rows)} test faces of the group.")
-    question = (chosen, asked, name, tuple(some["face_id"]))
-    if len(some) and st.button("Draw the mean", type="primary"):
-        st.session_state["mean"] = question, drawn_mean(chosen, seen_of(some, predictor), asked, names[name])
-    kept, found = st.session_state.get("mean", (None, None))
-    if kept != question or found is None:
+    name = left.selectbox("Map", list(keys), index=list(keys.values()).index("grad_cam"), key="mean_method")
+    count = right.slider("Faces", 1, MAX_FACES, min(32, MAX_FACES), key="mean_faces")
+    sample = rows.sample(min(count, len(rows)), random_state=0)
+    st.caption(f"{len(sample)} of {len(rows)} test faces of the group.")
+    key = (model, output, name, tuple(sample["face_id"]))
+    if len(sample) and st.button("Compute the mean", type="primary"):
+        st.session_state["mean"] = key, mean_face_and_map(model, model_inputs(sample, predictor), output, keys[name])
+    kept_key, means = st.session_state.get("mean", (None, None))
+    if kept_key != key or means is None:
         return
-    mean, map_ = found
-    shown = attribution.overlay(mean, attribution.normalised(map_), least, attribution.METHODS[names[name]].signed)
+    face, map_ = means
+    image = attribution.overlay(face, attribution.normalised(map_), threshold, attribution.METHODS[keys[name]].signed)
     with st.container(horizontal=True):
-        st.image(mean, "Mean of the faces", width=WIDTH, alt="Mean of the faces")
-        st.image(shown, f"Mean of {name}", width=WIDTH, alt=f"Mean of {name} over the mean face")
+        st.image(face, "Mean of the faces", width=WIDTH, alt="Mean of the faces")
+        st.image(image, f"Mean of {name}", width=WIDTH, alt=f"Mean of {name} over the mean face")
 
 
-def drawn_mean(
-    chosen: Explained, seen: list[np.ndarray], asked: tuple[str, str | None], method: str
+def mean_face_and_map(
+    model: ExplainableModel, faces: list[np.ndarray], output: Output, method: str
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Mean of faces (s, s, 3) uint8 and of their maps (s, s); None, with the reason shown, where there is none."""
-    model = opened_explainer(chosen)
-    if model is None:
+    """Mean of faces (s, s, 3) uint8 and of their maps (s, s); None if there is none (a message is shown)."""
+    explainer = load_explainer(model)
+    if explainer is None:
         return None
-    bar = st.progress(0.0, "Drawing ...")
-    maps = (attribution.normalised(model.explain(image, asked[0], method, asked[1])) for image in counted(seen, bar))
+    bar = st.progress(0.0, "Computing ...")
+    maps = (
+        attribution.normalised(explainer.explain(face, output[0], method, output[1]))
+        for face in with_progress(faces, bar)
+    )
     try:
-        found = attribution.mean_map(maps)
+        map_ = attribution.mean_map(maps)
     except ValueError as error:
         st.warning(str(error))
         return None
     finally:
         bar.empty()
-    return np.stack(seen).mean(axis=0).astype(np.uint8), found
+    return np.stack(faces).mean(axis=0).astype(np.uint8), map_
 
 
-def counted(seen: list[np.ndarray], bar):  # noqa: ANN001, ANN201 - Streamlit names no class
-    """Pictures as they are taken, told to a progress bar."""
-    for number, image in enumerate(seen, 1):
-        yield image
-        bar.progress(number / len(seen), f"{number} of {len(seen)} faces")
+def with_progress(faces: list[np.ndarray], bar: DeltaGenerator) -> Iterator[np.ndarray]:
+    """Faces one by one, with progress shown on a bar."""
+    for number, face in enumerate(faces, 1):
+        yield face
+        bar.progress(number / len(faces), f"{number} of {len(faces)} faces")

@@ -1,0 +1,36 @@
+"""Tab Variants: two variants of a model compared on the same faces."""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from app import charts, resources
+
+
+def show() -> None:
+    """Show each comparison of two variants."""
+    paths = sorted(Path("reports/comparison").glob("*_against_*.csv"))
+    if not paths:
+        st.info("No two models differ only in their variant: see `models` in params.yaml.")
+        return
+    resources.show_warnings()
+    for path in paths:
+        first, second = path.stem.split("_against_")
+        for dataset, rows in resources.read_table(str(path)).groupby("dataset"):
+            st.subheader(f"{dataset}: {first} against {second}")
+            show_differences(rows, first, second)
+
+
+def show_differences(rows: pd.DataFrame, first: str, second: str) -> None:
+    """Show differences of scores; rows: of FIRST_against_SECOND.csv, of one dataset."""
+    st.caption(
+        f"Paired on the same test faces: {first} minus {second}. Above 0, errors (MAE, RMSE) of {first} are larger; "
+        "below 0, its accuracies are lower."
+    )
+    years = rows["score"].str.contains("MAE|RMSE")
+    for column, (part, unit) in zip(st.columns(2), ((rows[years], "years"), (rows[~years], "share")), strict=True):
+        title = f"{first} minus {second}, {unit}"
+        table = part.rename(columns={"difference": "value"})
+        column.altair_chart(charts.intervals(table, "score", title, zero=True), alt=title)
+    st.dataframe(rows.round(4), hide_index=True)
