@@ -14,7 +14,7 @@ PAGES = {
     "why": ":material/visibility:",
     "models": ":material/monitoring:",
     "data": ":material/database:",
-}  # modules of app/pages, imported when first shown
+}  # modules of app/site_pages, imported when first shown
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def guarded(name: str) -> Callable[[], None]:
 
     def show() -> None:
         try:
-            importlib.import_module(f"app.pages.{name}").main()
+            importlib.import_module(f"app.site_pages.{name}").main()
         except (OSError, ValueError, LookupError, SystemExit) as error:
             logging.getLogger(__name__).exception("%s failed", name)
             st.error(

@@ -86,6 +86,8 @@ def test_the_example_is_kept_from_page_to_page_until_it_is_removed(driver, tmp_p
     folder.mkdir()
     with browser.served(browser.cloned(folder), tmp_path / "app.log") as address:
         visit = Visit(driver, address)
+        visit.open("data")  # a server's first page may be any
+        visit.shows("make repro")
         visit.open("")
         visit.press("Try it with an example")
         visit.shows("female")

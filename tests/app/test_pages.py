@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.formparsers import MultiPartParser
 
 from app import access, predict_results, resources
-from app.pages import data
+from app.site_pages import data
 from faces.images import preprocessing
 from faces.inference.predictor import SHIPPED, ModelError
 from faces.tracking import model_choice
@@ -105,6 +105,6 @@ def test_a_model_that_is_gone_is_reported(tmp_path):
 
 def test_the_first_page_asks_before_slow_imports():
     slow = {"altair", "mlflow", "onnxruntime", "pandas", "tensorflow"}
-    code = f"import sys, app.pages.predict; print(*{slow} & {{*sys.modules}})"
+    code = f"import sys, app.site_pages.predict; print(*{slow} & {{*sys.modules}})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
