@@ -17,7 +17,7 @@ def show() -> None:
     known = results.folders()
     name = results.choose(list(known), "groups_of")
     published = name.startswith(results.PUBLISHED)
-    path = (known[name] if published else Path("reports/groups", name)) / "groups.csv"
+    path = known[name] / "groups.csv" if published else Path("reports/models", name, "subgroups.csv")
     if path.exists():
         show_groups(resources.read_table(str(path)))
     if published:
