@@ -37,7 +37,7 @@ class Photo:
         if cropped:
             return [()], [predictor.look(self.image)]
         if photos.framing(predictor) is not None and min_score not in self.detected:
-            self.detected = {min_score: resources.detector().find(self.image, min_score)}
+            self.detected = {min_score: resources.detector().detect(self.image, min_score)}
         return photos.cut(self.image, self.detected.get(min_score, []), predictor)
 
 
@@ -61,7 +61,7 @@ def decode(upload: Upload) -> Photo | None:
     except PictureError as error:
         st.error(f"{upload.name} {error}" if str(error).startswith(("is ", "cannot ")) else f"{upload.name}: {error}")
         return None
-    frames = preprocessing.frames(upload.content)
+    frames = preprocessing.count_frames(upload.content)
     note = f"The file has {frames} frames; the first one is used." if frames > 1 else ""
     return Photo(upload.key, upload.name, image, note)
 
@@ -89,7 +89,7 @@ def settings() -> tuple[bool, float]:
         "Lowest detection score",
         0.1,
         0.9,
-        detection.LEAST,
+        detection.MIN_SCORE,
         0.05,
         disabled=cropped,
         key="min_score",

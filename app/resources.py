@@ -9,7 +9,7 @@ import streamlit as st
 
 from faces import params
 from faces.data import packs, records
-from faces.images.detection import Finder
+from faces.images.detection import FaceDetector
 from faces.inference.predictor import SHIPPED, ModelError, Predictor
 from faces.tracking import model_choice
 
@@ -17,9 +17,9 @@ CACHE_SECONDS = 10  # lifetime of cached files that a run may change
 
 
 @st.cache_resource(show_spinner=False)
-def detector() -> Finder:
+def detector() -> FaceDetector:
     """The face detector."""
-    return Finder()
+    return FaceDetector()
 
 
 @st.cache_resource(show_spinner=False)

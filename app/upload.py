@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from faces.data.archives import PICTURES
+from faces.data.archives import IMAGE_SUFFIXES
 
 FILE, CAMERA = "File", "Camera"
 # A pasted image is handled as a chosen file.
@@ -45,7 +45,7 @@ def ask() -> Upload | None:
     else:
         given = st.file_uploader(
             "A photo with faces: choose it, drop it here, or paste it",
-            [suffix[1:] for suffix in PICTURES],
+            [suffix[1:] for suffix in IMAGE_SUFFIXES],
             max_upload_size=st.get_option("server.maxUploadSize"),
             key="upload",
             on_change=drop,

@@ -45,7 +45,7 @@ def draw(count: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """
     rng = np.random.default_rng(seed)
     side = 104
-    drawn = duplicates.small(np.stack(drawing.squares(DRAWN, seed, side))).astype(np.float32)
+    drawn = duplicates.shrink(np.stack(drawing.squares(DRAWN, seed, side))).astype(np.float32)
     grey = np.empty((count, duplicates.SIDE, duplicates.SIDE), np.uint8)
     for at in range(0, count, 4096):
         n = min(4096, count - at)

@@ -43,7 +43,7 @@ def main() -> None:
     row = p.models[arguments.model]
     pack, split = labelled_faces.open_pack(row)
     reproducibility.prepare(p.train.threads, p.train.seed, overrides.budget_for(p, pack.manifest["kind"]).precision)
-    train, val = (labelled_faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
+    train, val = (labelled_faces.select_part(split, pack, part, row.targets)[0] for part in ("train", "val"))
     side, steps = pack.manifest["side"], input_pipeline.steps_in_epoch(train, p.train)
     count = steps * min(p.train.batch_size, len(train))
     loop.fit(row, train, val, p.train, side, 1)  # what is traced once is not timed

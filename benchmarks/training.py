@@ -101,9 +101,9 @@ def prepare(words: argparse.Namespace, folder: Path) -> dict:
     values["augment"] |= PLAIN
     settings = params.Train.model_validate(values | ALIKE | changed)
     pack, split = labelled_faces.open_pack(row)
-    if preprocessing.shrunk(*labelled_faces.view(pack.manifest["side"], settings)[:3]) > 1:
+    if preprocessing.reduction_factor(*labelled_faces.view(pack.manifest["side"], settings)[:3]) > 1:
         raise SystemExit(f"{settings.image_size} pixels: ours would decode smaller pictures than PyTorch's loop does")
-    train, val = (labelled_faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
+    train, val = (labelled_faces.select_part(split, pack, part, row.targets)[0] for part in ("train", "val"))
     count = len(train) if words.until else min(words.faces, len(train))
     images = pack.images(train.rows[:count])
     labels = {f"label_{name}": values[:count] for name, (values, _) in train.labels.items()}
@@ -164,7 +164,7 @@ def one(program: str, path: str) -> None:
         memory.keep = lambda: False
     reproducibility.prepare(settings.threads, settings.seed, work["precision"])
     pack, split = labelled_faces.open_pack(row)
-    train, val = (labelled_faces.of(split, pack, part, row.targets)[0] for part in ("train", "val"))
+    train, val = (labelled_faces.select_part(split, pack, part, row.targets)[0] for part in ("train", "val"))
     kept = len(val) if work["until"] else 64
     train, val = train.where(np.arange(work["count"])), val.where(np.arange(kept))
     started = time.perf_counter()

@@ -22,14 +22,14 @@ def main() -> None:
         module = datasets.find(row.reader)
         wanted = datasets.archives(module, row.variant)
         here = is_here(Path("data/raw", row.dataset, row.variant))
-        once = p.data.source == "official" and planned.issuperset(wanted)  # as download.borrow does
+        once = p.data.source == "official" and planned.issuperset(wanted)  # as downloads.link_from_variants does
         planned |= set(wanted)
         told = " (fetched before)" if here else " (fetched once: another variant's, too)" if once else ""
         print(f"{key}: {downloads.plan(wanted, p.data.source, module.LICENCE)}{told}")
         for archive in wanted:
             for one, address in downloads.candidates(archive, p.data.source):
                 print(f"    {one.name:16} {address}")
-        total += 0 if here or once else sum(downloads.size_of(archive, p.data.source) for archive in wanted)
+        total += 0 if here or once else sum(downloads.download_size(archive, p.data.source) for archive in wanted)
     free = shutil.disk_usage(Path.cwd()).free
     print(f"To fetch: about {total / 1e9:.1f} GB; packs take as much again; {free / 1e9:.0f} GB are free here.")
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from faces import targets
-from faces.data.archives import PICTURES
+from faces.data.archives import IMAGE_SUFFIXES
 from faces.images import detection, preprocessing
 from faces.inference import photos
 from faces.inference.photos import Prepared
@@ -49,7 +49,7 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--cropped", action="store_true", help="each picture is a face, framed as the model knows them")
     parser.add_argument(
-        "--least", type=float, default=detection.LEAST, help="score from which a finding is a face; 0.5"
+        "--least", type=float, default=detection.MIN_SCORE, help="score from which a finding is a face; 0.5"
     )
     parser.add_argument(
         "--format", choices=("table", "csv", "jsonl"), help="table on a terminal, else csv, unless given"
@@ -64,8 +64,8 @@ def main() -> None:
         parser.error(str(error))
     names = list(expand(words.pictures))
     if not names:
-        parser.error(f"no picture in {' '.join(words.pictures)}: their names end in {' '.join(PICTURES)}")
-    finder = None if words.cropped else detection.Finder(threads=1)  # pictures, not parts of one, are shared out
+        parser.error(f"no picture in {' '.join(words.pictures)}: their names end in {' '.join(IMAGE_SUFFIXES)}")
+    finder = None if words.cropped else detection.FaceDetector(threads=1)  # pictures, not parts of one, are shared out
     lots = prepared(progress.bar(names, "predicting", len(names), "pictures"), predictor, finder, words.least)
     rows = (
         {"file": row.pop("name")} | row | {"model": served.version}
@@ -96,7 +96,7 @@ def expand(words: Iterable[str]) -> Iterator[str]:
             yield from (
                 str(path)
                 for path in sorted(Path(word).rglob("*"))
-                if path.suffix.lower() in PICTURES and path.is_file()
+                if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
             )
         elif not Path(word).exists() and glob.has_magic(word):
             found = glob.glob(word, recursive=True)  # noqa: PTH207, since Path's knows no absolute pattern
@@ -112,7 +112,7 @@ def picture_begins(start: bytes) -> bool:
 
 
 def prepared(
-    names: Iterable[str], predictor: Predictor, finder: detection.Finder | None, least: float
+    names: Iterable[str], predictor: Predictor, finder: detection.FaceDetector | None, least: float
 ) -> Iterator[list[Prepared]]:
     """Lots of pictures, read, and their faces found, by as many threads as cores; a lot ahead of who takes them."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -132,7 +132,7 @@ def lots_of(names: Iterable[str]) -> Iterator[list[str]]:
         yield lot
 
 
-def prepare(name: str, predictor: Predictor, finder: detection.Finder | None, least: float) -> Prepared:
+def prepare(name: str, predictor: Predictor, finder: detection.FaceDetector | None, least: float) -> Prepared:
     """Read a picture and find its faces; finder: None where the whole is one."""
     try:
         content = read(name)

@@ -4,9 +4,9 @@ import os
 
 from faces.runtime import startup
 
-# Read when TensorFlow is imported, which by itself computes by oneDNN on newer CPUs alone: slower on others, and with
-# other last digits.
+# TensorFlow reads this when it is imported. Its default is to use oneDNN on newer CPUs only: other CPUs are then slower
+# and give other last digits.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-startup.importing("tensorflow", quietly=True)
-startup.importing("mlflow")
-startup.importing("pandas")
+startup.speed_up_import("tensorflow", quiet=True)
+startup.speed_up_import("mlflow")
+startup.speed_up_import("pandas")

@@ -100,7 +100,7 @@ def features(
     """
     parts = ["test"] if which == "test" else ["train", "val", "calibration"]
     rows = split[split["part"].isin(parts)].assign(part=which)
-    found, ids = labelled_faces.of(rows, pack, which, [])
+    found, ids = labelled_faces.select_part(rows, pack, which, [])
     embeddings = []
     if predictor.embeds:
         images = labelled_faces.pixels(found, *predictor.view)
@@ -138,7 +138,7 @@ def score_on(predictor: Predictor, row: params.Model, dataset: str, p: params.Pa
     pairs = duplicates.near_pairs(np.concatenate(grey), p.clean.same_photo)
     group = duplicates.groups(len(test) + len(learnt), pairs)
     fresh = ~np.isin(group[: len(test)], group[len(test) :])
-    found, ids = labelled_faces.of(test[fresh], pack, "test", row.targets)
+    found, ids = labelled_faces.select_part(test[fresh], pack, "test", row.targets)
     if not len(found):
         return none
     images = labelled_faces.pixels(found, *predictor.view)

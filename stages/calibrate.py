@@ -18,7 +18,7 @@ def main(name: str) -> None:
     row = p.models[name]
     pack, split = labelled_faces.open_pack(row)
     predictor = Predictor(f"data/models/{name}/model.onnx")
-    found, _ = labelled_faces.of(split, pack, "calibration", row.targets)
+    found, _ = labelled_faces.select_part(split, pack, "calibration", row.targets)
     images = labelled_faces.pixels(found, *predictor.view)
     parts = [predictor.raw(batch) for batch in progress.bar(images, f"{name} calibration", unit="batches")]
     said = {

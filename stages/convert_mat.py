@@ -13,7 +13,7 @@ from faces.runtime import progress, running
 def main(dataset: str) -> None:
     """Read, convert, say which rows are unusable and why."""
     p = params.load().convert_mat
-    mat = imdb_wiki.read_mat(archives.of(Path("data/raw", dataset, "cropped"))[0], dataset)
+    mat = imdb_wiki.read_mat(archives.list_archives(Path("data/raw", dataset, "cropped"))[0], dataset)
     rows = imdb_wiki.records(mat)
     reasons, funnel = imdb_wiki.reject_reasons(rows, p.min_age, p.max_age, p.min_face_score, p.max_second_face_score)
     records.write(records.frame(rows.assign(reject=reasons)), f"data/records/{dataset}.csv")

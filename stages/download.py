@@ -19,7 +19,7 @@ def main(dataset: str, variant: str) -> None:
     folder = Path("data/raw", dataset, variant)
     folder.mkdir(parents=True, exist_ok=True)
     if row.pictures is not None:
-        noted = downloads.own(Path(row.pictures), folder)
+        noted = downloads.import_own_images(Path(row.pictures), folder)
         provenance = {"kind": "own", "simulated": p.data.simulated, "licence": module.LICENCE, "archives": [noted]}
         (folder / archives.PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n")
         return
@@ -28,16 +28,17 @@ def main(dataset: str, variant: str) -> None:
     if p.data.source == "sample":
         progress.say(f"drawing {p.sample.faces} faces for {dataset} {variant}")
         archive_writer.write(dataset, wanted, p.sample.faces, p.sample.seed, folder)
-        noted = [downloads.note(archive, folder / archive.name) | {"official": False} for archive in wanted]
+        noted = [downloads.provenance_entry(archive, folder / archive.name) | {"official": False} for archive in wanted]
         provenance |= {"kind": "sample", "licence": "drawn by this project; shows nobody"}
     else:
         progress.say(downloads.plan(wanted, p.data.source, module.LICENCE))
         key = hashlib.sha256(p.data.source.encode()).hexdigest()[:16]
         with running.unfinished("download", f"{dataset}-{variant}", key) as place:
-            if p.data.source == "official":
-                downloads.borrow(wanted, folder, place)
-            way = downloads.look if p.data.in_place and p.data.source != "official" else downloads.bring
-            noted = [way(archive, p.data.source, place) for archive in wanted]
+            official = p.data.source == "official"
+            if official:
+                downloads.link_from_variants(wanted, folder, place)
+            in_place = p.data.in_place and not official
+            noted = [downloads.download(archive, p.data.source, place, in_place) for archive in wanted]
             for row in noted:
                 if "address" not in row:
                     shutil.move(place / row["name"], folder / row["name"])

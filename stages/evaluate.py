@@ -29,7 +29,7 @@ def main(name: str) -> None:
     numbers: dict[str, dict] = {}
     tables, rows, counts = [], [], score_tables.confusion_counts({}, {})
     for part in PARTS:
-        faces, ids = labelled_faces.of(split, pack, part, row.targets)
+        faces, ids = labelled_faces.select_part(split, pack, part, row.targets)
         if not len(faces):
             continue
         images = labelled_faces.pixels(faces, *predictor.view)

@@ -34,11 +34,11 @@ def main(dataset: str, variant: str) -> None:
 
     members = (
         (module.face_id(name), content)
-        for archive in archives.of(raw)
+        for archive in archives.list_archives(raw)
         for name, content in archives.members(archive, pass_over)
     )
     photos = ((face, content, boxes and boxes.get(face)) for face, content in members if face is not None)
-    prepared = executor.each(  # by processes: Pillow holds the interpreter while it opens and encodes
+    prepared = executor.map_ordered(  # by processes: Pillow holds the interpreter while it opens and encodes
         pack_pictures,
         lots(photos),
         processes=True,
@@ -99,7 +99,7 @@ def pack_pictures(
 
     side: of a face, the longer one of a full photo, in pixels.
     boxed: pictures are cut to their box (left, top, right, bottom in pixels), widened by margin, a share of it.
-    framing: as finding.cut takes it; the face is looked for and cut so, and a box says which of several it is.
+    framing: as detection.crop_face takes it; the face is looked for and cut so, and a box says which of several it is.
     """
     rows, lumas = [], []
     for face, content, box in lot:
@@ -130,16 +130,16 @@ def pack_pictures(
 
 def find(image: Image.Image, box: tuple[float, float, float, float] | None, framing: np.ndarray) -> Image.Image:
     """Find the face that a photo is of, and cut it out as prediction does. Raises PictureError where there is none."""
-    face = detection.chosen(finder().find(image), box)
+    face = detection.select_face(finder().detect(image), box)
     if face is None:
         raise PictureError("no face was found")
-    return detection.cut(image, face, framing, detection.CUT)
+    return detection.crop_face(image, face, framing, detection.CROP_SIDE)
 
 
 @functools.cache
-def finder() -> detection.Finder:
+def finder() -> detection.FaceDetector:
     """The detector of this process, on one thread: every core has a process of its own."""
-    return detection.Finder(threads=1)
+    return detection.FaceDetector(threads=1)
 
 
 def nothing(dataset: str, variant: str, reasons: list[str]) -> str:

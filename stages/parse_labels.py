@@ -11,11 +11,11 @@ from faces.runtime import progress, running
 
 def main(dataset: str) -> None:
     """Collect the names of every variant that is there; a face that several show is one record."""
-    found = [path for folder in sorted(Path("data/raw", dataset).iterdir()) for path in archives.of(folder)]
+    found = [path for folder in sorted(Path("data/raw", dataset).iterdir()) for path in archives.list_archives(folder)]
     names = [
         name
         for path in found
-        for name, _ in progress.bar(archives.members(path), archives.name_of(path), unit="pictures")
+        for name, _ in progress.bar(archives.members(path), archives.file_name(path), unit="pictures")
     ]
     rows = label(names)
     records.write(records.frame(rows), f"data/records/{dataset}.csv")

@@ -14,7 +14,7 @@ def main(name: str) -> None:
     settings = params.load().tables[name]
     rows = table.read(settings, name)
     folder = Path("data/raw", name, "cropped")
-    members = [member for path in archives.of(folder) for member, _ in archives.members(path)]
+    members = [member for path in archives.list_archives(folder) for member, _ in archives.members(path)]
     found = records.frame(table.records(rows, settings, members))
     reasons = found["reject"][found["reject"] != ""].value_counts()
     told = "; ".join(f"{count} x {reason}" for reason, count in reasons.head(5).items())

@@ -61,9 +61,9 @@ def teach(
     pack, split = labelled_faces.open_pack(row)
     own, row = overrides.for_row(p, row, pack.manifest["kind"])
     budget, settings = overrides.budget_for(own, pack.manifest["kind"]), own.train
-    train, ids = labelled_faces.of(split, pack, "train", row.targets)
+    train, ids = labelled_faces.select_part(split, pack, "train", row.targets)
     if not kept.exists():
-        val, _ = labelled_faces.of(split, pack, "val", row.targets)
+        val, _ = labelled_faces.select_part(split, pack, "val", row.targets)
         out = left_out(ids, number, len(rows)) if p.lessons[name].held_out else np.zeros(len(ids), bool)
         seen = train.where(~out)
         progress.say(f"{name}, {who} of {len(rows)}: training on {len(seen)} faces")

@@ -41,7 +41,7 @@ def main(name: str) -> None:
 
     precision = reproducibility.resolved(budget.precision)
     budget = budget.model_copy(update={"precision": precision})
-    (train, ids), (val, _) = (labelled_faces.of(split, pack, part, row.targets) for part in ("train", "val"))
+    (train, ids), (val, _) = (labelled_faces.select_part(split, pack, part, row.targets) for part in ("train", "val"))
     lesson = Path("data/lessons") / row.lesson
     taught = soft_targets.read(lesson, ids, row.targets)
     key = fingerprint.of("train", name, [row], p, ("train", "budget", "budgets"), [tuned, lesson / soft_targets.FILE])

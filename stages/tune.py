@@ -43,7 +43,9 @@ def main(name: str) -> None:
         )
 
         budget = budget.model_copy(update={"precision": reproducibility.resolved(budget.precision)})
-        (train, ids), (val, _) = (labelled_faces.of(split, pack, part, row.targets) for part in ("train", "val"))
+        (train, ids), (val, _) = (
+            labelled_faces.select_part(split, pack, part, row.targets) for part in ("train", "val")
+        )
         lesson = Path("data/lessons") / row.lesson
         taught = soft_targets.read(lesson, ids, row.targets)
         key = fingerprint.of(

@@ -1,8 +1,7 @@
-"""Ray clusters of this machine for tests and benchmarks: each node is processes of its own, which can be killed."""
+"""Ray clusters on this machine for tests and benchmarks: each node has its own processes, which can be killed."""
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -15,12 +14,12 @@ from pathlib import Path
 import psutil
 
 STORE = 200_000_000  # bytes of a node's object store
-PATIENCE = 60.0  # seconds for a node to come up
+TIMEOUT = 60.0  # seconds for a node to start
 
 
 @dataclass
 class Cluster:
-    """A head and other nodes; address: as FACES_CLUSTER takes it."""
+    """A head and other nodes."""
 
     folder: Path
     port: int
@@ -28,19 +27,19 @@ class Cluster:
 
     @property
     def address(self) -> str:
-        """Of the head."""
+        """Address of the head, as FACES_CLUSTER takes it."""
         return f"127.0.0.1:{self.port}"
 
     def add(self, cpus: int = 1, store: int = STORE, env: dict[str, str] | None = None) -> subprocess.Popen:
-        """Start another node, the head first."""
-        place = ["--address", self.address]
+        """Start another node; the first is the head."""
+        role = ["--address", self.address]
         if not self.nodes:
-            place = ["--head", "--port", str(self.port), "--include-dashboard=false", "--temp-dir", str(self.folder)]
+            role = ["--head", "--port", str(self.port), "--include-dashboard=false", "--temp-dir", str(self.folder)]
         options = ["--node-ip-address=127.0.0.1", "--disable-usage-stats", "--block", f"--num-cpus={cpus}"]
         options += ["--num-gpus=0", f"--object-store-memory={store}"]
         log = (self.folder / f"node-{len(self.nodes)}.log").open("w")
         node = subprocess.Popen(
-            [Path(sys.executable).with_name("ray"), "start", *place, *options],
+            [Path(sys.executable).with_name("ray"), "start", *role, *options],
             stdout=log,
             stderr=log,
             env=os.environ | (env or {}),
@@ -48,11 +47,10 @@ class Cluster:
         )
         log.close()
         self.nodes.append(node)
-        end = time.monotonic() + PATIENCE
-        told = Path(log.name)
-        while "Ray runtime started" not in told.read_text():
+        end = time.monotonic() + TIMEOUT
+        while "Ray runtime started" not in (output := Path(log.name).read_text()):
             if node.poll() is not None or time.monotonic() > end:
-                raise AssertionError(f"a node did not start: {told.read_text()[-2000:]}")
+                raise AssertionError(f"a node did not start: {output[-2000:]}")
             time.sleep(0.2)
         return node
 
@@ -63,43 +61,43 @@ class Cluster:
 
 
 def kill(node: subprocess.Popen) -> None:
-    """End a node and all its processes at once, as a machine that loses its power."""
+    """Kill a node and all its processes at once, as a power failure would."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        family = psutil.Process(node.pid)
-        for each in [family, *family.children(recursive=True)]:
+        parent = psutil.Process(node.pid)
+        for process in [parent, *parent.children(recursive=True)]:
             with contextlib.suppress(psutil.NoSuchProcess):
-                each.send_signal(signal.SIGKILL)
+                process.kill()
     node.wait()
 
 
 def workers(node: subprocess.Popen, busy: str = "") -> list[psutil.Process]:
-    """Workers of a node; busy: a word in the title of those that are meant, which Ray names after their task."""
-    found = []
-    for each in psutil.Process(node.pid).children(recursive=True):
+    """List the workers of a node; busy: a word in their titles, which Ray takes from their task."""
+    matches = []
+    for process in psutil.Process(node.pid).children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            title = " ".join(each.cmdline())
+            title = " ".join(process.cmdline())
             if title.startswith("ray::") and busy in title:
-                found.append(each)
-    return found
+                matches.append(process)
+    return matches
 
 
 def kill_workers(node: subprocess.Popen, busy: str) -> None:
-    """Kill those workers of a node, which itself stays."""
+    """Kill these workers of a node; the node itself stays."""
     for worker in workers(node, busy):
         worker.kill()
 
 
 @contextlib.contextmanager
 def started(*cpus: int, store: int = STORE) -> Iterator[Cluster]:
-    """A cluster of nodes with so many cores each, the head first."""
+    """Start a cluster of nodes with these numbers of cores, the head first."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="ray-", ignore_cleanup_errors=True) as folder:  # short, for its sockets
         cluster = Cluster(Path(folder), port)
         try:
-            for each in cpus:
-                cluster.add(each, store)
+            for count in cpus:
+                cluster.add(count, store)
             yield cluster
         finally:
             cluster.stop()

@@ -1,4 +1,4 @@
-"""A local server that answers under the names of the real ones, TLS included, at their best and at their worst."""
+"""A local server with the host names of the real ones, TLS included, and with their good and bad responses."""
 
 import datetime
 import http.server
@@ -18,12 +18,12 @@ HOSTS = ("drive.google.com", "drive.usercontent.google.com", "huggingface.co", "
 
 
 def certificate(folder: Path) -> Path:
-    """Write a certificate for HOSTS, signed by itself, and its key, as one PEM file."""
+    """Write a self-signed certificate for HOSTS and its key, as one PEM file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = datetime.datetime.now(datetime.UTC)
     names = [x509.DNSName(host) for host in HOSTS] + [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    made = (
+    signed = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -38,17 +38,17 @@ def certificate(folder: Path) -> Path:
     path = folder / "certificate.pem"
     path.write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + made.public_bytes(serialization.Encoding.PEM)
+        + signed.public_bytes(serialization.Encoding.PEM)
     )
     return path
 
 
 class Web:
-    """What the servers answer: `answers` maps `host/path` to a function of the handler; `asked` lists the requests."""
+    """The server. responses: {host/path: function of the handler}; requests: [(host/path, Range header)]."""
 
     def __init__(self, folder: Path) -> None:
-        self.answers: dict = {}
-        self.asked: list[tuple[str, str]] = []
+        self.responses: dict = {}
+        self.requests: list[tuple[str, str]] = []
         self.certificate = certificate(folder)
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.tls.load_cert_chain(self.certificate)
@@ -67,9 +67,9 @@ class Web:
                 self.close_connection = False
 
             def do_GET(self):
-                where = f"{self.host or self.headers['Host']}{self.path}"
-                web.asked.append((where, self.headers.get("Range", "")))
-                web.answers.get(where, status(404))(self)
+                url = f"{self.host or self.headers['Host']}{self.path}"
+                web.requests.append((url, self.headers.get("Range", "")))
+                web.responses.get(url, status(404))(self)
 
             def log_message(self, *_):
                 pass
@@ -88,7 +88,7 @@ class Web:
 
 
 def send(handler, content: bytes, code: int = 200, announced: int | None = None, **headers: str) -> None:
-    """Answer with some content; `announced` is the length that the headers claim."""
+    """Respond with some content; announced: the length in the header."""
     handler.send_response(code)
     handler.send_header("Content-Length", str(len(content) if announced is None else announced))
     for name, value in {"Content_Type": "application/octet-stream", **headers}.items():
@@ -98,60 +98,60 @@ def send(handler, content: bytes, code: int = 200, announced: int | None = None,
 
 
 def whole(content: bytes, ranges: bool = True, **headers: str):
-    """A good answer, which knows Range or does not."""
+    """Respond with the content; with support for Range or without."""
 
-    def answer(handler) -> None:
-        asked = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
-        if not asked or not ranges:
+    def respond(handler) -> None:
+        match = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
+        if not match or not ranges:
             return send(handler, content, **headers)
-        start = int(asked[1])
+        start = int(match[1])
         span = f"bytes {start}-{len(content) - 1}/{len(content)}"
         return send(handler, content[start:], 206, Content_Range=span, **headers)
 
-    return answer
+    return respond
 
 
 def drive(content: bytes, name: str):
-    """A file on Google Drive, as its download host gives it."""
+    """Respond with a file as Google Drive's download host does."""
     return whole(content, Content_Disposition=f'attachment; filename="{name}"')
 
 
 def page(title: str, body: str = ""):
-    """A web page with status 200 where a file was asked for."""
+    """Respond with a web page and status 200 where a file was requested."""
     text = f"<!DOCTYPE html><html><head><title>{title}</title></head><body>{body}</body></html>".encode()
     return lambda handler: send(handler, text, Content_Type="text/html; charset=utf-8")
 
 
 def status(code: int, **headers: str):
-    """An answer without content."""
+    """Respond without content."""
     return lambda handler: send(handler, b"", code, **headers)
 
 
-def in_turn(*answers):
-    """One answer after the other; the last stays."""
-    left = list(answers)
+def in_turn(*responses):
+    """Give one response after the other; the last stays."""
+    left = list(responses)
     return lambda handler: (left.pop(0) if len(left) > 1 else left[0])(handler)
 
 
 def breaks_off(content: bytes, after: int):
-    """Some of the file, then the end of the line, though more was announced; knows Range."""
+    """Send a part of the content, then close the connection, though more was announced; with support for Range."""
 
-    def answer(handler) -> None:
-        asked = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
-        start = int(asked[1]) if asked else 0
-        span = {"Content_Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if asked else {}
-        send(handler, content[start : start + after], 206 if asked else 200, len(content) - start, **span)
+    def respond(handler) -> None:
+        match = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
+        start = int(match[1]) if match else 0
+        span = {"Content_Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if match else {}
+        send(handler, content[start : start + after], 206 if match else 200, len(content) - start, **span)
         handler.close_connection = True
 
-    return answer
+    return respond
 
 
 def falls_silent(content: bytes, after: int, seconds: float):
-    """Some of the file, then nothing for a while, on an open line."""
+    """Send a part of the content, then nothing for a while, on an open connection."""
 
-    def answer(handler) -> None:
+    def respond(handler) -> None:
         send(handler, content[:after], announced=len(content))
         time.sleep(seconds)
         handler.close_connection = True
 
-    return answer
+    return respond

@@ -119,7 +119,7 @@ def read(
         files.get(f"data/packs/{row.dataset}/{row.variant}", str(pack), recursive=True)
         files.get(f"data/splits/{row.dataset}.csv", str(split))
         network.load_weights(weights)
-        val, _ = labelled_faces.of(records.read(split), packs.Pack(pack), "val", row.targets)
+        val, _ = labelled_faces.select_part(records.read(split), packs.Pack(pack), "val", row.targets)
         images = np.concatenate([*labelled_faces.pixels(val, *labelled_faces.view(about["pack_size"], settings))])
     said = callbacks.probabilities(network, images, settings.views if views is None else views)
     decoded: dict[str, np.ndarray] = {}

@@ -38,7 +38,7 @@ def main() -> None:
     for each in (starts, searches, runs):
         dvc_experiments.run_all(each, at_once)
     for name in ("sweep-start", *starts, *searches, *runs):
-        dvc_experiments.forget(name)
+        dvc_experiments.remove(name)
     progress.say(f"{len(runs)} trainings are in DVC's cache")
 
 
@@ -77,7 +77,7 @@ def room(threads: int, replicas: int) -> int:
         return 1
     cluster = ray_cluster.connect().cluster_resources()
     gpus = int(cluster.get("GPU", 0))
-    return max(1, gpus // replicas or int(cluster.get("CPU", 0)) // min(threads, ray_cluster.most("CPU")))
+    return max(1, gpus // replicas or int(cluster.get("CPU", 0)) // min(threads, ray_cluster.largest_node("CPU")))
 
 
 if __name__ == "__main__":

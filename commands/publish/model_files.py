@@ -195,7 +195,7 @@ def card(text: str, name: str, about: dict) -> str:
     view += f"(bicubic), of which the middle {seen:.4g} x {seen:.4g}{', the edge repeated,' if seen > side else ''} "
     view += f"are shown in {size} x {size}, each read from the four nearest (bilinear): by another filter a face is "
     view += "sharper or softer, and looks older or younger"
-    less = preprocessing.shrunk(side, crop, size)
+    less = preprocessing.reduction_factor(side, crop, size)
     edge = max(0, math.ceil((seen - side) / less / 2)) + 1  # as pictures.to_input, whose rounding the edge moves
     pixels = PIXELS.format(side=side, crop=crop, size=size, zoom=about["zoom"], less=less, edge=edge)
     use = USE.format(name=name, size=size, view=view, outputs="; ".join(outputs), pixels=pixels)

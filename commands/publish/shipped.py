@@ -76,7 +76,7 @@ def metadata(model: Path) -> dict[str, str]:
 def pictures(row: params.Model, part: str, model: Path, at_most: int = 0) -> tuple[np.ndarray, labelled_faces.Faces]:
     """Pictures (n, s, s, 3) uint8 of a part as an ONNX model sees them, and their faces; at_most: spread evenly."""
     pack, split = labelled_faces.open_pack(row)
-    found, _ = labelled_faces.of(split, pack, part, row.targets)
+    found, _ = labelled_faces.select_part(split, pack, part, row.targets)
     if 0 < at_most < len(found):
         found = found.where(np.linspace(0, len(found) - 1, at_most).astype(int))
     return np.concatenate([*labelled_faces.pixels(found, *Predictor(model).view)]), found

@@ -1,1 +1,1 @@
-"""Archives, records, packs, duplicates and splits: from what is published to faces with labels."""
+"""From published archives to labelled faces: archives, records, packs, duplicates, datasets."""

@@ -1,11 +1,11 @@
-"""Archives from data.source: where they are looked for, fetched, checked, and what is noted of them."""
+"""Archives from data.source: where they are searched, fetched, checked, and their provenance entries."""
 
 import functools
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from faces.data import archives, fetching, tables
@@ -17,48 +17,48 @@ from faces.runtime import progress, running
 SPEED = 5e6  # bytes a second, for the expected time
 
 
-def borrow(wanted: tuple[Archive, ...], folder: Path, place: Path) -> None:
-    """Link archives that another variant of the dataset has from the publisher into `place`, to fetch them once.
+def link_from_variants(wanted: tuple[Archive, ...], folder: Path, target: Path) -> None:
+    """Link archives that another variant of the dataset has from the publisher into `target`, to fetch them once.
 
     folder: of this variant.
     """
     names = [archive.name for archive in wanted]
     for path in sorted(folder.parent.glob(f"*/{archives.PROVENANCE}")):
-        noted = json.loads(path.read_text())
-        if path.parent == folder or noted.get("mirror") is not False:
+        provenance = json.loads(path.read_text())
+        if path.parent == folder or provenance.get("mirror") is not False:
             continue
-        for row in noted["archives"]:
-            there, here = path.parent / row["name"], place / row["name"]
-            if row["name"] not in names or here.exists() or not there.exists():
+        for entry in provenance["archives"]:
+            there, here = path.parent / entry["name"], target / entry["name"]
+            if entry["name"] not in names or here.exists() or not there.exists():
                 continue
-            if archives.checksums(there)["sha256"] == row["sha256"]:
-                progress.say(f"{there} is taken, instead of fetching it again")
-                running.replace(here, functools.partial(link, there))
+            if archives.checksums(there)["sha256"] == entry["sha256"]:
+                progress.say(f"{there} is used instead of fetching it again")
+                running.replace(here, functools.partial(link_or_copy, there))
 
 
-def own(pictures: Path, folder: Path) -> dict:
-    """Bring one's own pictures into a folder as one archive, and return what is noted of it.
+def import_own_images(source: Path, folder: Path) -> dict:
+    """Copy one's own pictures into a folder as one archive, and return its provenance entry.
 
-    pictures: a folder of pictures, a zip or tar, or a table with a column of pixels.
+    source: a folder of pictures, a zip or tar, or a table with a column of pixels.
     """
-    if not pictures.exists():
-        raise ArchiveError(f"{pictures}: is not there; variants in params.yaml names it")
-    archive = Archive(pictures.name)
-    if pictures.is_dir():
-        archive = Archive(pictures.name + ".tar")
-        archives.pack_folder(pictures, folder / archive.name)
-    elif pictures.suffix.lower() in tables.SHEETS:
+    if not source.exists():
+        raise ArchiveError(f"{source}: does not exist; variants in params.yaml names it")
+    archive = Archive(source.name)
+    if source.is_dir():
+        archive = Archive(source.name + ".tar")
+        archives.pack_folder(source, folder / archive.name)
+    elif source.suffix.lower() in tables.SUFFIXES:
         archive = Archive("pixels.tar")
-        tables.write_pixels(pictures, folder / archive.name)
+        tables.write_pixels(source, folder / archive.name)
     else:
-        shutil.copyfile(pictures, folder / archive.name)
+        shutil.copyfile(source, folder / archive.name)
         archives.check_magic(folder / archive.name, archive.name)
-    return note(archive, folder / archive.name)
+    return provenance_entry(archive, folder / archive.name)
 
 
 def plan(wanted: tuple[Archive, ...], source: str, licence: str) -> str:
-    """What is about to be fetched, in a line: names, size, room, terms, and how long it may take."""
-    size, free = sum(size_of(archive, source) for archive in wanted), shutil.disk_usage(Path.cwd()).free
+    """What is about to be fetched, in a line: names, size, free space, licence, and the expected time."""
+    size, free = sum(download_size(archive, source) for archive in wanted), shutil.disk_usage(Path.cwd()).free
     names = ", ".join(archive.name for archive in wanted)
     return (
         f"{names} from {source}: about {size / 1e9:.2f} GB ({free / 1e9:.0f} GB are free here), "
@@ -66,126 +66,121 @@ def plan(wanted: tuple[Archive, ...], source: str, licence: str) -> str:
     )
 
 
-def size_of(archive: Archive, source: str) -> int:
-    """Bytes to fetch for an archive: of the file in a folder, else as published, roughly where that is not known."""
+def download_size(archive: Archive, source: str) -> int:
+    """Bytes to fetch for an archive: of the file in a folder, else as published, roughly where that is unknown."""
     _, address = next(candidates(archive, source), (None, ""))
     return Path(address).stat().st_size if Path(address).is_file() else archive.bytes
 
 
-def bring(archive: Archive, source: str, place: Path, get: Callable[..., dict] | None = None) -> dict:
-    """Bring one archive into `place`, from the first address that gives it, and return what is noted of it.
+def download(archive: Archive, source: str, folder: Path, in_place: bool = False) -> dict:
+    """Fetch one archive into a folder from the first address that gives it, and return its provenance entry.
 
-    get: how it is had of one address, as `fetch` does it. Under the source `official`, a file that has published
-    checksums must match them; a mirror's may differ, and what holds the same pictures in another wrapping does: that is
-    noted. Raises ArchiveError, saying what can be done.
+    in_place: check the archive where it is and fetch nothing; its entry has its address. Under the source `official`, a
+    file that has published checksums must match them. A mirror's may differ, and the same pictures in another format
+    are accepted: the entry says so. Raises ArchiveError, naming the remedy.
     """
-    get, faults = get or fetch, []
-    for one, address in candidates(archive, source):
+    get, faults = read_in_place if in_place else fetch, []
+    for candidate, address in candidates(archive, source):
         try:
-            return get(one, address, place, official=source == "official") | (
-                {"official": False} if one != archive else {}
-            )
+            entry = get(candidate, address, folder, official=source == "official")
+            return entry | ({"official": False} if candidate != archive else {})
         except (OSError, ImportError, ValueError, FetchError, ArchiveError) as error:
             faults.append(f"  {address}: {error}")
             if running.disk_full(error):
                 break
     tried = "\n".join(faults) or "  no address is known"
     raise ArchiveError(
-        f"{archive.name} could not be had:\n{tried}\n"
+        f"{archive.name} could not be downloaded:\n{tried}\n"
         f"By hand: {archive.by_hand or 'download it'}. Put it in a folder, set data.source in params.yaml to that "
         "folder, and run dvc repro again."
     )
 
 
-def look(archive: Archive, source: str, place: Path) -> dict:
-    """Look at one archive where it lies, and return what is noted of it, its address too; as bring, else."""
-    return bring(archive, source, place, seen)
-
-
-def seen(archive: Archive, address: str, place: Path, official: bool) -> dict:
-    """Read one archive of one address, check it, and return what is noted of it. Raises what the faults are."""
+def read_in_place(archive: Archive, address: str, folder: Path, official: bool) -> dict:
+    """Read one archive at an address, check it, and return its provenance entry. Raises as fetch does."""
     address = address if "://" in address else str(Path(address).resolve())
-    size = archives.size_of(address)
+    size = archives.file_size(address)
     if size is None:
-        raise FetchError("is not there, or no file")
+        raise FetchError("does not exist or is not a file")
     archives.check_magic(address, archive.name)
-    progress.say(f"{archive.name}: reading {size / 1e6:.0f} MB where they lie, for their checksum")
-    return described(archive, size, archives.checksums(address)) | {"address": address}
+    progress.say(f"{archive.name}: reading {size / 1e6:.0f} MB in place, for the checksum")
+    return _entry(archive, size, archives.checksums(address)) | {"address": address}
 
 
 def candidates(archive: Archive, source: str) -> Iterator[tuple[Archive, str]]:
-    """Each archive that would do, with an address, in the order in which they are tried."""
-    for one in (archive, *archive.others):
+    """Yield each acceptable archive with an address, in the order in which they are tried."""
+    for candidate in (archive, *archive.alternatives):
         if source == "official":
-            yield from ((one, url) for url in one.urls)
+            yield from ((candidate, url) for url in candidate.urls)
         elif Path(source).is_dir():
-            itself = one is not archive and Path(source).resolve().name == one.name
-            path = Path(source) if itself else Path(source) / one.name
-            if path.exists() or one is archive:
-                yield one, str(path)
-        elif "." in one.name:  # a folder of pictures is taken from a disk only
-            yield one, source.rstrip("/") + "/" + one.name
+            itself = candidate is not archive and Path(source).resolve().name == candidate.name
+            path = Path(source) if itself else Path(source) / candidate.name
+            if path.exists() or candidate is archive:
+                yield candidate, str(path)
+        elif "." in candidate.name:  # a folder of pictures is accepted from a disk only
+            yield candidate, source.rstrip("/") + "/" + candidate.name
 
 
-def fetch(archive: Archive, address: str, place: Path, official: bool) -> dict:
-    """Bring one archive from one address, check it, and return what is noted of it. Raises what the faults are."""
-    path = place / archive.name
+def fetch(archive: Archive, address: str, folder: Path, official: bool) -> dict:
+    """Fetch one archive from one address, check it, and return its provenance entry.
+
+    Raises OSError, ImportError, ValueError, FetchError or ArchiveError.
+    """
+    path = folder / archive.name
     if Path(address).is_dir():
         path = path.with_name(path.name + ".tar")
         running.replace(path, lambda part: archives.pack_folder(Path(address), part))
-        return note(archive, path)
+        return provenance_entry(archive, path)
     if not path.exists():
-        parts = place / f"{archive.name} {hashlib.sha256(address.encode()).hexdigest()[:8]}"
-        again = parts.exists()
-        part = cached(archive, parts) or fetching.fetch(address, parts, archive.name, archive.size)
+        parts = folder / f"{archive.name} {hashlib.sha256(address.encode()).hexdigest()[:8]}"
+        resumed = parts.exists()
+        part = link_cached(archive, parts) or fetching.fetch(address, parts, archive.name, archive.size)
         try:
-            check(archive, part, official)
+            check_published(archive, part, official)
         except ArchiveError:
             shutil.rmtree(parts)
-            if not again:
+            if not resumed:
                 raise
-            progress.say(f"{archive.name}: the part that was here was of another file; fetching it whole")
-            return fetch(archive, address, place, official)
+            progress.say(f"{archive.name}: the partial download belonged to another file; fetching the whole file")
+            return fetch(archive, address, folder, official)
         part.rename(path)
         shutil.rmtree(parts)
-    return note(archive, path)
+    return provenance_entry(archive, path)
 
 
-def check(archive: Archive, path: Path, official: bool) -> None:
-    """Raise ArchiveError where a file is no archive, or not the published one where it has to be."""
+def check_published(archive: Archive, path: Path, official: bool) -> None:
+    """Raise ArchiveError where a file is not an archive or, if official, not the published one."""
     archives.check_magic(path, archive.name)
-    noted = note(archive, path)
-    if official and noted["official"] is False:
-        raise ArchiveError(f"is not the published file ({noted['size']} bytes, sha256 {noted['sha256'][:12]}…)")
+    entry = provenance_entry(archive, path)
+    if official and entry["official"] is False:
+        raise ArchiveError(f"is not the published file ({entry['size']} bytes, sha256 {entry['sha256'][:12]}…)")
 
 
-def cached(archive: Archive, folder: Path) -> Path | None:
-    """Link a published archive that DVC's cache has from an earlier download into a folder; None where it has not."""
+def link_cached(archive: Archive, folder: Path) -> Path | None:
+    """Link a published archive from DVC's cache into a folder; None where the cache does not have it."""
     path = running.root() / ".dvc/cache/files/md5" / (archive.md5 or "-")[:2] / (archive.md5 or "-")[2:]
     if not path.is_file():
         return None
     folder.mkdir(parents=True, exist_ok=True)
-    progress.say(f"{archive.name} is in DVC's cache already")
-    return link(path, folder / archive.name)
+    progress.say(f"{archive.name} is already in DVC's cache")
+    return link_or_copy(path, folder / archive.name)
 
 
-def link(path: Path, to: Path) -> Path:
-    """Give a file another name, or copy it where the disk cannot; returns the name."""
+def link_or_copy(path: Path, target: Path) -> Path:
+    """Hard-link a file, or copy it where the disk has no links; returns the target."""
     try:
-        os.link(path, to)
+        os.link(path, target)
     except OSError:
-        shutil.copyfile(path, to)
-    return to
+        shutil.copyfile(path, target)
+    return target
 
 
-def note(archive: Archive, path: Path) -> dict:
-    """What is noted of a file."""
-    return described(archive, path.stat().st_size, archives.checksums(path)) | {"name": path.name}
+def provenance_entry(archive: Archive, path: Path) -> dict:
+    """Return {name, size, sha256, official} of a file, as provenance.read describes them."""
+    return _entry(archive, path.stat().st_size, archives.checksums(path)) | {"name": path.name}
 
 
-def described(archive: Archive, size: int, sums: dict[str, str]) -> dict:
-    """Return {name, size, sha256, official} of a file; official: true, false, or null where nothing is published."""
+def _entry(archive: Archive, size: int, sums: dict[str, str]) -> dict:
     checks = [(archive.size, size), (archive.md5, sums["md5"]), (archive.sha256, sums["sha256"])]
-    known = [(published, found) for published, found in checks if published is not None]
-    same = all(published == found for published, found in known) if known else None
-    return {"name": archive.name, "size": size, "sha256": sums["sha256"], "official": same}
+    known = [published == actual for published, actual in checks if published is not None]
+    return {"name": archive.name, "size": size, "sha256": sums["sha256"], "official": all(known) if known else None}

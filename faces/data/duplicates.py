@@ -1,7 +1,8 @@
-"""Copies of a picture among many: exact ones by content hash, near ones by their pixels, mirrored ones included.
+"""Find copies of a picture: exact ones by content hash, near ones by their pixels, mirrored ones included.
 
-Two pictures are of one photo where the fine detail of small grey versions of them correlates. Hashes of a few bits
-join strangers who smile alike before they find a copy that was cut, compressed or mirrored; detail tells them apart.
+Two pictures are near copies where the fine detail of their grey thumbnails correlates. Hashes of a few bits match
+different people with similar smiles before they match a copy that was cropped, compressed or mirrored; detail separates
+the two.
 """
 
 from collections.abc import Iterator
@@ -15,103 +16,108 @@ from faces.data import packs
 from faces.images import preprocessing
 from faces.runtime import executor
 
-SIDE = 24  # pixels, of the small grey picture
-COARSE = 1.5  # pixels: standard deviation of the blur that divides fine from coarse
-FAINT = 8.0  # grey levels: detail much weaker than this is noise
+SIDE = 24  # pixels, of a thumbnail
+BLUR = 1.5  # pixels: standard deviation of the blur that separates fine from coarse detail
+NOISE = 8.0  # grey levels: detail much weaker than this is noise
 ROWS, COLUMNS = 1024, 8192  # compared together
-SYMMETRIC, ASYMMETRIC = 64, 32  # directions in which pairs are compared first
-WHOLE = 32767  # details are kept as whole parts of 1, in half of the memory
-SLACK = 2e-3  # of the first comparison, for rounding
-MANY = 4_000_000  # pairs, above which they are thinned to chains
-ALL = 150_000  # pictures, up to which each is compared with all others
-BLOCK = 2**22  # pairs compared together then
-CELLS, NEAREST = 1024, 16  # into which more are sorted, and how many of them each is compared with, mirrored as well
+SYMMETRIC, ASYMMETRIC = 64, 32  # principal directions in which pairs are compared first
+DETAIL_SCALE = 32767  # details are stored as int16 multiples of 1 / DETAIL_SCALE, in half of the memory
+ROUNDING = 2e-3  # margin of the first comparison, for rounding errors
+MAX_PAIRS = 4_000_000  # above this, pairs are reduced to chains
+MAX_ALL_PAIRS = 150_000  # pictures, up to which each is compared with all others
+BLOCK_PAIRS = 2**22  # compared together above MAX_ALL_PAIRS
+CELLS, NEAREST = 1024, 16  # cells above MAX_ALL_PAIRS, and with how many each picture is compared, mirrored as well
 
 
 def thumbnails(pack: packs.Pack, rows: np.ndarray) -> np.ndarray:
-    """Small grey pictures (n, SIDE, SIDE) uint8 of rows (n,) of a pack of square pictures."""
-
+    """Grey thumbnails (n, SIDE, SIDE) uint8 of rows (n,) of a pack of square pictures."""
     parts = (pack.images(rows[start : start + 512]) for start in range(0, len(rows), 512))
-    return np.concatenate([np.zeros((0, SIDE, SIDE), np.uint8), *executor.each(thumbnails_of, parts)])
+    return np.concatenate([np.zeros((0, SIDE, SIDE), np.uint8), *executor.map_ordered(decode_thumbnails, parts)])
 
 
-def thumbnails_of(encoded: list[bytes]) -> np.ndarray:
-    """Small grey pictures (n, SIDE, SIDE) uint8 of n encoded square ones of one size."""
-    return small(np.stack([np.asarray(preprocessing.decode(content)) for content in encoded]))
+def decode_thumbnails(encoded: list[bytes]) -> np.ndarray:
+    """Grey thumbnails (n, SIDE, SIDE) uint8 of n encoded square pictures of one size."""
+    return shrink(np.stack([np.asarray(preprocessing.decode(content)) for content in encoded]))
 
 
-def small(images: np.ndarray) -> np.ndarray:
-    """Grey pictures (n, SIDE, SIDE) uint8 of (n, s, s, 3) uint8; s is SIDE or more."""
-    grey = images.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
-    edges = np.linspace(0, grey.shape[1], SIDE + 1).round().astype(int)
+def shrink(images: np.ndarray) -> np.ndarray:
+    """Grey thumbnails (n, SIDE, SIDE) uint8 of images (n, s, s, 3) uint8; s is SIDE or more."""
+    luma = images.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    edges = np.linspace(0, luma.shape[1], SIDE + 1).round().astype(int)
     for axis in (1, 2):
-        grey = np.add.reduceat(grey, edges[:-1], axis=axis)
-    return (grey / np.outer(np.diff(edges), np.diff(edges))).round().astype(np.uint8)
+        luma = np.add.reduceat(luma, edges[:-1], axis=axis)
+    return (luma / np.outer(np.diff(edges), np.diff(edges))).round().astype(np.uint8)
 
 
-def details(grey: np.ndarray) -> np.ndarray:
-    """Fine detail (n, SIDE, SIDE) float32, of length 1 a picture, of small grey pictures (n, SIDE, SIDE).
+def details(thumbs: np.ndarray) -> np.ndarray:
+    """Fine detail (n, SIDE, SIDE) float32 of thumbnails (n, SIDE, SIDE), scaled to length 1 per picture.
 
-    What a blur takes away, over its local strength: light, contrast and the face that all faces share drop out.
+    It is what a blur removes, divided by its local strength: light, contrast and what all faces share drop out.
     """
-    blur = (0, COARSE, COARSE)
-    fine = grey.astype(np.float32)
+    blur = (0, BLUR, BLUR)
+    fine = thumbs.astype(np.float32)
     fine -= gaussian_filter(fine, blur)
-    fine /= np.sqrt(gaussian_filter(fine * fine, blur)) + FAINT
+    fine /= np.sqrt(gaussian_filter(fine * fine, blur)) + NOISE
     return fine / np.maximum(np.sqrt((fine * fine).sum(axis=(1, 2), keepdims=True)), 1e-9)
 
 
-def correlation(ours: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Correlation (n,), -1 to 1, of details (n, SIDE, SIDE) pair by pair, of which one may be mirrored."""
-    straight, mirrored = (np.einsum("nij,nij->n", ours, each) for each in (others, others[:, :, ::-1]))
+def correlation(fine: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Correlation (n,), -1 to 1, of details (n, SIDE, SIDE) pair by pair; one of a pair may be mirrored."""
+    straight, mirrored = (np.einsum("nij,nij->n", fine, image) for image in (other, other[:, :, ::-1]))
     return np.maximum(straight, mirrored)
 
 
-def near_pairs(grey: np.ndarray, least: float) -> np.ndarray:
-    """Pairs (m, 2) of small grey pictures (n, SIDE, SIDE) whose details correlate by `least` or more.
+def near_pairs(thumbs: np.ndarray, min_correlation: float) -> np.ndarray:
+    """Pairs (m, 2) of thumbnails (n, SIDE, SIDE) whose details correlate by `min_correlation` or more.
 
-    Pairs are compared first in few directions, where the others can add no more than the product of their lengths
-    (Cauchy-Schwarz), then in full if they still may. Up to ALL pictures, every pair is; above, each picture is compared
-    with those in the cells nearest to it, which misses 2 of the 1,033 near pairs of UTKFace. Equal pictures are
-    chained, first to second to third, instead of paired each with each; so are all, where they are very many.
+    Pairs are first compared in a few directions; the other directions add at most the product of the lengths that
+    remain (Cauchy-Schwarz). Pairs that may still reach the minimum are compared in full. Up to MAX_ALL_PAIRS pictures,
+    all pairs are compared; above, each picture is compared with those in its nearest cells, which misses 2 of the 1,033
+    near pairs of UTKFace. Equal pictures are chained, first to second to third, instead of paired with one another; so
+    are all pairs above MAX_PAIRS.
     """
-    if not len(grey):
+    if not len(thumbs):
         return np.zeros((0, 2), int)
-    first, which = np.unique(grey.reshape(len(grey), -1), axis=0, return_index=True, return_inverse=True)[1:]
-    found, count = [equal_pairs(which.ravel())], len(first)
-    fine = np.empty((count, *grey.shape[1:]), np.int16)
-    for at in range(0, count, ROWS):
-        fine[at : at + ROWS] = np.rint(details(grey[first[at : at + ROWS]]) * WHOLE)
+    first, inverse = np.unique(thumbs.reshape(len(thumbs), -1), axis=0, return_index=True, return_inverse=True)[1:]
+    pairs, count = [equal_pairs(inverse.ravel())], len(first)
+    fine = np.empty((count, *thumbs.shape[1:]), np.int16)
+    for start in range(0, count, ROWS):
+        fine[start : start + ROWS] = np.rint(details(thumbs[first[start : start + ROWS]]) * DETAIL_SCALE)
     even, odd = (_projected(fine, sign, size) for sign, size in ((1, SYMMETRIC), (-1, ASYMMETRIC)))
     main, mirrored = np.column_stack([even, odd[:, -1]]), odd[:, :-1]
     del even
 
-    blocks = _all_blocks(count) if count <= ALL else _near_blocks(main[:, :-2], mirrored)
-    held = len(found[0])
-    for i, j in executor.each(compared, blocks, fine=fine, main=main, mirrored=mirrored, least=least):
-        found.append(np.column_stack([first[i], first[j]]))
-        held += len(i)
-        if held > MANY:
-            found = [equal_pairs(groups(len(grey), *found))]
-            held = len(found[0])
-    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+    blocks = _all_blocks(count) if count <= MAX_ALL_PAIRS else _near_blocks(main[:, :-2], mirrored)
+    shared = {"fine": fine, "main": main, "mirrored": mirrored, "min_correlation": min_correlation}
+    total = len(pairs[0])
+    for i, j in executor.map_ordered(correlated, blocks, **shared):
+        pairs.append(np.column_stack([first[i], first[j]]))
+        total += len(i)
+        if total > MAX_PAIRS:
+            pairs = [equal_pairs(groups(len(thumbs), *pairs))]
+            total = len(pairs[0])
+    return np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)
 
 
-def compared(
-    block: tuple[np.ndarray, np.ndarray], fine: np.ndarray, main: np.ndarray, mirrored: np.ndarray, least: float
+def correlated(
+    block: tuple[np.ndarray, np.ndarray],
+    fine: np.ndarray,
+    main: np.ndarray,
+    mirrored: np.ndarray,
+    min_correlation: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which of rows and columns correlate by `least` or more: indices (m,) of the one and of the other.
+    """Indices (m,) of rows, and (m,) of columns, of the pairs in a block that correlate by the minimum or more.
 
-    fine, main, mirrored: details, and their coordinates, of all pictures, as near_pairs makes them.
+    fine, main, mirrored: details of all pictures and their coordinates, as near_pairs computes them.
     """
     rows, columns = block
     bound, turned = main[rows] @ main[columns].T, mirrored[rows] @ mirrored[columns].T
     bound += np.abs(turned, out=turned)
-    i, j = np.divmod(np.flatnonzero(bound >= least - SLACK), bound.shape[1])
+    i, j = np.divmod(np.flatnonzero(bound >= min_correlation - ROUNDING), bound.shape[1])
     i, j = rows[i], columns[j]
     i, j = i[i != j], j[i != j]
     near = [
-        correlation(_details(fine[i[k : k + ROWS]]), _details(fine[j[k : k + ROWS]])) >= least
+        correlation(_as_float(fine[i[k : k + ROWS]]), _as_float(fine[j[k : k + ROWS]])) >= min_correlation
         for k in range(0, len(i), ROWS)
     ]
     near = np.concatenate([np.zeros(0, bool), *near])
@@ -124,60 +130,60 @@ Blocks = Iterator[tuple[np.ndarray, np.ndarray]]  # rows and columns to be compa
 def _all_blocks(count: int) -> Blocks:
     for start in range(0, count, ROWS):
         rows = np.arange(start, min(start + ROWS, count))
-        for at in range(start, count, COLUMNS):
-            yield rows, np.arange(at, min(at + COLUMNS, count))
+        for column in range(start, count, COLUMNS):
+            yield rows, np.arange(column, min(column + COLUMNS, count))
 
 
 def _near_blocks(even: np.ndarray, odd: np.ndarray) -> Blocks:
-    """Blocks of the pictures of a cell with all that have it among their nearest, as they are or mirrored.
+    """Pair the pictures of each cell with all that have it among their nearest cells, as they are or mirrored.
 
-    The cells lie about pictures spread over the list (an inverted file: Sivic and Zisserman, 2003).
+    The centres of the cells are pictures at equal distances in the list (an inverted file: Sivic and Zisserman, 2003).
     """
-    count, parts = len(even), range(0, len(even), ROWS)
+    count, starts = len(even), range(0, len(even), ROWS)
     centres = np.column_stack([even, odd])[np.linspace(0, count - 1, CELLS).astype(int)]
     centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-9)
     own, near = np.empty(count, np.int16), np.empty((count, 2 * NEAREST), np.int16)
-    for at in (slice(start, start + ROWS) for start in parts):
-        straight, mirrored = (np.column_stack([even[at], sign * odd[at]]) @ centres.T for sign in (1, -1))
-        own[at] = straight.argmax(axis=1)
-        near[at] = np.hstack([np.argpartition(-each, NEAREST, axis=1)[:, :NEAREST] for each in (straight, mirrored)])
+    for part in (slice(start, start + ROWS) for start in starts):
+        both = [np.column_stack([even[part], sign * odd[part]]) @ centres.T for sign in (1, -1)]
+        own[part] = both[0].argmax(axis=1)
+        near[part] = np.hstack([np.argpartition(-closeness, NEAREST, axis=1)[:, :NEAREST] for closeness in both])
     order = np.argsort(near, axis=None, kind="stable").astype(np.int32)
     ends = np.cumsum(np.bincount(near.ravel(), minlength=CELLS))
     for cell in range(CELLS):
         members = np.flatnonzero(own == cell)
         seekers = np.unique(order[ends[cell - 1] if cell else 0 : ends[cell]] // near.shape[1])
-        size = max(1, BLOCK // max(1, len(members)))
-        for at in range(0, len(seekers), size):
-            yield seekers[at : at + size], members
+        size = max(1, BLOCK_PAIRS // max(1, len(members)))
+        for start in range(0, len(seekers), size):
+            yield seekers[start : start + size], members
 
 
-def _details(stored: np.ndarray) -> np.ndarray:
-    return stored.astype(np.float32) / np.float32(WHOLE)
+def _as_float(stored: np.ndarray) -> np.ndarray:
+    return stored.astype(np.float32) / np.float32(DETAIL_SCALE)
 
 
 def _projected(fine: np.ndarray, sign: int, size: int) -> np.ndarray:
-    """Coordinates (n, size) of the even (sign 1) or odd (-1) halves of details along their main directions.
+    """Coordinates (n, size + 1) of the even (sign 1) or odd (-1) halves of details along their principal directions.
 
-    One column more: the length (n,) of what the directions leave out.
+    The last column is the length of what these directions leave out.
     """
 
     def halves(part: np.ndarray) -> np.ndarray:
-        part = _details(part)
+        part = _as_float(part)
         return ((part + sign * part[:, :, ::-1]) / 2).reshape(len(part), -1)
 
-    some = halves(fine[:: max(1, len(fine) // 4096)])
-    directions = np.linalg.eigh(some.T @ some)[1][:, -size:]
-    found = np.empty((len(fine), size + 1), np.float32)
-    for at in range(0, len(fine), ROWS):
-        half = halves(fine[at : at + ROWS])
+    subset = halves(fine[:: max(1, len(fine) // 4096)])
+    directions = np.linalg.eigh(subset.T @ subset)[1][:, -size:]
+    coordinates = np.empty((len(fine), size + 1), np.float32)
+    for start in range(0, len(fine), ROWS):
+        half = halves(fine[start : start + ROWS])
         along = half @ directions
         rest = np.sqrt(np.maximum((half**2).sum(axis=1) - (along**2).sum(axis=1), 0))
-        found[at : at + ROWS] = np.column_stack([along, rest])
-    return found
+        coordinates[start : start + ROWS] = np.column_stack([along, rest])
+    return coordinates
 
 
 def equal_pairs(values: np.ndarray) -> np.ndarray:
-    """Pairs (m, 2) that chain equal values (n,) together; empty strings are equal to nothing."""
+    """Pairs (m, 2) that chain equal values (n,); an empty string equals no other."""
     values = np.asarray(values, dtype=str)
     order = np.argsort(values, kind="stable")
     same = (values[order][1:] == values[order][:-1]) & (values[order][1:] != "")

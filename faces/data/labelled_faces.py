@@ -1,4 +1,4 @@
-"""Faces of one part of a split, as training and evaluation take them; no TensorFlow."""
+"""Faces of one part of a split with their labels, as training and evaluation use them; no TensorFlow."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,7 +15,10 @@ BATCH = 256  # pictures decoded together
 
 @dataclass
 class Faces:
-    """Faces of one part: rows of a pack and their labels {target: (values, known)}, as targets.encode gives them."""
+    """Faces of one part: rows of a pack and their labels {target: (values, known)}, as targets.encode gives them.
+
+    cell: (n,) int, age bin x sex of each face, for balance; faces without one of them share a cell.
+    """
 
     pack: packs.Pack
     rows: np.ndarray
@@ -23,46 +26,44 @@ class Faces:
     cell: np.ndarray = field(default_factory=lambda: np.zeros(0, int))
 
     def __len__(self) -> int:
-        """Count the faces."""
+        """Number of faces."""
         return len(self.rows)
 
     def where(self, chosen: np.ndarray) -> "Faces":
-        """Those of a mask (n,), or at indices, in that order."""
+        """Return the faces of a mask (n,) or of indices, in that order."""
         labels = {name: (values[chosen], known[chosen]) for name, (values, known) in self.labels.items()}
         return Faces(self.pack, self.rows[chosen], labels, self.cell[chosen])
 
 
 def open_pack(row: params.Model) -> tuple[packs.Pack, pd.DataFrame]:
-    """Open the pack and the split that a row of models names."""
+    """Open the pack and the split of a row of models."""
     return packs.Pack(f"data/packs/{row.dataset}/{row.variant}"), records.read(f"data/splits/{row.dataset}.csv")
 
 
-def of(split: pd.DataFrame, pack: packs.Pack, part: str, wanted: list[str]) -> tuple[Faces, np.ndarray]:
-    """Faces of a part that the pack holds, in the split's order, and their ids.
-
-    `cell` numbers age bin x sex of each face, for balance; faces without one of them share a cell.
-    """
-    rows = split[split["part"] == part]
-    at = pack.rows(rows["face_id"])
-    rows, at = rows[at >= 0], at[at >= 0]
-    labels = {name: targets.encode(targets.TARGETS[name], rows[name].to_numpy()) for name in wanted}
-    cell = targets.age_bin(rows["age"].to_numpy(float)) * 3 + rows["sex"].map({"male": 1, "female": 2}).fillna(0)
-    return Faces(pack, at, labels, cell.to_numpy(int)), rows["face_id"].to_numpy()
+def select_part(split: pd.DataFrame, pack: packs.Pack, part: str, target_names: list[str]) -> tuple[Faces, np.ndarray]:
+    """Return the faces of a part that the pack has, in the split's order, and their ids (n,)."""
+    faces = split[split["part"] == part]
+    rows = pack.rows(faces["face_id"])
+    faces, rows = faces[rows >= 0], rows[rows >= 0]
+    labels = {name: targets.encode(targets.TARGETS[name], faces[name].to_numpy()) for name in target_names}
+    cell = targets.age_bin(faces["age"].to_numpy(float)) * 3 + faces["sex"].map({"male": 1, "female": 2}).fillna(0)
+    return Faces(pack, rows, labels, cell.to_numpy(int)), faces["face_id"].to_numpy()
 
 
 def view(side: int, settings: params.Train) -> tuple[int, int, int, float]:
-    """What of packed pictures of a side in pixels a network sees, as pictures.to_input takes it.
+    """Side, crop, size and zoom with which preprocessing.to_input prepares packed pictures for a network.
 
-    Side, crop, size and zoom: faces of one scale look different to it than those of random scales (Touvron et al.
-    2019), and at 1, where crop and size are the same, no pixel is softened as in training.
+    side: of the packed pictures, in pixels. Zoom corrects for two differences to training: faces of one scale look
+    different to a network than those of random scales (Touvron et al. 2019), and at zoom 1, with crop equal to size, no
+    pixel is softened by interpolation.
     """
     return side, settings.crop or settings.image_size, settings.image_size, settings.zoom
 
 
 def pixels(faces: Faces, side: int, crop: int, size: int, zoom: float = 1.0, step: int = BATCH) -> Iterator[np.ndarray]:
-    """Batches (n, size, size, 3) uint8 of the middles of the faces' pictures, in order, as prediction sees them.
+    """Yield batches (n, size, size, 3) uint8 of the faces' pictures, in order, prepared as for prediction.
 
-    side, crop, size, zoom: as pictures.to_input takes them.
+    side, crop, size, zoom: as in preprocessing.to_input.
     """
     for start in range(0, len(faces), step):
         encoded = faces.pack.images(faces.rows[start : start + step])

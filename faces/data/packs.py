@@ -1,6 +1,7 @@
-"""Packs: a few sharded Arrow files of encoded pictures, read by memory map, so that any row costs the same."""
+"""Packs: a few sharded Arrow files of encoded pictures, read by memory map: every row takes the same time."""
 
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,18 +16,18 @@ SCHEMA = pa.schema(
         ("width", pa.int32()),  # of the picture as published, in pixels
         ("height", pa.int32()),
         ("brightness", pa.float32()),  # mean luma, 0 to 255
-        ("phash", pa.uint64()),  # pictures.perceptual_hash
+        ("phash", pa.uint64()),  # preprocessing.perceptual_hash
         ("sha256", pa.string()),  # of the bytes as published
     ]
 )
-GROUP = 256  # rows in a record batch
+BATCH_ROWS = 256  # of a record batch
 MANIFEST = "pack.json"
 
 
 def write(rows: Iterable[dict], folder: Path, shard_faces: int) -> list[dict]:
-    """Write rows of SCHEMA as shard-000.arrow and on; holds GROUP rows in memory at a time.
+    """Write rows of SCHEMA as shard-000.arrow, shard-001.arrow, ...; holds BATCH_ROWS rows in memory.
 
-    Returns [{name, faces, sha256}], one a shard.
+    Returns [{name, faces, sha256}], one per shard.
     """
     folder.mkdir(parents=True, exist_ok=True)
     shards = []
@@ -34,8 +35,8 @@ def write(rows: Iterable[dict], folder: Path, shard_faces: int) -> list[dict]:
         path = folder / f"shard-{number:03d}.arrow"
         faces = 0
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, SCHEMA) as writer:
-            for group in _chunks(shard, GROUP):
-                batch = list(group)
+            for chunk in _chunks(shard, BATCH_ROWS):
+                batch = list(chunk)
                 writer.write_batch(pa.RecordBatch.from_pylist(batch, SCHEMA))
                 faces += len(batch)
         shards.append({"name": path.name, "faces": faces, "sha256": _sha256(path)})
@@ -43,21 +44,10 @@ def write(rows: Iterable[dict], folder: Path, shard_faces: int) -> list[dict]:
 
 
 def _chunks(rows: Iterable, size: int) -> Iterator[Iterator]:
+    """Yield iterators of `size` rows each; one must be read to its end before the next."""
     rows = iter(rows)
     for first in rows:
-        left = size - 1
-
-        def chunk(first: object = first) -> Iterator:
-            nonlocal left
-            yield first
-            while left:
-                left -= 1
-                try:
-                    yield next(rows)
-                except StopIteration:
-                    left = 0
-
-        yield chunk()
+        yield itertools.chain([first], itertools.islice(rows, size - 1))
 
 
 def _sha256(path: Path) -> str:
@@ -66,48 +56,45 @@ def _sha256(path: Path) -> str:
 
 
 class Pack:
-    """A pack on disk; pictures stay there until asked for."""
+    """A pack on disk; pictures are read from there when needed."""
 
     def __init__(self, folder: Path | str) -> None:
-        """Open the shards of a folder. Raises FileNotFoundError where there is no pack."""
+        """Open the shards of a folder. Raises FileNotFoundError where it has no pack."""
         folder = Path(folder)
         manifest = json.loads((folder / MANIFEST).read_text())
         files = [pa.ipc.open_file(pa.memory_map(str(folder / s["name"]))) for s in manifest["shards"]]
         table = pa.concat_tables([file.read_all() for file in files]) if files else SCHEMA.empty_table()
-        self._take(manifest, table)
-
-    def _take(self, manifest: dict, table: pa.Table) -> None:
-        self.manifest, self.table = manifest, table
-        self._chunks = table["image"].chunks
-        self._starts = np.cumsum([0, *map(len, self._chunks)])  # row that each chunk starts at, and the number of rows
-        self.face_ids = self.table["face_id"].to_pylist()
-        self._row = {face: row for row, face in enumerate(self.face_ids)}
+        self.__setstate__((manifest, table))
 
     def __getstate__(self) -> tuple[dict, pa.Table]:
-        """What another process needs, which has it whole in memory then."""
+        """Return what pickle sends to another process, which then has the whole pack in memory."""
         return self.manifest, self.table
 
     def __setstate__(self, state: tuple[dict, pa.Table]) -> None:
-        """Be a pack that another process opened."""
-        self._take(*state)
+        """Restore a pack that another process opened."""
+        self.manifest, self.table = state
+        self._chunks = self.table["image"].chunks
+        self._starts = np.cumsum([0, *map(len, self._chunks)])  # first row of each chunk, and the number of rows
+        self.face_ids = self.table["face_id"].to_pylist()
+        self._row = {face: row for row, face in enumerate(self.face_ids)}
 
     def rows(self, face_ids: Iterable[str]) -> np.ndarray:
-        """Row (n,) of each face id; -1 where the pack has none."""
+        """Row (n,) int64 of each face id; -1 where the pack does not have it."""
         return np.array([self._row.get(face, -1) for face in face_ids], np.int64)
 
     def images(self, rows: np.ndarray) -> list[bytes]:
         """Encoded pictures of rows (n,), in their order. Raises IndexError for a row that the pack does not have.
 
-        Each is read where its chunk lies: `take` would first copy all chunks into one, and fail above 2 GiB.
+        Each is read from its chunk: `take` would first copy all chunks into one, and fail above 2 GiB.
         """
         rows = np.asarray(rows, np.int64)
-        strange = rows[(rows < 0) | (rows >= self._starts[-1])]
-        if len(strange):
-            raise IndexError(f"row {strange[0]} is not one of the pack's {self._starts[-1]}")
+        outside = rows[(rows < 0) | (rows >= self._starts[-1])]
+        if len(outside):
+            raise IndexError(f"row {outside[0]} is not one of the pack's {self._starts[-1]}")
         chunks = np.searchsorted(self._starts, rows, side="right") - 1
         within = rows - self._starts[chunks]
         return [self._chunks[i][j].as_py() for i, j in zip(chunks.tolist(), within.tolist(), strict=True)]
 
     def column(self, name: str) -> np.ndarray:
-        """One small column (n,) of SCHEMA."""
+        """Values (n,) of one small column of SCHEMA."""
         return self.table[name].to_numpy()

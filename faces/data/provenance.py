@@ -1,34 +1,35 @@
-"""Where pictures came from: reads what download noted, and says it in words that every report and run carries."""
+"""Where pictures come from: reads the provenance that download wrote, and words it for every report and run."""
 
 import json
 from pathlib import Path
 
 
 def read(dataset: str, variant: str) -> dict:
-    """What download noted: {kind (sample, real or own), simulated, licence, archives}.
+    """Read the provenance of a variant: {kind (sample, real or own), simulated, licence, archives}.
 
-    archives: [{name, size in bytes, sha256, official (true, false, null where nothing is published)}]. Where kind is
-    real, mirror, too: whether they came from elsewhere than the publishers' addresses.
+    archives: [{name, size in bytes, sha256, official (true, false, null where no checksum or size is published)}], with
+    the address of one that is read in place. Where kind is real, also mirror: whether they came from other addresses
+    than the publishers'.
     """
     return json.loads(Path("data/raw", dataset, variant, "provenance.json").read_text())
 
 
-def store_name(dataset: str, noted: dict) -> str:
+def store_name(dataset: str, provenance: dict) -> str:
     """Name of the MLflow experiment and registered model: faces-DATASET, -sample or -simulated."""
-    suffix = "-sample" if noted["kind"] == "sample" else "-simulated" if noted["simulated"] else ""
+    suffix = "-sample" if provenance["kind"] == "sample" else "-simulated" if provenance["simulated"] else ""
     return f"faces-{dataset}{suffix}"
 
 
-def warnings(noted: dict) -> list[str]:
-    """What a reader of a number must know about the pictures; empty for the published ones."""
-    if noted["kind"] == "sample":
+def warnings(provenance: dict) -> list[str]:
+    """Warnings about the pictures that reports show beside scores; empty for the published archives."""
+    if provenance["kind"] == "sample":
         return ["Sample: these are drawn faces. The numbers say that the pipeline works, nothing about people."]
-    found = []
-    if noted["simulated"]:
-        found.append("Simulated: the pictures of this source are stand-ins, and no number here is a real result.")
-    for archive in noted["archives"] if noted["kind"] != "own" else []:
+    lines = []
+    if provenance["simulated"]:
+        lines.append("Simulated: the pictures of this source are stand-ins, and no number here is a real result.")
+    for archive in provenance["archives"] if provenance["kind"] != "own" else []:
         if archive["official"] is False:
-            found.append(f"{archive['name']} differs from the published archive (sha256 {archive['sha256'][:12]}…).")
+            lines.append(f"{archive['name']} differs from the published archive (sha256 {archive['sha256'][:12]}…).")
         elif archive["official"] is None:
-            found.append(f"{archive['name']} has no published checksum to compare with.")
-    return found
+            lines.append(f"{archive['name']} has no published checksum to compare with.")
+    return lines

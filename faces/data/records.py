@@ -1,4 +1,4 @@
-"""The one row schema of faces, as CSV: what every stage after the labels reads, whatever the dataset."""
+"""The row schema of faces, as CSV: every stage after the labels reads it, for every dataset."""
 
 import csv
 from pathlib import Path
@@ -7,9 +7,8 @@ import pandas as pd
 
 from faces import targets
 
-# face_id; then what the dataset knows (published: the part or fold that its publisher gives); then the labels, one
-# column a target (age in years, class names), empty where unlabelled; reject says why a row is unusable, empty where
-# it is usable.
+# face_id; then facts of the dataset (published: the part or fold that its publisher gives); then one label per target
+# (age in years, class names), empty where unlabelled; reject: why a row is unusable, empty where it is usable.
 KNOWN = ("identity", "photo_year", "birth_date", "box_left", "box_top", "box_right", "box_bottom", "published")
 SCORES = ("face_score", "second_face_score")
 TEXT = ("face_id", "identity", "birth_date", "reject", "group", "part", "kept", "published", "by")
@@ -23,22 +22,22 @@ def columns() -> list[str]:
 def frame(rows: pd.DataFrame) -> pd.DataFrame:
     """Return rows with exactly the columns of a record, missing ones empty, sorted by face id.
 
-    Raises ValueError for a column that is none of them.
+    Raises ValueError for any other column.
     """
-    strange = [name for name in rows if name not in columns()]
-    if strange:
-        raise ValueError(f"{strange[0]!r} is not a column of records: {', '.join(columns())}")
+    unknown = [name for name in rows if name not in columns()]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is not a column of records: {', '.join(columns())}")
     return rows.reindex(columns=columns()).sort_values("face_id", kind="stable").reset_index(drop=True)
 
 
 def write(rows: pd.DataFrame, path: Path | str) -> None:
-    """Write rows as CSV, with Unix line ends and shortest floats, the same bytes for the same rows."""
+    """Write rows as CSV, with Unix line ends and the shortest floats; the same rows give the same bytes."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     rows.to_csv(path, index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
 
 
 def read(path: Path | str) -> pd.DataFrame:
-    """Read what write wrote: text columns as str ('' where empty), the rest as float, NaN where empty."""
+    """Read a file of write: text columns as str ('' where empty), the rest as float, NaN where empty."""
     with Path(path).open(newline="") as file:
         header = next(csv.reader(file), [])
     classes = [name for name, target in targets.TARGETS.items() if target.kind == "classes"]

@@ -1,4 +1,4 @@
-"""Labels files: CSV or Parquet as rows of text, and the pictures that a column of pixels holds."""
+"""Labels files: CSV or Parquet as rows of text, and pictures from a column of pixels."""
 
 import io
 import tarfile
@@ -12,11 +12,11 @@ from faces.data.archives import ArchiveError
 
 PIXELS = "pixels"
 PARQUET = (".parquet", ".pq")
-SHEETS = (".csv", ".tsv", ".txt", *PARQUET)
+SUFFIXES = (".csv", ".tsv", ".txt", *PARQUET)
 
 
 def load(path: Path) -> pd.DataFrame:
-    """Rows of a CSV (any separator) or Parquet file, all as text, '' where empty.
+    """Read the rows of a CSV (any separator) or Parquet file, all as text, '' where empty.
 
     Raises ArchiveError where it cannot be read or has no rows.
     """
@@ -34,14 +34,14 @@ def load(path: Path) -> pd.DataFrame:
 
 
 def _separator(path: Path) -> str:
-    """The separator of a CSV: what its first line has most of."""
+    """The separator of a CSV: the candidate that is most frequent in its first line."""
     with path.open(encoding="utf-8-sig") as file:
         first = file.readline()
     return max(",;\t|", key=first.count)
 
 
 def pixel_names(count: int) -> list[str]:
-    """Names of the pictures that are made of a column of pixels, row by row."""
+    """Names of the pictures made from a column of pixels, row by row."""
     return [f"pixels/{i:07d}.png" for i in range(1, count + 1)]
 
 
@@ -52,7 +52,7 @@ def write_pixels(labels: Path, path: Path) -> None:
     """
     rows = load(labels)
     if PIXELS not in rows:
-        raise ArchiveError(f"{labels}: has no column {PIXELS!r} to take pictures from; it has {', '.join(rows)}")
+        raise ArchiveError(f"{labels}: has no column {PIXELS!r} to read pictures from; it has {', '.join(rows)}")
     with tarfile.open(path, "w") as archive:
         for name, text in zip(pixel_names(len(rows)), rows[PIXELS], strict=True):
             content = _png(text)
@@ -63,7 +63,7 @@ def write_pixels(labels: Path, path: Path) -> None:
 
 
 def _png(text: str) -> bytes:
-    """PNG of a square of grey values; no bytes where they are none."""
+    """PNG of a square of grey values; no bytes where the text is not one."""
     try:
         values = np.array(text.split(), int)
     except ValueError:

@@ -1,1 +1,1 @@
-"""Pictures: preprocessing and face detection."""
+"""Picture preprocessing and face detection."""

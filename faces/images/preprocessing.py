@@ -1,12 +1,13 @@
-"""Pictures: decode, resize, encode and hash; what packing does to a picture, prediction does to it too."""
+"""Decode, resize, encode and hash pictures, in the same way for packing and for prediction."""
 
 import io
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
 
-MAX_PIXELS = 120_000_000  # more than any camera's photo; what claims more is a decompression bomb
+MAX_PIXELS = 120_000_000  # more than any camera's photo; a file that claims more is a decompression bomb
 MAX_BYTES = 200 << 20  # of a picture's file
 HASH_SIDE = 32
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
@@ -17,15 +18,15 @@ class PictureError(Exception):
 
 
 def decode(content: bytes, near: int | None = None) -> Image.Image:
-    """Decode a picture to upright RGB; grey, palette, CMYK and transparent ones included, the first frame of many.
+    """Decode a picture to upright RGB, also from grey, palette, CMYK and transparent ones; of several frames the first.
 
-    near: a side in pixels that is enough; a JPEG is then decoded at a fraction of its size where that is larger.
+    near: a side in pixels that is enough; a larger JPEG is then decoded at a fraction of its size.
     Raises PictureError where it cannot be decoded or is absurdly large.
     """
     if len(content) > MAX_BYTES:
         raise PictureError(f"is larger than {MAX_BYTES >> 20} MiB")
     formats = FORMATS
-    if content[4:8] == b"ftyp":  # as HEIC begins, the photos of iPhones
+    if content[4:8] == b"ftyp":  # HEIC, the format of iPhones
         import pillow_heif
 
         pillow_heif.register_heif_opener()
@@ -36,7 +37,7 @@ def decode(content: bytes, near: int | None = None) -> Image.Image:
             raise PictureError(f"too many pixels: {image.width} x {image.height}")
         if near:
             image.draft(None, (2 * near, 2 * near))
-        if image.format != "JPEG" or {"exif", "xmp"} & image.info.keys():  # only there can it be told to be turned
+        if image.format != "JPEG" or {"exif", "xmp"} & image.info.keys():  # a JPEG's orientation is in one of these
             image = ImageOps.exif_transpose(image)
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
             image = image.convert("RGBA")
@@ -51,22 +52,39 @@ def decode(content: bytes, near: int | None = None) -> Image.Image:
     except (OSError, SyntaxError, ValueError, Image.UnidentifiedImageError) as error:
         if not content:
             raise PictureError("is empty") from None
-        what = "is no picture" if isinstance(error, Image.UnidentifiedImageError) else f"cannot be decoded: {error}"
-        raise PictureError(what) from None
+        reason = "is no picture" if isinstance(error, Image.UnidentifiedImageError) else f"cannot be decoded: {error}"
+        raise PictureError(reason) from None
 
 
-def frames(content: bytes) -> int:
-    """How many pictures a file that decode takes holds: more than one where it is animated, 1 if that is not known."""
+def count_frames(content: bytes) -> int:
+    """Number of frames of a file that decode accepts: above 1 for an animation, 1 where it is unknown."""
     try:
         return getattr(Image.open(io.BytesIO(content), formats=FORMATS), "n_frames", 1)
-    except Exception:  # noqa: BLE001 - of a file cut short, Pillow's plugins raise what they like; HEIC is none of these
+    except Exception:  # noqa: BLE001 - Pillow's plugins raise anything for a truncated file; HEIC is not in FORMATS
         return 1
 
 
-def crop_box(image: Image.Image, box: tuple[float, float, float, float], margin: float) -> Image.Image:
-    """Cut a square around a face box (left, top, right, bottom in pixels), widened by a share on each side.
+def crop_padded(image: Image.Image, box: Sequence[int]) -> Image.Image:
+    """Cut out a box (left, top, right, bottom in pixels); outside the picture, its edge is repeated."""
+    left, top, right, bottom = box
+    inner = (
+        min(max(left, 0), image.width - 1),
+        min(max(top, 0), image.height - 1),
+        max(min(right, image.width), 1),
+        max(min(bottom, image.height), 1),
+    )
+    part = image.crop(inner)
+    if inner == (left, top, right, bottom):
+        return part
+    rows = np.arange(top, bottom).clip(inner[1], inner[3] - 1) - inner[1]
+    columns = np.arange(left, right).clip(inner[0], inner[2] - 1) - inner[0]
+    return Image.fromarray(np.asarray(part)[rows[:, None], columns])
 
-    What lies outside the picture repeats its edge. Raises PictureError for a box outside the picture.
+
+def crop_box(image: Image.Image, box: tuple[float, float, float, float], margin: float) -> Image.Image:
+    """Cut out a square around a face box (left, top, right, bottom in pixels), widened by a fraction on each side.
+
+    Outside the picture, its edge is repeated. Raises PictureError for a box outside the picture.
     """
     left, top, right, bottom = box
     if not (right > left and bottom > top and right > 0 and bottom > 0 and left < image.width and top < image.height):
@@ -74,14 +92,11 @@ def crop_box(image: Image.Image, box: tuple[float, float, float, float], margin:
     half = max(right - left, bottom - top) * (0.5 + margin)
     x, y = (left + right) / 2, (top + bottom) / 2
     x0, y0, side = round(x - half), round(y - half), max(1, round(2 * half))
-    pad = max(0, -x0, -y0, x0 + side - image.width, y0 + side - image.height)
-    if pad:
-        image = Image.fromarray(np.pad(np.asarray(image), ((pad, pad), (pad, pad), (0, 0)), mode="edge"))
-    return image.crop((x0 + pad, y0 + pad, x0 + pad + side, y0 + pad + side))
+    return crop_padded(image, (x0, y0, x0 + side, y0 + side))
 
 
 def fit(image: Image.Image, variant: str, size: int) -> Image.Image:
-    """Resize: a face to size x size (middle of the longer side), a full photo to a longer side of size."""
+    """Resize a face to size x size (the middle of the longer side), or a full photo to a longer side of size."""
     if variant != "full":
         return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     scale = size / max(image.size)
@@ -90,7 +105,7 @@ def fit(image: Image.Image, variant: str, size: int) -> Image.Image:
 
 
 def square(pixels: np.ndarray, size: int) -> np.ndarray:
-    """Centre (h, w, 3) uint8 in (size, size, 3): grey where it is smaller, cut where it is larger."""
+    """Centre (h, w, 3) uint8 in (size, size, 3): padded with grey where it is smaller, cropped where larger."""
     height, width = pixels.shape[:2]
     top, left = max(0, (height - size) // 2), max(0, (width - size) // 2)
     pixels = pixels[top : top + size, left : left + size]
@@ -104,7 +119,7 @@ def square(pixels: np.ndarray, size: int) -> np.ndarray:
 
 
 def encode(image: Image.Image, quality: int) -> bytes:
-    """JPEG bytes of an RGB image; the same bytes for the same pixels."""
+    """JPEG bytes of an RGB image; the same pixels give the same bytes."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality, comment=b"")
     return buffer.getvalue()
@@ -119,10 +134,10 @@ def luma(image: Image.Image) -> np.ndarray:
 def perceptual_hash(lumas: np.ndarray) -> np.ndarray:
     """63-bit DCT hashes (n,) uint64 of n lumas (n, 32, 32): near-copies differ in few bits.
 
-    The lowest 8 x 8 frequencies, less the constant, each above their median or not (Zauner 2010, "Implementation and
-    benchmarking of perceptual image hash functions", section 3.2.1).
+    A bit is whether one of the lowest 8 x 8 frequencies, without the constant, is above their median (Zauner 2010,
+    "Implementation and benchmarking of perceptual image hash functions", section 3.2.1).
     """
-    import scipy.fft  # here, since predicting needs none of it, and would wait 0.3 s
+    import scipy.fft  # here, since it takes 0.3 s and prediction does not need it
 
     rows = scipy.fft.dct(lumas.astype(np.float64), axis=1, norm="ortho")[:, :8]
     low = scipy.fft.dct(rows, axis=2, norm="ortho")[:, :, :8].reshape(len(lumas), 64)[:, 1:]
@@ -130,25 +145,24 @@ def perceptual_hash(lumas: np.ndarray) -> np.ndarray:
     return np.packbits(np.pad(bits, ((0, 0), (1, 0))), axis=1).view(">u8")[:, 0].astype(np.uint64)
 
 
-def shrunk(side: int, crop: int, size: int) -> int:
-    """How many times smaller pictures can be decoded where `crop` pixels are shown in `size`: 1, 2, 4 or 8."""
-    return max(less for less in (1, 2, 4, 8) if (size * less <= crop and crop % less == side % less == 0) or less == 1)
+def reduction_factor(side: int, crop: int, size: int) -> int:
+    """Factor by which pictures can be reduced when decoded, where `crop` pixels are resized to `size`: 1, 2, 4 or 8."""
+    return max(n for n in (1, 2, 4, 8) if (size * n <= crop and crop % n == side % n == 0) or n == 1)
 
 
 def to_input(image: Image.Image, side: int, crop: int, size: int, zoom: float = 1.0) -> np.ndarray:
-    """Turn a fitted picture into what a network takes: the middle of a square of side pixels, (size, size, 3) uint8.
+    """Prepare a fitted picture for a network: the middle of a square of side pixels, as (size, size, 3) uint8.
 
-    crop: side in pixels of that middle, which is shown in `size` pixels when zoom is 1, and less of it above 1.
-    The pixels are read as in training (augmentation.augment), each from the four nearest: by another filter a picture
-    is sharper or softer than those that the network knows, and a sharper face looks older. Beyond the square its edge
-    is repeated.
+    crop: side in pixels of that middle, which is resized to `size` at zoom 1; above 1 less of it is.
+    The filter is that of training (augmentation.augment), from the four nearest pixels: with another, a picture is
+    sharper or softer than those in training, and a sharper face looks older. Outside the square, its edge is repeated.
     """
     pixels = square(np.asarray(image), side)
-    less = shrunk(side, crop, size)
-    step = crop / less / size / zoom
-    beyond = max(0, math.ceil((size * step - side // less) / 2)) + 1
-    small = np.asarray(Image.fromarray(pixels).reduce(less))
-    wide = Image.fromarray(np.pad(small, ((beyond, beyond), (beyond, beyond), (0, 0)), mode="edge"))
-    start = (wide.width - size * step) / 2
-    map_ = (step, 0, start, 0, step, start)
-    return np.asarray(wide.transform((size, size), Image.Transform.AFFINE, map_, Image.Resampling.BILINEAR))
+    factor = reduction_factor(side, crop, size)
+    step = crop / factor / size / zoom
+    pad = max(0, math.ceil((size * step - side // factor) / 2)) + 1
+    small = np.asarray(Image.fromarray(pixels).reduce(factor))
+    padded = Image.fromarray(np.pad(small, ((pad, pad), (pad, pad), (0, 0)), mode="edge"))
+    start = (padded.width - size * step) / 2
+    affine = (step, 0, start, 0, step, start)
+    return np.asarray(padded.transform((size, size), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR))

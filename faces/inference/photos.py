@@ -29,7 +29,7 @@ class Prepared:
 
 
 def framing(predictor: Predictor) -> np.ndarray | None:
-    """How the faces that a model knows are framed, as finding.cut takes it; None where it knows whole photos.
+    """How the faces that a model knows are framed, as detection.crop_face takes it; None where it knows whole photos.
 
     One's own pictures are taken to be framed as UTKFace's chips.
     """
@@ -42,14 +42,14 @@ def framing(predictor: Predictor) -> np.ndarray | None:
 
 
 def faces(
-    image: Image.Image, predictor: Predictor, finder: detection.Finder, least: float = detection.LEAST
+    image: Image.Image, predictor: Predictor, finder: detection.FaceDetector, least: float = detection.MIN_SCORE
 ) -> tuple[list[tuple], list[np.ndarray]]:
     """Where the faces of an RGB photo are, the largest first, and what the network sees of each (s, s, 3) uint8.
 
     A place is left, top, right and bottom of the face's box in pixels, and score (of the finding, 0 to 1; those of at
     least `least` are faces). For a model of whole photos, it is all that there is.
     """
-    return cut(image, [] if framing(predictor) is None else finder.find(image, least), predictor)
+    return cut(image, [] if framing(predictor) is None else finder.detect(image, least), predictor)
 
 
 def cut(image: Image.Image, found: list[detection.Face], predictor: Predictor) -> tuple[list[tuple], list[np.ndarray]]:
@@ -58,15 +58,15 @@ def cut(image: Image.Image, found: list[detection.Face], predictor: Predictor) -
     if frame is None:
         return [(0, 0, *image.size, 1.0)], [predictor.look(image)]
     places = [(*(round(end) for end in face.box), round(face.score, 3)) for face in found]
-    return places, [predictor.look(detection.cut(image, face, frame, detection.CUT)) for face in found]
+    return places, [predictor.look(detection.crop_face(image, face, frame, detection.CROP_SIDE)) for face in found]
 
 
 def prepare(
     name: object,
     content: bytes,
     predictor: Predictor,
-    finder: detection.Finder | None,
-    least: float = detection.LEAST,
+    finder: detection.FaceDetector | None,
+    least: float = detection.MIN_SCORE,
 ) -> Prepared:
     """Decode a picture's file and find its faces; finder: None where it is one, framed as those of the model."""
     try:

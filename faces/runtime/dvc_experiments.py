@@ -1,4 +1,4 @@
-"""Runs beside the tree: DVC experiments of commands that compare several, each kept under a name of its own."""
+"""DVC experiments: runs of the pipeline with other params, each kept under its own name, beside the working tree."""
 
 import subprocess
 import threading
@@ -14,44 +14,43 @@ from faces.runtime import progress
 def run(name: str, settings: dict[str, object], targets: Iterable[str] = ()) -> None:
     """Run the pipeline, or its stages `targets`, as the DVC experiment `name`, with keys of params.yaml set.
 
-    It takes the place of one of that name, and costs little where that had the same settings: DVC restores what is in
-    its cache, which its option --force, that would also replace one, forbids. Raises SystemExit where it fails.
+    It replaces an experiment of that name, and is fast where that had the same settings: DVC restores outputs from its
+    cache. DVC's option --force would replace one too, but runs everything again. Raises SystemExit where it fails.
     """
-    forget(name)
+    remove(name)
     if subprocess.run(_command(name, settings, targets), check=False).returncode:
-        raise SystemExit(f"{name} failed; those before it are kept: run this again")
+        raise SystemExit(f"{name} failed; the experiments before it are kept: run this again")
 
 
 def run_all(runs: Mapping[str, tuple[dict[str, object], Iterable[str]]], at_once: int) -> None:
-    """Run several, {name: (settings, targets)}, at most `at_once` at a time, each in a copy of the project of its own.
+    """Run several, {name: (settings, targets)}, at most `at_once` at a time, each in its own copy of the project.
 
-    What they say comes line by line, each line after the name. Where one fails the others go on; then SystemExit names
-    it.
+    Their output is shown line by line, after the name. Where one fails, the others go on; then SystemExit names it.
     """
     with ThreadPoolExecutor(at_once) as pool:
-        ended = list(pool.map(lambda name: _run_aside(name, *runs[name]), runs))
-    failed = [name for name, code in zip(runs, ended, strict=True) if code]
+        codes = list(pool.map(lambda name: _run_prefixed(name, *runs[name]), runs))
+    failed = [name for name, code in zip(runs, codes, strict=True) if code]
     if failed:
-        raise SystemExit(f"{', '.join(failed)} failed; what the others came to is kept: run this again")
+        raise SystemExit(f"{', '.join(failed)} failed; the results of the others are kept: run this again")
 
 
 _START = threading.Lock()
 
 
-def _run_aside(name: str, settings: dict[str, object], targets: Iterable[str]) -> int:
-    """Run one of several, and return its exit status; DVC can set up one at a time."""
+def _run_prefixed(name: str, settings: dict[str, object], targets: Iterable[str]) -> int:
+    """Run one of several, and return its exit status; DVC can set up only one at a time."""
     with _START:
-        forget(name)
-        running = subprocess.Popen(
+        remove(name)
+        process = subprocess.Popen(
             _command(name, settings, targets), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        for line in running.stdout:
+        for line in process.stdout:
             progress.say(f"{name}: {line.rstrip()}")
             if line.startswith(("Running stage", "Stage ", "'")):
                 break
-    for line in running.stdout:
+    for line in process.stdout:
         progress.say(f"{name}: {line.rstrip()}")
-    return running.wait()
+    return process.wait()
 
 
 def _command(name: str, settings: dict[str, object], targets: Iterable[str]) -> list[str]:
@@ -59,28 +58,28 @@ def _command(name: str, settings: dict[str, object], targets: Iterable[str]) -> 
     return ["dvc", "exp", "run", "--temp", "--name", name, *words, *targets]
 
 
-def forget(name: str) -> None:
-    """Remove the DVC experiment `name`, if there is one; what it made stays in DVC's cache."""
+def remove(name: str) -> None:
+    """Remove the DVC experiment `name`, if there is one; its outputs stay in DVC's cache."""
     if _commits(name):
         subprocess.run(["dvc", "exp", "remove", "--quiet", name], check=False)
 
 
 def read(name: str, path: Path | str) -> str:
-    """Text of a file that git or DVC keeps, as the DVC experiment `name` left it."""
+    """Text of a file that git or DVC tracks, in the DVC experiment `name`."""
     return dvc.api.read(str(path), rev=commit(name))
 
 
 def commit(name: str) -> str:
     """Commit of the DVC experiment `name`, the latest of several. Raises SystemExit where there is none."""
-    found = _commits(name)
-    if not found:
+    commits = _commits(name)
+    if not commits:
         raise SystemExit(f"there is no DVC experiment {name}")
-    return found[-1]
+    return commits[-1]
 
 
 def _commits(name: str) -> list[str]:
-    listed = _git("for-each-ref", "--sort=creatordate", "--format=%(objectname) %(refname)", "refs/exps").splitlines()
-    return [line.split()[0] for line in listed if line.endswith("/" + name)]
+    refs = _git("for-each-ref", "--sort=creatordate", "--format=%(objectname) %(refname)", "refs/exps").splitlines()
+    return [line.split()[0] for line in refs if line.endswith("/" + name)]
 
 
 def _git(*words: str) -> str:

@@ -1,6 +1,6 @@
-"""Where work runs: on this machine's cores or, where FACES_CLUSTER names one, on a Ray cluster; results are the same.
+"""Runs work on this machine's cores or, where FACES_CLUSTER names one, on a Ray cluster; results are the same.
 
-Work is a function of a module, called with an item and with what all items share.
+Work is a module-level function, called with an item and with the arguments that all items share.
 """
 
 import collections
@@ -17,17 +17,17 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from faces.runtime import ray_cluster
-from faces.runtime.ray_cluster import AHEAD, Tell
+from faces.runtime.ray_cluster import AHEAD, OnMessage
 
 
-def each(work: Callable, items: Iterable, processes: bool = False, **shared: Any) -> Iterator:
+def map_ordered(work: Callable, items: Iterable, processes: bool = False, **shared: Any) -> Iterator:
     """Yield work(item, **shared) of each item, in order; few items are read ahead.
 
-    On this machine by as many threads as cores, or by processes, for work that keeps the interpreter to itself.
-    Raises what work raises, and SystemExit where workers die.
+    On this machine, it runs in as many threads as cores, or in processes, for work that holds the interpreter lock.
+    Raises the errors of work, and SystemExit where workers die.
     """
     if ray_cluster.address():
-        yield from ray_cluster.each(work, items, shared)
+        yield from ray_cluster.map_ordered(work, items, shared)
         return
     workers = os.cpu_count() or 1
     with _processes(workers) if processes else ThreadPoolExecutor(workers) as pool:
@@ -40,25 +40,25 @@ def each(work: Callable, items: Iterable, processes: bool = False, **shared: Any
             while pending:
                 yield pending.popleft().result()
         except BrokenProcessPool:
-            raise SystemExit("a worker was killed, most likely for want of memory: free some and run again") from None
+            raise SystemExit("a worker was killed, probably for lack of memory: free some and run again") from None
         finally:
-            for left in pending:
-                left.cancel()
+            for future in pending:
+                future.cancel()
 
 
-def side_by_side(
-    work: Callable, items: Sequence, tell: Tell, cpus: int, gpus: int = 1, **shared: Any
+def run_jobs(
+    work: Callable, items: Sequence, on_message: OnMessage, cpus: int, gpus: int = 1, **shared: Any
 ) -> Iterator[tuple[int, Any]]:
-    """Yield (number, work(item, tell, **shared)) of long works: one after the other here, as they end on a cluster.
+    """Yield (number, work(item, send, **shared)) of long jobs: one after the other here, as they end on a cluster.
 
-    tell: what work calls with arguments that can be pickled while it runs; it is called here, with the number of the
-    item before them. cpus: cores that each takes, of one machine; gpus: GPUs as well, where the cluster has some.
+    on_message: called here with the number of the item and the arguments of each call of `send`; these must be
+    picklable. cpus: cores that each job takes, of one machine; gpus: GPUs that it takes where the cluster has some.
     """
     if ray_cluster.address():
-        yield from ray_cluster.side_by_side(work, items, tell, cpus, gpus, shared)
+        yield from ray_cluster.run_jobs(work, items, on_message, cpus, gpus, shared)
         return
     for number, item in enumerate(items):
-        yield number, work(item, functools.partial(tell, number), **shared)
+        yield number, work(item, functools.partial(on_message, number), **shared)
 
 
 def _processes(workers: int) -> Executor:
@@ -67,8 +67,8 @@ def _processes(workers: int) -> Executor:
 
 
 def die_with_parent() -> None:
-    """In a worker: leave interrupts to the parent, and end when it is gone, however it went."""
+    """In a worker: leave interrupts to the parent, and exit when it ends, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    gone = multiprocessing.parent_process().sentinel
-    threading.Thread(target=lambda: (multiprocessing.connection.wait([gone]), os._exit(1)), daemon=True).start()
+    parent = multiprocessing.parent_process().sentinel
+    threading.Thread(target=lambda: (multiprocessing.connection.wait([parent]), os._exit(1)), daemon=True).start()

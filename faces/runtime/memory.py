@@ -1,4 +1,4 @@
-"""How a process that trains keeps its memory: what one step gives back is taken again by the next."""
+"""Memory of a process that trains: a step reuses what the step before it freed."""
 
 import ctypes
 import os
@@ -6,14 +6,14 @@ import platform
 
 # of mallopt(3)
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
-NEVER, PAD, LARGEST = 2**31 - 1, 64 << 20, 32 << 20  # bytes; LARGEST is the most that glibc takes
+NEVER, PAD, LARGEST = 2**31 - 1, 64 << 20, 32 << 20  # bytes; LARGEST is the most that glibc accepts
 
 
 def keep() -> bool:
-    """Let this process keep what it frees; call it before TensorFlow computes anything. Returns whether glibc could.
+    """Keep freed memory in this process; call it before TensorFlow computes anything. Returns whether glibc could.
 
-    Blocks of megabytes otherwise go back to the system after each step and come anew, page by page, which took a third
-    of a training's time on a virtual machine. TensorFlow's own allocator keeps tensors, glibc all else.
+    Otherwise blocks of megabytes return to the system after each step and come back page by page, which took a third of
+    a training's time on a virtual machine. TensorFlow's own allocator keeps tensors, glibc everything else.
     """
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     if platform.libc_ver()[0] != "glibc":

@@ -1,4 +1,4 @@
-"""How a stage runs: one of a kind at a time, going on where a killed one stopped, with faults that can be acted on."""
+"""Runs a stage: one process at a time, resuming after a kill, with errors that name the remedy."""
 
 import contextlib
 import errno
@@ -18,22 +18,22 @@ PARENT = os.getppid()
 
 
 def root() -> Path:
-    """The project's folder, also where DVC runs an experiment in a copy of it (DVC sets DVC_ROOT)."""
+    """The project's folder, also while DVC runs an experiment in a copy of it (DVC sets DVC_ROOT)."""
     return Path(os.environ.get("DVC_ROOT") or Path.cwd())
 
 
 def stage(main: Callable[..., None]) -> None:
-    """Run the `main` of a stage with the words of the command line, alone in its kind in this folder.
+    """Run the `main` of a stage with the arguments of the command line, in one process at a time in this folder.
 
-    Where a killed dvc left the same stage running, wait for that process. A full disk ends the stage with one line.
+    Where a killed dvc left the same stage running, wait for that process. A full disk ends the stage in one line.
     """
-    words = sys.argv[1:]
-    name = Path(main.__code__.co_filename).stem + ("@" + "-".join(words) if words else "")
+    arguments = sys.argv[1:]
+    name = Path(main.__code__.co_filename).stem + ("@" + "-".join(arguments) if arguments else "")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(f"{name}: stopped"))
     try:
-        with hold(Path("data/partial/locks", name), name):
-            main(*words)
-        gc.freeze()  # what is left goes with the process: to collect it first takes one with TensorFlow 1.5 s
+        with hold_lock(Path("data/partial/locks", name), name):
+            main(*arguments)
+        gc.freeze()  # no collection at exit, which takes 1.5 s with TensorFlow
     except Exception as error:
         cause = disk_full(error)
         if cause is None:
@@ -43,32 +43,33 @@ def stage(main: Callable[..., None]) -> None:
 
 
 def disk_full(error: BaseException | None) -> BaseException | None:
-    """The first of an error and what led to it that says that no space is left; None where none does."""
-    found = None
+    """The first error in a chain of causes that reports a full disk; None where none does."""
+    cause = None
     while error is not None:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
         if full or "No space left on device" in str(error) or "disk is full" in str(error):
-            found = error
+            cause = error
         error = error.__cause__ or error.__context__
-    return found
+    return cause
 
 
 @contextlib.contextmanager
-def hold(place: Path, what: str) -> Iterator[None]:
-    """Hold a lock, which goes with the process; say who has it, and wait, where another process does.
+def hold_lock(path: Path, name: str) -> Iterator[None]:
+    """Hold a lock until the block or the process ends; where another process holds it, say which and wait.
 
-    place: its files are place.lock and place.holder, which stay: a lock that is removed is two locks to who waits.
+    path: without suffix, of path.lock and path.holder. The files stay: a process that waits for a removed file would
+    not notice a new one.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
-    lock, holder = filelock.FileLock(f"{place}.lock"), Path(f"{place}.holder")
-    told = False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock, holder = filelock.FileLock(f"{path}.lock"), Path(f"{path}.holder")
+    timeout = 0.5  # seconds
     while not lock.is_locked:
         try:
-            lock.acquire(timeout=60 if told else 0.5)
+            lock.acquire(timeout=timeout)
         except filelock.Timeout:
-            told = True
+            timeout = 60
             pid = holder.read_text().strip() if holder.exists() else "unknown"
-            progress.say(f"{what}: process {pid} is at this work already; waiting for it (`kill {pid}` stops it)")
+            progress.say(f"{name}: process {pid} is already running this; waiting for it (`kill {pid}` stops it)")
     try:
         holder.write_text(f"{os.getpid()}\n")
         yield
@@ -77,15 +78,15 @@ def hold(place: Path, what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def unfinished(work: str, name: str, key: str) -> Iterator[Path]:
-    """A folder for what must survive a crash, held alone, and gone once the work is done.
+def unfinished(stage_name: str, name: str, key: str) -> Iterator[Path]:
+    """Lock and yield a folder for state that must survive a crash; it is removed at the end of the block.
 
-    work: the stage; key: of the code, params and data that what lies there belongs to. Where dvc was killed and left
-    this process alone, the folder stays: the next run will want it.
+    key: fingerprint of the code, params and data that the state belongs to. Where dvc was killed and left this process
+    running, the folder stays for the next run.
     """
     partial = root() / "data" / "partial"
-    folder = partial / work / f"{name}-{key}"
-    with hold(partial / "locks" / f"{work}-{name}-{key}", f"{work}@{name}"):
+    folder = partial / stage_name / f"{name}-{key}"
+    with hold_lock(partial / "locks" / f"{stage_name}-{name}-{key}", f"{stage_name}@{name}"):
         folder.mkdir(parents=True, exist_ok=True)
         yield folder
         if os.getppid() == PARENT:
@@ -93,7 +94,7 @@ def unfinished(work: str, name: str, key: str) -> Iterator[Path]:
 
 
 def replace(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file beside its place and move it there, so that a crash leaves the old one or the new one."""
+    """Write a file under another name and move it to its path, so that a crash leaves the old or the new file."""
     part = path.with_name(path.name + ".part")
     try:
         write(part)

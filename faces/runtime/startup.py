@@ -1,26 +1,23 @@
-"""How large packages are imported: in three quarters of the time, and TensorFlow without its start-up notes.
-
-Errors, tracebacks and crashes are shown as ever.
-"""
+"""Faster imports of large packages, and TensorFlow without its start-up messages; errors are shown as usual."""
 
 import contextlib
 import gc
-import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 
-# Notes and warnings of absl and TensorFlow, and what CUDA's libraries write when two of them register one name.
+# Notes and warnings of absl and TensorFlow, and messages of CUDA's libraries when two of them register one name.
 NOTES = (
     r"WARNING: All log messages before absl::InitializeLog"
     r"|[IW]\d{4} \d\d:\d\d:"
     r"|\d{4}-\d\d-\d\d \d\d:\d\d:.*: [IW] (tensorflow|external)/"
     r"|.*Unable to register cu\w+ factory"
 )
-# A process of its own, so that what a crash writes last is passed on, too.
+# A process of its own, so that the last lines of a crash pass as well.
 FILTER = """
 import re, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -32,19 +29,33 @@ for line in sys.stdin.buffer:
 """
 
 
-def importing(name: str, quietly: bool = False) -> None:
-    """Have the first import of a top-level module done without garbage collection; later ones leave it out.
+def speed_up_import(name: str, quiet: bool = False) -> None:
+    """Import a top-level module without garbage collection, when it is imported.
 
-    A collection looks at all objects, and an import makes a million that stay: TensorFlow's took 8 s instead of 6.
-    quietly: pass what is written to file descriptor 2 meanwhile through FILTER.
+    A collection visits all objects, and an import makes a million that stay: TensorFlow's took 8 s instead of 6.
+    quiet: pass the module's output to file descriptor 2 through FILTER during the import.
     """
-    if name not in sys.modules:
-        sys.meta_path.insert(0, _Finder(name, filtered if quietly else contextlib.nullcontext))
+    sys.meta_path.insert(0, ImportHook(name, quiet))
+
+
+@dataclass
+class ImportHook(MetaPathFinder):
+    """Finds one module as PathFinder does, and wraps its execution in the context managers below."""
+
+    name: str
+    quiet: bool
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(fullname, path, target) if fullname == self.name else None
+        if spec is not None:
+            run = collection_paused()(spec.loader.exec_module)
+            spec.loader.exec_module = filtered_stderr()(run) if self.quiet else run
+        return spec
 
 
 @contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """Collect no garbage meanwhile, and leave what there is then out of later collections."""
+def collection_paused() -> Iterator[None]:
+    """Pause garbage collection, and exclude the objects that exist at the end from later collections."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -56,8 +67,8 @@ def uncollected() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def filtered() -> Iterator[None]:
-    """Pass what is written to file descriptor 2 through FILTER; native code writes there, past sys.stderr.
+def filtered_stderr() -> Iterator[None]:
+    """Pass output to file descriptor 2 through FILTER; native code writes there, not to sys.stderr.
 
     TF_CPP_MIN_LOG_LEVEL does not silence these lines in TensorFlow 2.21.
     """
@@ -74,25 +85,3 @@ def filtered() -> Iterator[None]:
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
-
-
-class _Finder(MetaPathFinder):
-    """Finds one module as others do, once, and has it loaded in a context, uncollected."""
-
-    def __init__(self, name: str, context: Callable[[], contextlib.AbstractContextManager]) -> None:
-        self.name, self.context = name, context
-
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        if fullname != self.name:
-            return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(fullname)
-        if spec is not None:
-            load = spec.loader.exec_module
-
-            def exec_module(module: object) -> None:
-                with self.context(), uncollected():
-                    load(module)
-
-            spec.loader.exec_module = exec_module
-        return spec

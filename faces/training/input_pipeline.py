@@ -53,7 +53,7 @@ def batches(
     names, (taught, weights) = list(faces.labels), supervision.heads_supervision(faces, settings, lesson)
     batch = min(settings.batch_size, max(1, len(faces)))
     _, crop, size, _ = view(side, settings)
-    less = preprocessing.shrunk(side, crop, size)
+    less = preprocessing.reduction_factor(side, crop, size)
 
     def generate() -> Iterator[tuple]:
         for epoch in range(first_epoch, epochs):

@@ -53,7 +53,7 @@ def run(
     """
     cpus, gpus = (max(getattr(job.settings, name) for job in jobs) for name in ("threads", "replicas"))
     shared = {"row": row, "train": train, "val": val, "side": side, "precision": precision, "lesson": lesson}
-    yield from executor.side_by_side(one, jobs, tell, cpus, gpus, **shared)
+    yield from executor.run_jobs(one, jobs, tell, cpus, gpus, **shared)
 
 
 def one(

@@ -73,7 +73,7 @@ def spooled(size):
 def test_a_file_truncated_after_its_first_frame_has_one_frame():
     animation = encoded(picture(1, (200, 100)), "GIF", save_all=True, append_images=[picture(2, (200, 100))] * 3)
     for size in range(len(animation) // 3, len(animation), 97):
-        assert preprocessing.frames(animation[:size]) >= 1
+        assert preprocessing.count_frames(animation[:size]) >= 1
 
 
 def test_the_shipped_models_are_listed_if_the_store_fails(monkeypatch):

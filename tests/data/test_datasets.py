@@ -1,4 +1,4 @@
-"""The quirks of the published names and of the .mat."""
+"""The irregularities of the published names and of the .mat."""
 
 import datetime
 import io
@@ -79,7 +79,7 @@ def mat_archive(path, **changes):
     return path
 
 
-def test_records_of_a_mat_and_its_funnel(tmp_path):
+def test_a_mat_gives_records_and_a_funnel(tmp_path):
     rows = imdb_wiki.records(imdb_wiki.read_mat(mat_archive(tmp_path / "wiki.tar"), "wiki"))
     assert rows["face_id"][0] == "17/10000217_1981-05-05_2009"
     assert rows["age"].tolist()[:2] == [28, 169]
@@ -91,14 +91,14 @@ def test_records_of_a_mat_and_its_funnel(tmp_path):
     assert [(step["dropped"], step["left"]) for step in funnel[:3]] == [(0, 3), (1, 2), (1, 1)]
 
 
-def test_faults_of_a_mat_are_named(tmp_path):
+def test_faults_in_a_mat_are_reported(tmp_path):
     with pytest.raises(ArchiveError, match=r"wiki.mat has no field gender"):
         imdb_wiki.read_mat(mat_archive(tmp_path / "a.tar", gender=None), "wiki")
     with pytest.raises(ArchiveError, match="fields of different lengths"):
         imdb_wiki.read_mat(mat_archive(tmp_path / "b.tar", gender=np.array([[1.0, 0.0]])), "wiki")
 
 
-def test_a_mat_that_is_hdf5_or_nothing_is_named(tmp_path):
+def test_a_mat_in_another_format_is_reported(tmp_path):
     import h5py
 
     with h5py.File(tmp_path / "wiki.mat", "w", userblock_size=512) as file:
@@ -114,7 +114,7 @@ def test_a_mat_that_is_hdf5_or_nothing_is_named(tmp_path):
             imdb_wiki.read_mat(tmp_path / "h.tar", "wiki")
 
 
-def test_the_drawn_mat_reads_like_the_published_one(tmp_path):
+def test_the_sample_mat_has_the_published_format(tmp_path):
     (content,) = [data for name, data in archive_writer.imdb_wiki("wiki", 200, 1) if name.endswith(".mat")]
     mat = scipy.io.loadmat(io.BytesIO(content), squeeze_me=True)["wiki"].item()
     assert len(mat) == len(imdb_wiki.FIELDS)

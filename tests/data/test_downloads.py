@@ -1,4 +1,4 @@
-"""Downloads: the published addresses, good and bad mirrors, and what a person reads when none gives the file."""
+"""Downloads: the published addresses, good and bad mirrors, and the message where none gives the file."""
 
 import dataclasses
 import hashlib
@@ -50,20 +50,20 @@ CONTENT = tar([f"UTKFace/{NAME}", *(f"UTKFace/{i}.jpg" for i in range(900))])
 
 @pytest.fixture
 def web(tmp_path_factory, monkeypatch):
-    """Every https address answers from here, and patience is short."""
-    with servers.Web(tmp_path_factory.mktemp("web")) as found:
-        monkeypatch.setenv("HTTPS_PROXY", found.address)
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(found.certificate))
+    """A local server responds to every https address; timeouts are short."""
+    with servers.Web(tmp_path_factory.mktemp("web")) as server:
+        monkeypatch.setenv("HTTPS_PROXY", server.address)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(server.certificate))
         monkeypatch.setenv("NO_PROXY", "")
         monkeypatch.setenv("no_proxy", "")
         monkeypatch.setattr(fetching, "TIMEOUT", (2.0, 0.5))
         monkeypatch.setattr(fetching, "WAIT", 0.01)
-        yield found
+        yield server
 
 
 @pytest.fixture
 def published(monkeypatch):
-    """UTKFace.tar.gz as if CONTENT were what is published."""
+    """UTKFace.tar.gz with CONTENT as the published file."""
     sums = {"md5": hashlib.md5(CONTENT).hexdigest(), "sha256": hashlib.sha256(CONTENT).hexdigest()}
     archive = dataclasses.replace(utkface.ARCHIVES["cropped"][0], size=len(CONTENT), **sums)
     monkeypatch.setitem(utkface.ARCHIVES, "cropped", (archive,))
@@ -71,14 +71,14 @@ def published(monkeypatch):
 
 
 def official(tmp_path, archive):
-    return downloads.bring(archive, "official", tmp_path)
+    return downloads.download(archive, "official", tmp_path)
 
 
 def test_the_addresses_are_tried_in_order(web, published, tmp_path):
-    web.answers = {HUGGING: servers.whole(CONTENT)}
-    noted = official(tmp_path, published)
-    assert [where for where, _ in web.asked] == [DRIVE, HUGGING]
-    assert noted["official"] is True
+    web.responses = {HUGGING: servers.whole(CONTENT)}
+    entry = official(tmp_path, published)
+    assert [where for where, _ in web.requests] == [DRIVE, HUGGING]
+    assert entry["official"] is True
     assert [path.name for path in tmp_path.iterdir()] == ["UTKFace.tar.gz"]
 
 
@@ -87,21 +87,21 @@ def test_google_drive_with_its_page_in_between(web, published, tmp_path):
         '<form id="download-form" action="https://drive.usercontent.google.com/download" method="get">'
         '<input type="hidden" name="id" value="X"><input type="hidden" name="confirm" value="t"></form>'
     )
-    web.answers = {
+    web.responses = {
         DRIVE: servers.page("Google Drive - Virus scan warning", form),
         "drive.usercontent.google.com/download?id=X&confirm=t": servers.drive(CONTENT, "UTKFace.tar.gz"),
     }
     assert official(tmp_path, published)["official"] is True
 
 
-def test_the_zip_of_kaggle_does_and_is_noted_as_another_file(web, published, tmp_path):
+def test_kaggles_zip_is_accepted_and_recorded_as_another_file(web, published, tmp_path):
     content = zipped([f"{top}UTKFace/{NAME}" for top in ("", "utkface_aligned_cropped/")])
-    web.answers = {
+    web.responses = {
         KAGGLE: servers.status(302, Location="https://storage.googleapis.com/x.zip"),
         "storage.googleapis.com/x.zip": servers.whole(content),
     }
-    noted = official(tmp_path, published)
-    assert (noted["name"], noted["official"]) == ("utkface-new.zip", False)
+    entry = official(tmp_path, published)
+    assert (entry["name"], entry["official"]) == ("utkface-new.zip", False)
     assert [name for name, _ in archives.members(tmp_path / "utkface-new.zip")] == [f"UTKFace/{NAME}"]
 
 
@@ -113,8 +113,8 @@ BAD = {
     "404": (servers.status(404), "answers 404 Not Found"),
     "500": (servers.status(503), r"answers 503 Service Unavailable \(5 tries"),
     "redirect loop": (servers.status(302, Location=f"https://{HUGGING}"), "redirects without end"),
-    "a page": (servers.page("Hugging Face: log in"), r'gives no archive but a web page \("Hugging Face: log in"\)'),
-    "nothing": (servers.whole(b""), "gives no archive but an empty file"),
+    "a page": (servers.page("Hugging Face: log in"), r'is not an archive but a web page \("Hugging Face: log in"\)'),
+    "nothing": (servers.whole(b""), "is not an archive but an empty file"),
     "breaks off": (servers.breaks_off(CONTENT, 0), "incomplete: received 0 bytes but the server announced"),
     "silence": (servers.falls_silent(CONTENT, 0, 2), "no byte for 0 s"),
     "wrong length": (
@@ -126,61 +126,61 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_answer_is_named_with_what_to_do(web, published, tmp_path, name):
-    answer, message = BAD[name]
-    web.answers = {DRIVE if "page" in name and name != "a page" else HUGGING: answer}
-    with pytest.raises(ArchiveError, match=message) as error:
+def test_a_bad_response_is_reported_with_the_remedy(web, published, tmp_path, name):
+    response, fault = BAD[name]
+    web.responses = {DRIVE if "page" in name and name != "a page" else HUGGING: response}
+    with pytest.raises(ArchiveError, match=fault) as error:
         official(tmp_path, published)
-    said = str(error.value)
-    assert said.startswith("UTKFace.tar.gz could not be had:\n  https://drive.google.com/uc?id=")
-    assert "By hand: open https://susanqq.github.io/UTKFace/" in said
-    assert "set data.source in params.yaml" in said
+    message = str(error.value)
+    assert message.startswith("UTKFace.tar.gz could not be downloaded:\n  https://drive.google.com/uc?id=")
+    assert "By hand: open https://susanqq.github.io/UTKFace/" in message
+    assert "set data.source in params.yaml" in message
     assert not list(tmp_path.glob("*.gz"))
 
 
-def test_no_network_is_said(monkeypatch, published, tmp_path):
+def test_a_missing_network_is_reported(monkeypatch, published, tmp_path):
     monkeypatch.setenv("HTTPS_PROXY", "")
     monkeypatch.setattr(fetching, "WAIT", 0.0)
     address = "http://127.0.0.1:9/UTKFace.tar.gz"
     with pytest.raises(ArchiveError, match=r"cannot be reached \(Connection refused\) \(5 tries"):
-        official(tmp_path, dataclasses.replace(published, urls=(address,), others=()))
+        official(tmp_path, dataclasses.replace(published, urls=(address,), alternatives=()))
 
 
 @pytest.mark.parametrize("hurt", [servers.breaks_off(CONTENT, BREAK), servers.falls_silent(CONTENT, BREAK, 2)])
-def test_a_broken_line_goes_on_where_it_broke(web, published, tmp_path, hurt):
-    web.answers = {HUGGING: servers.in_turn(hurt, servers.whole(CONTENT))}
+def test_a_broken_connection_is_resumed_where_it_broke(web, published, tmp_path, hurt):
+    web.responses = {HUGGING: servers.in_turn(hurt, servers.whole(CONTENT))}
     assert official(tmp_path, published)["official"] is True
-    assert (HUGGING, f"bytes={2 * 512 * 1024}-") in web.asked
+    assert (HUGGING, f"bytes={2 * 512 * 1024}-") in web.requests
 
 
-def test_a_download_that_never_gains_ground_ends_and_one_that_does_goes_on(web, published, tmp_path):
-    web.answers = {HUGGING: servers.breaks_off(CONTENT, 600_000)}
+def test_a_download_that_progresses_is_tried_again_without_limit(web, published, tmp_path):
+    web.responses = {HUGGING: servers.breaks_off(CONTENT, 600_000)}
     assert official(tmp_path, published)["official"] is True
 
 
-def test_a_killed_download_goes_on_and_a_server_without_ranges_starts_again(web, published, tmp_path, monkeypatch):
+def test_a_killed_download_is_resumed_or_restarted_where_a_server_has_no_ranges(web, published, tmp_path, monkeypatch):
     monkeypatch.setattr(fetching, "TRIES", 1)
     for ranges in (True, False):
         place = tmp_path / str(ranges)
         place.mkdir()
-        web.answers = {HUGGING: servers.breaks_off(CONTENT, BREAK)}
+        web.responses = {HUGGING: servers.breaks_off(CONTENT, BREAK)}
         with pytest.raises(ArchiveError, match=r"1\.0 MB are kept"):
             official(place, published)
-        web.asked.clear()
+        web.requests.clear()
         monkeypatch.setattr(fetching, "TRIES", 3)
-        web.answers = {HUGGING: servers.whole(CONTENT, ranges)}
+        web.responses = {HUGGING: servers.whole(CONTENT, ranges)}
         assert official(place, published)["official"] is True
-        assert any(asked.startswith("bytes=") for _, asked in web.asked)
+        assert any(asked.startswith("bytes=") for _, asked in web.requests)
         monkeypatch.setattr(fetching, "TRIES", 1)
 
 
-def test_a_part_of_an_older_file_is_thrown_away(web, published, tmp_path, monkeypatch):
+def test_a_partial_download_from_an_older_file_is_discarded(web, published, tmp_path, monkeypatch):
     monkeypatch.setattr(fetching, "TRIES", 1)
-    web.answers = {HUGGING: servers.breaks_off(OTHER + bytes(9_000_000), BREAK)}
+    web.responses = {HUGGING: servers.breaks_off(OTHER + bytes(9_000_000), BREAK)}
     with pytest.raises(ArchiveError):
         official(tmp_path, published)
     monkeypatch.setattr(fetching, "TRIES", 3)
-    web.answers = {HUGGING: servers.whole(CONTENT)}
+    web.responses = {HUGGING: servers.whole(CONTENT)}
     assert official(tmp_path, published)["official"] is True
 
 
@@ -191,7 +191,7 @@ def test_an_archive_in_the_cache_is_not_fetched_again(web, published, project, t
     place = tmp_path / "place"
     place.mkdir()
     assert official(place, published)["official"] is True
-    assert web.asked == []
+    assert web.requests == []
 
 
 @pytest.fixture
@@ -203,28 +203,28 @@ def part(monkeypatch, edit):
     edit(r"^  wiki-cropped: \{", row + "  wiki-cropped: {")
 
 
-def test_archives_of_full_are_fetched_once_for_found_too(web, project, edit, part, capsys):
+def test_archives_that_full_has_are_not_fetched_again_for_detected(web, project, edit, part, capsys):
     edit(r"^  source: \S+", "  source: official")
     plan.main()
-    said = re.search(r"utkface-found: part1.tar.gz .*", capsys.readouterr().out)[0]
-    assert said.endswith("(fetched once: another variant's, too)")
-    web.answers = {HUGGING: servers.whole(CONTENT)}
+    line = re.search(r"utkface-found: part1.tar.gz .*", capsys.readouterr().out)[0]
+    assert line.endswith("(fetched once: another variant's, too)")
+    web.responses = {HUGGING: servers.whole(CONTENT)}
     download.main("utkface", "full")
-    web.asked.clear()
+    web.requests.clear()
     download.main("utkface", "found")
-    assert web.asked == []
-    noted = [(project / f"data/raw/utkface/{variant}/provenance.json").read_text() for variant in ("full", "found")]
-    assert noted[0] == noted[1]
+    assert web.requests == []
+    entry = [(project / f"data/raw/utkface/{variant}/provenance.json").read_text() for variant in ("full", "found")]
+    assert entry[0] == entry[1]
     assert (project / "data/raw/utkface/found/part1.tar.gz").read_bytes() == CONTENT
 
 
-def test_archives_of_a_mirror_or_changed_ones_are_not_taken_for_the_publishers(web, project, edit, part, mirror):
+def test_archives_from_a_mirror_or_changed_ones_are_not_linked(web, project, edit, part, mirror):
     raw = project / "data/raw/utkface"
     (mirror / "part1.tar.gz").write_bytes(OTHER)
     edit(r"^  source: \S+", f"  source: {mirror}")
     download.main("utkface", "full")
     edit(r"^  source: \S+", "  source: official")
-    web.answers = {HUGGING: servers.whole(CONTENT)}
+    web.responses = {HUGGING: servers.whole(CONTENT)}
     download.main("utkface", "found")
     assert (raw / "found/part1.tar.gz").read_bytes() == CONTENT
     download.main("utkface", "full")
@@ -234,11 +234,11 @@ def test_archives_of_a_mirror_or_changed_ones_are_not_taken_for_the_publishers(w
     assert (raw / "found/part1.tar.gz").read_bytes() == CONTENT
 
 
-def test_a_full_disk_is_said_before_anything_is_fetched(web, published, tmp_path):
+def test_a_full_disk_is_reported_before_anything_is_fetched(web, published, tmp_path):
     huge = dataclasses.replace(published, size=10**18)
     with pytest.raises(ArchiveError, match=r"needs 1000000000\.00 GB, and .* GB are free on the disk of"):
         official(tmp_path, huge)
-    assert not {DRIVE, HUGGING} & {where for where, _ in web.asked}
+    assert not {DRIVE, HUGGING} & {where for where, _ in web.requests}
 
 
 @pytest.fixture
@@ -252,39 +252,39 @@ def from_mirror(edit, source):
     return json.loads(Path("data/raw/utkface/cropped/provenance.json").read_text())["archives"][0]
 
 
-def test_a_mirror_is_accepted_and_noted(project, edit, mirror):
+def test_a_mirror_is_accepted_and_recorded(project, edit, mirror):
     (mirror / "UTKFace.tar.gz").write_bytes(CONTENT)
-    noted = from_mirror(edit, mirror)
-    assert (noted["name"], noted["official"]) == ("UTKFace.tar.gz", False)
+    entry = from_mirror(edit, mirror)
+    assert (entry["name"], entry["official"]) == ("UTKFace.tar.gz", False)
     assert not list((project / "data/partial").glob("download/*"))
 
 
-def test_a_mirror_may_hold_the_zip_of_kaggle(project, edit, mirror):
+def test_a_mirror_may_contain_kaggles_zip(project, edit, mirror):
     (mirror / "archive.zip").write_bytes(zipped([f"UTKFace/{NAME}"]))
     assert from_mirror(edit, mirror)["name"] == "archive.zip"
 
 
 @pytest.mark.parametrize("itself", [False, True])
-def test_a_mirror_may_be_or_hold_an_unpacked_folder(project, edit, mirror, itself):
+def test_a_mirror_may_be_or_contain_an_unpacked_folder(project, edit, mirror, itself):
     folder = mirror / "UTKFace"
     folder.mkdir()
     (folder / NAME).write_bytes(encoded(picture(1)))
-    noted = from_mirror(edit, folder if itself else mirror)
-    assert noted["name"] == "UTKFace.tar"
-    found = dict(archives.members(project / "data/raw/utkface/cropped/UTKFace.tar"))
-    assert found == {f"UTKFace/{NAME}": (folder / NAME).read_bytes()}
+    entry = from_mirror(edit, folder if itself else mirror)
+    assert entry["name"] == "UTKFace.tar"
+    members = dict(archives.members(project / "data/raw/utkface/cropped/UTKFace.tar"))
+    assert members == {f"UTKFace/{NAME}": (folder / NAME).read_bytes()}
     download.main("utkface", "cropped")
-    assert json.loads((project / "data/raw/utkface/cropped/provenance.json").read_text())["archives"][0] == noted
+    assert json.loads((project / "data/raw/utkface/cropped/provenance.json").read_text())["archives"][0] == entry
 
 
-def test_a_web_mirror_goes_on_too(web, project, edit):
+def test_a_download_from_a_web_mirror_is_resumed(web, project, edit):
     here = f"127.0.0.1:{web.server.server_port}/UTKFace.tar.gz"
-    web.answers = {here: servers.in_turn(servers.breaks_off(CONTENT, BREAK), servers.whole(CONTENT))}
+    web.responses = {here: servers.in_turn(servers.breaks_off(CONTENT, BREAK), servers.whole(CONTENT))}
     assert from_mirror(edit, web.address)["size"] == len(CONTENT)
-    assert web.asked[-1] == (here, f"bytes={2 * 512 * 1024}-")
+    assert web.requests[-1] == (here, f"bytes={2 * 512 * 1024}-")
 
 
-def test_an_address_of_fsspec_works(project, edit):
+def test_an_fsspec_address_works(project, edit):
     import fsspec
 
     with fsspec.open("memory://faces/UTKFace.tar.gz", "wb") as file:
@@ -294,7 +294,7 @@ def test_an_address_of_fsspec_works(project, edit):
 
 @pytest.mark.parametrize("where", ["memory", "folder"])
 @pytest.mark.parametrize("name", ["UTKFace.tar.gz", "utkface-new.zip"])
-def test_archives_are_read_where_they_lie(project, edit, tmp_path, where, name):
+def test_archives_are_read_in_place(project, edit, tmp_path, where, name):
     import fsspec
 
     content = CONTENT if name.endswith("gz") else zipped([f"UTKFace/{i}.jpg" for i in range(901)])
@@ -303,8 +303,8 @@ def test_archives_are_read_where_they_lie(project, edit, tmp_path, where, name):
     with fsspec.open(address, "wb", auto_mkdir=True) as file:
         file.write(content)
     edit(r"^  in_place: false", "  in_place: true")
-    noted = from_mirror(edit, source)
-    assert noted == {
+    entry = from_mirror(edit, source)
+    assert entry == {
         "name": name,
         "size": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -313,7 +313,7 @@ def test_archives_are_read_where_they_lie(project, edit, tmp_path, where, name):
     }
     raw = Path("data/raw/utkface/cropped")
     assert [path.name for path in raw.iterdir()] == [archives.PROVENANCE]
-    (lying,) = archives.of(raw)
+    (lying,) = archives.list_archives(raw)
     (copied := tmp_path / name).write_bytes(content)
     assert list(archives.members(lying)) == list(archives.members(copied))
     assert len(list(archives.members(lying))) == 901
@@ -322,29 +322,29 @@ def test_archives_are_read_where_they_lie(project, edit, tmp_path, where, name):
     with fsspec.open(address, "wb") as file:
         file.write(content[:-1])
     with pytest.raises(
-        ArchiveError, match=f"is of {len(content) - 1} bytes, and was of {len(content)}: `make refetch`"
+        ArchiveError, match=f"has {len(content) - 1} bytes, before it had {len(content)}: `make refetch`"
     ):
-        archives.of(raw)
+        archives.list_archives(raw)
     fsspec.open(address).fs.rm(fsspec.open(address).path)
-    with pytest.raises(ArchiveError, match="not there any more"):
-        archives.of(raw)
+    with pytest.raises(ArchiveError, match="no longer exists"):
+        archives.list_archives(raw)
 
 
-def test_a_mirror_without_the_archive_says_what_it_looked_for(project, edit, mirror):
-    with pytest.raises(ArchiveError, match=r"UTKFace\.tar\.gz: is not there"):
+def test_a_mirror_without_the_archive_is_reported(project, edit, mirror):
+    with pytest.raises(ArchiveError, match=r"UTKFace\.tar\.gz: does not exist"):
         from_mirror(edit, mirror)
 
 
-def test_the_plan_says_size_room_time_and_terms():
+def test_the_plan_gives_size_free_space_time_and_licence():
     wanted = datasets.archives(utkface, "cropped")
-    said = downloads.plan(wanted, "official", utkface.LICENCE)
-    assert said.startswith("UTKFace.tar.gz from official: about 0.11 GB (")
-    assert "non-commercial research only" in said
+    line = downloads.plan(wanted, "official", utkface.LICENCE)
+    assert line.startswith("UTKFace.tar.gz from official: about 0.11 GB (")
+    assert "non-commercial research only" in line
 
 
 @pytest.mark.parametrize("end", [".tar", ".tar.gz", ".zip"])
-def test_what_is_no_plain_file_is_passed_over_with_its_reason(tmp_path, end):
-    path, passed = tmp_path / f"a{end}", []
+def test_members_that_are_not_regular_files_are_skipped_with_a_reason(tmp_path, end):
+    path, skipped = tmp_path / f"a{end}", []
     if end == ".zip":
         with zipfile.ZipFile(path, "w") as archive:
             for name in ("a.jpg", "../b.jpg", "/c.jpg"):
@@ -362,23 +362,23 @@ def test_what_is_no_plain_file_is_passed_over_with_its_reason(tmp_path, end):
                 info = tarfile.TarInfo(name)
                 info.type, info.linkname = kind, "/etc/passwd"
                 archive.addfile(info)
-    found = dict(archives.members(path, lambda *why: passed.append(why)))
-    assert found == {"a.jpg": b"a.jpg"}
+    members = dict(archives.members(path, lambda *why: skipped.append(why)))
+    assert members == {"a.jpg": b"a.jpg"}
     out = "has a name that leads out of the archive"
     reasons = {"../b.jpg": out, "/c.jpg": out, "d.jpg": "is a link"}
-    assert dict(passed) == reasons | ({} if end == ".zip" else {"e.jpg": "is a link", "f.jpg": "is a device"})
+    assert dict(skipped) == reasons | ({} if end == ".zip" else {"e.jpg": "is a link", "f.jpg": "is a device"})
 
 
-def test_a_member_that_claims_to_be_huge_is_passed_over(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "LARGEST", 10)
+def test_a_member_that_claims_to_be_huge_is_skipped(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "MAX_MEMBER_BYTES", 10)
     (tmp_path / "a.tar").write_bytes(tar(["big.jpg"], "w"))
-    passed = []
-    assert list(archives.members(tmp_path / "a.tar", lambda *why: passed.append(why))) == []
-    assert passed == [("big.jpg", "is too large (0.0 GB)")]
+    skipped = []
+    assert list(archives.members(tmp_path / "a.tar", lambda *why: skipped.append(why))) == []
+    assert skipped == [("big.jpg", "is too large (0.0 GB)")]
 
 
 @pytest.mark.parametrize("end", ["tar", "tar.gz", "zip"])
-def test_a_damaged_archive_is_named(tmp_path, end):
+def test_a_damaged_archive_is_reported(tmp_path, end):
     names = [f"{i}.jpg" for i in range(50)]
     content = zipped(names) if end == "zip" else tar(names, "w" if end == "tar" else "w:gz")
     path = tmp_path / f"a.{end}"
@@ -389,16 +389,16 @@ def test_a_damaged_archive_is_named(tmp_path, end):
         list(archives.members(path))
 
 
-def test_a_million_tiny_members_pass_in_little_memory(tmp_path):
-    """20,000 members hold no more memory than 2,000: nothing of a member is kept."""
+def test_many_members_are_read_in_constant_memory(tmp_path):
+    """20,000 members take no more memory than 2,000: no member is kept."""
     import tracemalloc
 
     def peak(path):
         tracemalloc.start()
         count = sum(1 for _ in archives.members(path))
-        found = tracemalloc.get_traced_memory()[1]
+        size = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        return count, found
+        return count, size
 
     peaks = []
     for count in (2_000, 20_000):
@@ -407,12 +407,12 @@ def test_a_million_tiny_members_pass_in_little_memory(tmp_path):
             for i in range(count):
                 archive.addfile(tarfile.TarInfo(f"{i}.jpg"), io.BytesIO())
                 archive.members.clear()
-        passes = [peak(path) for _ in range(3)]  # Python's own table of names grows in one of them
-        assert {found for found, _ in passes} == {count}
+        passes = [peak(path) for _ in range(3)]  # Python's own table of names grows in one
+        assert {members for members, _ in passes} == {count}
         peaks.append(min(size for _, size in passes))
     assert peaks[1] < 1.2 * peaks[0] + 100_000  # 5 bytes a member
 
 
-def test_archive_of_a_name_without_address():
+def test_an_archive_without_an_address_is_reported():
     with pytest.raises(ArchiveError, match="no address is known"):
-        downloads.bring(Archive("x.tar"), "official", None)
+        downloads.download(Archive("x.tar"), "official", None)

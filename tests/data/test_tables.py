@@ -1,4 +1,4 @@
-"""One's own table: labels in CSV or Parquet, pictures in a folder, an archive or a column."""
+"""A user's own table: labels in CSV or Parquet, pictures in a folder, an archive or a column."""
 
 import io
 import json
@@ -26,10 +26,10 @@ CLASSES = {"sex": {"m": "male", "f": "female", "?": ""}}
 
 @pytest.fixture
 def mine(project, tmp_path_factory):
-    """mine(rows, pictures, ...) makes a table called mine and reads it; returns its records."""
+    """mine(rows, image_path, ...) writes a table called mine, reads it and returns its records."""
     folder = tmp_path_factory.mktemp("mine")
 
-    def make(rows, pictures="photos", name="labels.csv", columns=COLUMNS, **settings):
+    def make(rows, image_path="photos", name="labels.csv", columns=COLUMNS, **settings):
         labels = folder / name
         frame = pd.DataFrame(rows)
         frame.to_parquet(labels) if name.endswith("parquet") else frame.to_csv(labels, index=False)
@@ -37,7 +37,7 @@ def mine(project, tmp_path_factory):
         values["tables"] = {"mine": {"labels": str(labels), "columns": columns, "classes": CLASSES, **settings}}
         values["datasets"] = ["mine"]
         values["parse_labels"]["datasets"] = values["convert_mat"]["datasets"] = []
-        row = {"dataset": "mine", "variant": "cropped", "reader": "table", "pictures": str(folder / pictures)}
+        row = {"dataset": "mine", "variant": "cropped", "reader": "table", "pictures": str(folder / image_path)}
         values["variants"] = {"mine-cropped": row}
         model = values["models"]["utkface-cropped"] | {"dataset": "mine", "targets": ["age", "sex"]}
         values["models"] = {"mine": model}
@@ -61,10 +61,10 @@ def photos(folder, count=3, under="photos"):
 
 def test_from_a_folder_to_a_split(mine):
     rows = photos(mine.folder, 60)
-    found = mine(rows)
-    assert found["face_id"].tolist() == sorted(f"photos/{i}.jpg" for i in range(60))
-    assert (found["reject"] == "").all()
-    by_id = found.set_index("face_id")
+    faces = mine(rows)
+    assert faces["face_id"].tolist() == sorted(f"photos/{i}.jpg" for i in range(60))
+    assert (faces["reject"] == "").all()
+    by_id = faces.set_index("face_id")
     assert by_id.loc["photos/7.jpg", ["age", "sex", "identity"]].tolist() == [
         rows[7]["years"],
         {"m": "male", "f": "female"}[rows[7]["gender"]],
@@ -85,28 +85,28 @@ def test_other_wrappings(mine, wrap, tmp_path):
         with zipfile.ZipFile(mine.folder / "photos.zip", "w") as archive:
             for path in (mine.folder / "photos").iterdir():
                 archive.write(path, f"deep/down/{path.name}")
-        found = mine(rows, "photos.zip")
+        faces = mine(rows, "photos.zip")
     elif wrap == "tar":
         archives.pack_folder(mine.folder / "photos", mine.folder / "photos.tar")
-        found = mine(rows, "photos.tar")
+        faces = mine(rows, "photos.tar")
     elif wrap == "parquet":
-        found = mine(rows, name="labels.parquet")
+        faces = mine(rows, name="labels.parquet")
     else:
-        found = mine(rows)
+        faces = mine(rows)
         text = (mine.folder / "labels.csv").read_text().replace(",", ";")
         (mine.folder / "labels.csv").write_text("\ufeff" + text)
         read_table.main("mine")
-        assert records.read("data/records/mine.csv").equals(found)
-    assert (found["reject"] == "").all()
-    assert len(found) == 3
+        assert records.read("data/records/mine.csv").equals(faces)
+    assert (faces["reject"] == "").all()
+    assert len(faces) == 3
 
 
-def test_a_column_of_pixels(mine):
-    grey = [" ".join(str((i * 7 + k) % 256) for k in range(48 * 48)) for i in range(3)]
-    rows = [{"age": "26", "gender": "0", "pixels": text} for text in [*grey, "1 2 3", "x"]]
+def test_a_pixels_column_gives_pictures(mine):
+    values = [" ".join(str((i * 7 + k) % 256) for k in range(48 * 48)) for i in range(3)]
+    rows = [{"age": "26", "gender": "0", "pixels": text} for text in [*values, "1 2 3", "x"]]
     columns = {"age": "age", "sex": "gender"}
-    found = mine(rows, "labels.csv", columns=columns, classes={"sex": {"0": "male", "1": "female"}})
-    assert found["sex"].tolist() == ["male"] * 5
+    faces = mine(rows, "labels.csv", columns=columns, classes={"sex": {"0": "male", "1": "female"}})
+    assert faces["sex"].tolist() == ["male"] * 5
     pack.main("mine", "cropped")
     assert len(packs.Pack("data/packs/mine/cropped").face_ids) == 3
     assert records.read("data/packs/mine/cropped/rejects.csv")["reject"].tolist() == ["is empty", "is empty"]
@@ -121,8 +121,8 @@ def test_bad_rows_have_their_reasons_and_good_ones_stay(mine):
     rows[4]["file"] = "missing.jpg"
     rows[5]["years"], rows[5]["gender"] = "", "?"
     rows += [dict(rows[6]), {**rows[7], "years": 3}, {**rows[8], "file": ""}]
-    found = mine(rows).set_index("face_id")
-    reasons = found["reject"][found["reject"] != ""].to_dict()
+    faces = mine(rows).set_index("face_id")
+    reasons = faces["reject"][faces["reject"] != ""].to_dict()
     assert reasons == {
         "": "names no picture",
         "../labels.csv": "picture's path leads out of its folder",
@@ -132,8 +132,8 @@ def test_bad_rows_have_their_reasons_and_good_ones_stay(mine):
         "photos/2.jpg": "sex 'x' is not one of male, female, m, f, ?",
         "photos/7.jpg": "2 rows of this picture disagree",
     }
-    assert pd.isna(found.loc["photos/5.jpg", "age"])
-    assert found.loc["photos/5.jpg", "sex"] == ""
+    assert pd.isna(faces.loc["photos/5.jpg", "age"])
+    assert faces.loc["photos/5.jpg", "sex"] == ""
 
 
 def test_ages_in_bins(mine):
@@ -141,7 +141,7 @@ def test_ages_in_bins(mine):
     assert mine(rows, ages={"(25, 32)": 28.5})["age"].tolist() == [28.5] * 3
 
 
-def test_a_file_that_is_named_and_not_there_is_said_before_anything_runs(mine):
+def test_a_missing_file_is_reported_before_anything_runs(mine):
     mine(photos(mine.folder))
     assert check.absent(params.load()) == []
     (mine.folder / "labels.csv").unlink()
@@ -149,14 +149,14 @@ def test_a_file_that_is_named_and_not_there_is_said_before_anything_runs(mine):
         check.main()
 
 
-def test_a_name_that_fits_several_pictures_is_rejected(mine):
+def test_an_ambiguous_picture_name_is_rejected(mine):
     rows = photos(mine.folder, under="photos/a")
     photos(mine.folder, under="photos/b")
-    found = mine([{**row, "file": f"a/{row['file']}"} for row in rows[:2]] + [rows[2]])
-    assert found["reject"].tolist() == ["picture's name fits several", "", ""]
+    faces = mine([{**row, "file": f"a/{row['file']}"} for row in rows[:2]] + [rows[2]])
+    assert faces["reject"].tolist() == ["picture's name fits several", "", ""]
 
 
-def test_what_is_wrong_with_the_whole_table_is_said(mine):
+def test_faults_in_the_whole_table_are_reported(mine):
     rows = photos(mine.folder)
     with pytest.raises(ArchiveError, match=r"has no column 'year', which tables.mine.columns.age in params.yaml names"):
         mine(rows, columns={**COLUMNS, "age": "year"})
@@ -164,7 +164,7 @@ def test_what_is_wrong_with_the_whole_table_is_said(mine):
         mine(rows, classes={})
     with pytest.raises(ArchiveError, match="has no rows"):
         mine(pd.DataFrame(rows).iloc[:0])
-    with pytest.raises(ArchiveError, match="nowhere: is not there"):
+    with pytest.raises(ArchiveError, match="nowhere: does not exist"):
         mine(rows, "nowhere")
     with pytest.raises(ArchiveError, match="cannot be read as a table"):
         tables.load(mine.folder / "none.csv")
@@ -174,11 +174,11 @@ def test_what_is_wrong_with_the_whole_table_is_said(mine):
         mine(rows, classes={"sex": {"m": "man"}})
 
 
-def test_a_split_column_is_kept_and_what_it_lacks_is_taken_from_training(mine):
+def test_a_split_column_is_kept_and_missing_parts_come_from_training(mine):
     rows = photos(mine.folder, 80)
     for i, row in enumerate(rows):
         row["part"] = "Test" if i < 20 else "training"
-    rows[0]["person"] = rows[30]["person"]  # this one would stand on both sides
+    rows[0]["person"] = rows[30]["person"]  # this person would be in two parts
     mine(rows, columns={**COLUMNS, "split": "part"})
     pack.main("mine", "cropped")
     clean.main("mine")
@@ -187,24 +187,24 @@ def test_a_split_column_is_kept_and_what_it_lacks_is_taken_from_training(mine):
     assert {face for face, part in parts.items() if part == "test"} == {f"photos/{i}.jpg" for i in range(20)}
     assert set(parts) == {"train", "val", "calibration", "test"}
     assert "photos/30.jpg" not in parts.index
-    told = json.loads(Path("data/splits/mine-balance.json").read_text())
-    assert (told["left_out_as_tied_to_another_part"], told["left_out"]) == (1, 1)
+    balance = json.loads(Path("data/splits/mine-balance.json").read_text())
+    assert (balance["left_out_as_tied_to_another_part"], balance["left_out"]) == (1, 1)
 
 
-def test_odd_pictures_are_used_or_rejected_with_their_reason(mine):
+def test_unusual_pictures_are_used_or_rejected_with_a_reason(mine):
     photos(mine.folder, 1)
     whole = encoded(drawing.squares(1, 8, 60)[0])
     image = Image.open(io.BytesIO(whole))
-    pictures = {
+    files = {
         "png.jpg": encoded(image, "PNG"),
         "moving.gif": encoded(image, "GIF", save_all=True, append_images=[image.rotate(90)]),
         "empty.jpg": b"",
         "cut.jpg": whole[: len(whole) // 2],
         "text.png": b"hello",
     }
-    for name, content in pictures.items():
+    for name, content in files.items():
         (mine.folder / "photos" / name).write_bytes(content)
-    mine([{"file": name, "years": 30, "gender": "m", "person": name} for name in pictures])
+    mine([{"file": name, "years": 30, "gender": "m", "person": name} for name in files])
     pack.main("mine", "cropped")
     clean.main("mine")
     assert {"photos/png.jpg", "photos/moving.gif"} <= set(packs.Pack("data/packs/mine/cropped").face_ids)
@@ -214,18 +214,18 @@ def test_odd_pictures_are_used_or_rejected_with_their_reason(mine):
     assert reasons["photos/text.png"] == "picture is no picture"
 
 
-def test_a_table_of_many_rows_is_read_in_seconds(mine):
+def test_a_large_table_is_read_in_seconds(mine):
     names = [f"photos/{i}.jpg" for i in range(100_000)]
     columns = params.Columns(picture="file", age="years")
     settings = params.Table(labels="x.csv", columns=columns)
     rows = pd.DataFrame({"file": [f"{i}.jpg" for i in range(100_000)], "years": "30"})
     started = time.process_time()
-    found = table.records(rows, settings, names)
+    faces = table.records(rows, settings, names)
     assert time.process_time() - started < 10
-    assert found["face_id"].tolist() == sorted(names)
+    assert faces["face_id"].tolist() == sorted(names)
 
 
-def test_plan_and_refetch_know_ones_own_pictures(mine, capsys, monkeypatch):
+def test_plan_and_refetch_include_ones_own_pictures(mine, capsys, monkeypatch):
     mine(photos(mine.folder))
     plan.main()
     assert f"mine-cropped: your own, {mine.folder / 'photos'}" in capsys.readouterr().out

@@ -116,7 +116,7 @@ def shipped():
 def face():
     """The astronaut's face, as the shipped model sees it."""
     predictor, photo = Predictor(ROOT / "pretrained/utkface.onnx", threads=1), Image.fromarray(skimage.data.astronaut())
-    _, seen = photos.faces(photo, predictor, detection.Finder(threads=1))
+    _, seen = photos.faces(photo, predictor, detection.FaceDetector(threads=1))
     return seen[0]
 
 

@@ -14,7 +14,7 @@ def test_work_comes_back_in_order_from_several_processes():
     photos = [(str(i), bytes(pack.LOT // 2)) for i in range(40)]
     assert [len(lot) for lot in pack.lots(photos[:5])] == [2, 2, 1]
     for processes in (True, False):
-        found = executor.each(slow_at_first, pack.lots(photos), processes, more="x")
+        found = executor.map_ordered(slow_at_first, pack.lots(photos), processes, more="x")
         assert [name for names in found for name in names] == [f"{i}x" for i in range(40)]
 
 
@@ -25,7 +25,7 @@ def slow_at_first(lot, more):
 
 def test_a_worker_that_is_killed_is_told():
     with pytest.raises(SystemExit, match="a worker was killed"):
-        list(executor.each(killed, ["a"], processes=True))
+        list(executor.map_ordered(killed, ["a"], processes=True))
 
 
 def killed(item):

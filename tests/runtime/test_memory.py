@@ -1,4 +1,4 @@
-"""A process that trains keeps its memory and computes by oneDNN: seen in processes of their own."""
+"""A process that trains keeps its memory and uses oneDNN; each test runs a process of its own."""
 
 import os
 import platform
@@ -28,23 +28,23 @@ tf.nn.conv2d(tf.ones((32, 96, 96, 8)), tf.ones((3, 3, 8, 32)), 1, "SAME")
 
 
 def printed(code: str, **environment: str) -> str:
-    """What a process prints in which nothing is told to TensorFlow or glibc but `environment`."""
+    """Output of a process whose only settings of TensorFlow and glibc are those of `environment`."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TF_", "MALLOC_"))}
     command = [sys.executable, "-c", code]
     return subprocess.run(command, capture_output=True, text=True, check=True, env=kept | environment).stdout
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc alone can be told")
-def test_what_was_freed_is_taken_again():
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
+def test_freed_memory_is_reused():
     faults = {keep: int(printed(COUNT.format(keep=keep))) for keep in (True, False)}
     assert 10 * faults[True] < faults[False]
 
 
-@pytest.mark.skipif(platform.machine() != "x86_64", reason="TensorFlow's oneDNN is for these")
-def test_tensorflow_computes_by_onednn_on_older_processors_too():
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="TensorFlow has oneDNN on these only")
+def test_tensorflow_uses_onednn_on_older_processors():
     assert ",convolution," in printed(CONVOLVE, ONEDNN_VERBOSE="1")
     assert ",convolution," not in printed(CONVOLVE, ONEDNN_VERBOSE="1", TF_ENABLE_ONEDNN_OPTS="0")
 
 
-def test_tensorflow_is_asked_for_onednn_wherever_it_runs():
+def test_onednn_is_requested_on_every_platform():
     assert printed("import os, faces; print(os.environ['TF_ENABLE_ONEDNN_OPTS'])") == "1\n"

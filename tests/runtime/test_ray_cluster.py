@@ -1,4 +1,4 @@
-"""The pipeline on a Ray cluster of two nodes, which are processes of this machine: as on one, and with parts killed."""
+"""The pipeline on a Ray cluster of two nodes on this machine: results as without a cluster, also where parts die."""
 
 import hashlib
 import importlib.util
@@ -22,7 +22,7 @@ MINUTES = 5
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
-    """A clone with a search of three trials, two at a time, run on this machine up to the registered model."""
+    """A clone with a search of three trials, two at a time, run without a cluster up to the registered model."""
     pytest.importorskip("ray", reason="`make setup CLUSTER=1` installs Ray")
     folder = clone(tmp_path_factory.mktemp("local") / "faces", trials=3)
     path = folder / "params.yaml"
@@ -39,7 +39,7 @@ def prepared(tmp_path_factory):
 
 
 def again(prepared, place, *without):
-    """A copy of what was prepared, less some of its outputs, and nothing of it linked to a cache."""
+    """Copy the prepared clone without some of its outputs, and without links to a cache."""
     folder = place / "faces"
     shutil.copytree(prepared, folder, ignore=shutil.ignore_patterns("mlruns", "mlflow.db", ".dvc"))
     for path in without:
@@ -49,12 +49,12 @@ def again(prepared, place, *without):
 
 
 def begin(folder, stage, *words, address=""):
-    """A stage, as DVC starts it."""
+    """Start a stage as DVC does."""
     return python(folder, "-m", f"stages.{stage}", *words, address=address)
 
 
 def python(folder, *words, address=""):
-    """What Python runs in a folder, under way."""
+    """Start Python in a folder."""
     return subprocess.Popen(
         [sys.executable, *words],
         cwd=folder,
@@ -66,10 +66,10 @@ def python(folder, *words, address=""):
 
 
 def ended(running):
-    """What a stage said, after it ended well."""
-    said, _ = running.communicate(timeout=60 * MINUTES)
-    assert running.returncode == 0, said
-    return said
+    """Output of a stage, after it ended without an error."""
+    output, _ = running.communicate(timeout=60 * MINUTES)
+    assert running.returncode == 0, output
+    return output
 
 
 def digests(folder):
@@ -83,23 +83,23 @@ def assert_same(folder, other, path):
     assert digests(folder / path) == digests(other / path)
 
 
-def wait(what, running):
-    """Wait until something is so, while a stage runs."""
+def wait(condition, running):
+    """Wait until a condition holds, while a stage runs."""
     end = time.monotonic() + 60 * MINUTES
-    while not what():
+    while not condition():
         assert running.poll() is None, running.stdout.read()
         assert time.monotonic() < end
         time.sleep(0.05)
 
 
 @pytest.mark.slow
-def test_both_engines_come_to_the_same(prepared, tmp_path, monkeypatch):
+def test_a_cluster_gives_the_results_of_one_machine(prepared, tmp_path, monkeypatch):
     other = clone(tmp_path / "cluster", trials=3)
     shutil.copy(prepared / "params.yaml", other)
     with clusters.started(1, 1) as cluster:
         monkeypatch.setenv(ray_cluster.CLUSTER, cluster.address)
-        said = dvc(other, "repro")
-    assert "on a Ray cluster of 2 nodes, 2 cores" in said
+        output = dvc(other, "repro")
+    assert "on a Ray cluster of 2 nodes, 2 cores" in output
     assert yaml.safe_load((other / "dvc.lock").read_text()) == yaml.safe_load((prepared / "dvc.lock").read_text())
     assert runs(other) == runs(prepared)
     monkeypatch.delenv(ray_cluster.CLUSTER)
@@ -114,20 +114,20 @@ def test_both_engines_come_to_the_same(prepared, tmp_path, monkeypatch):
         ("train", f"data/models/{MODEL}", "train/**/epoch.npz"),
     ],
 )
-def test_what_a_killed_worker_did_is_tried_again(prepared, tmp_path, step, made, kept):
+def test_work_is_tried_again_where_its_worker_was_killed(prepared, tmp_path, step, made, kept):
     folder = again(prepared, tmp_path, made)
     with clusters.started(1, 1) as cluster:
         running = begin(folder, step, MODEL, address=cluster.address)
         wait(lambda: list((folder / "data/partial").glob(kept)), running)
         for node in cluster.nodes:
             clusters.kill_workers(node, "_run")
-        said = ended(running)
-    assert re.search("its worker died .* it is tried again", said), said
+        output = ended(running)
+    assert re.search("its worker died .* it is tried again", output), output
     assert_same(folder, prepared, made)
 
 
 @pytest.mark.slow
-def test_a_lost_node_s_trials_go_to_another(prepared, tmp_path):
+def test_trials_on_a_lost_node_run_on_another(prepared, tmp_path):
     folder = again(prepared, tmp_path, f"data/tuned/{MODEL}.json")
     with clusters.started(1, 1) as cluster:
         running = begin(folder, "tune", MODEL, address=cluster.address)
@@ -138,18 +138,18 @@ def test_a_lost_node_s_trials_go_to_another(prepared, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_search_whose_head_died_goes_on_where_it_was(prepared, tmp_path):
+def test_a_search_resumes_after_its_head_node_died(prepared, tmp_path):
     folder = again(prepared, tmp_path, f"data/tuned/{MODEL}.json")
     with clusters.started(1, 1) as cluster:
         running = begin(folder, "tune", MODEL, address=cluster.address)
         wait(lambda: list((folder / "data/partial").glob("tune/*/2")), running)
         clusters.kill(cluster.nodes[0])
-        said, _ = running.communicate(timeout=60 * MINUTES)
+        output, _ = running.communicate(timeout=60 * MINUTES)
         assert running.returncode != 0
     with clusters.started(1, 1) as cluster:
-        said = ended(begin(folder, "tune", MODEL, address=cluster.address))
+        output = ended(begin(folder, "tune", MODEL, address=cluster.address))
     for trial in ("defaults", "trial 1 of 3"):
-        assert re.search(rf"{trial}: score \S+, from an earlier run", said), said
+        assert re.search(rf"{trial}: score \S+, from an earlier run", output), output
     assert_same(folder, prepared, f"data/tuned/{MODEL}.json")
 
 
@@ -166,7 +166,7 @@ print("digest", hashlib.sha256(pairs.tobytes()).hexdigest())
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [PACK, ["-c", FIND]], ids=["packing", "copies"])
-def test_a_node_lost_in_the_middle_loses_nothing(prepared, command):
+def test_a_node_that_dies_midway_changes_no_result(prepared, command):
     digest = re.compile(r"digest\W+([0-9a-f]+)")
     alone = digest.search(ended(python(prepared, *command)))[1]
     with clusters.started(1, 1) as cluster:
@@ -177,7 +177,7 @@ def test_a_node_lost_in_the_middle_loses_nothing(prepared, command):
 
 
 @pytest.mark.slow
-def test_a_small_object_store_is_no_hindrance(prepared, tmp_path):
+def test_a_small_object_store_is_enough(prepared, tmp_path):
     folder = again(prepared, tmp_path, "data/packs/utkface/cropped")
     with clusters.started(1, 1, store=80_000_000) as cluster:
         ended(begin(folder, "pack", "utkface", "cropped", address=cluster.address))
@@ -193,9 +193,9 @@ def test_nodes_with_other_packages_are_refused(prepared, tmp_path):
     with clusters.started(1) as cluster:
         cluster.add(1, env={"PYTHONPATH": str(other.parent)})
         running = begin(folder, "pack", "utkface", "cropped", address=cluster.address)
-        said, _ = running.communicate(timeout=60 * MINUTES)
+        output, _ = running.communicate(timeout=60 * MINUTES)
     assert running.returncode == 1
-    assert re.search(r"not set up as this one: \S+ has keras 9\.9 instead of 3", said), said
+    assert re.search(r"not set up as this one: \S+ has keras 9\.9 instead of 3", output), output
     assert not (folder / "data/packs/utkface/cropped/pack.json").exists()
 
 
@@ -209,28 +209,28 @@ def test_nodes_with_other_packages_are_refused(prepared, tmp_path):
         ("127.0.0.1:999999", "no cluster answers"),
     ],
 )
-def test_a_cluster_that_is_not_there_is_told(monkeypatch, address, message):
+def test_an_unreachable_cluster_is_reported(monkeypatch, address, message):
     monkeypatch.setenv(ray_cluster.CLUSTER, address)
     if importlib.util.find_spec("ray") is None:
-        message = "Ray is not here: `make setup CLUSTER=1` installs it"
+        message = "Ray is not installed: run `make setup CLUSTER=1`"
     ray_cluster.connect.cache_clear()
     with pytest.raises(SystemExit, match=re.escape(message)):
-        list(executor.each(len, ["a"]))
+        list(executor.map_ordered(len, ["a"]))
 
 
-def test_without_ray_it_is_told_how_to_get_it(monkeypatch):
+def test_a_missing_ray_is_reported_with_the_remedy(monkeypatch):
     monkeypatch.setenv(ray_cluster.CLUSTER, "auto")
     monkeypatch.setitem(sys.modules, "ray", None)
     ray_cluster.connect.cache_clear()
     with pytest.raises(SystemExit, match="make setup CLUSTER=1"):
-        list(executor.each(len, ["a"]))
+        list(executor.map_ordered(len, ["a"]))
 
 
 def test_one_machine_needs_no_ray(monkeypatch):
     monkeypatch.delenv(ray_cluster.CLUSTER, raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
-    assert list(executor.each(len, ["a", "bb"])) == [1, 2]
-    told = []
-    done = executor.side_by_side(lambda item, tell: tell(item) or item * 2, [1, 2], lambda *what: told.append(what), 1)
+    assert list(executor.map_ordered(len, ["a", "bb"])) == [1, 2]
+    messages = []
+    done = executor.run_jobs(lambda item, send: send(item) or item * 2, [1, 2], lambda *m: messages.append(m), 1)
     assert list(done) == [(0, 2), (1, 4)]
-    assert told == [(0, 1), (1, 2)]
+    assert messages == [(0, 1), (1, 2)]

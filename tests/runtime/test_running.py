@@ -1,4 +1,4 @@
-"""How a stage runs: alone in its kind, one line for a full disk, and what a crash leaves is there for the next."""
+"""A stage runs in one process at a time, reports a full disk in one line, and resumes after a crash."""
 
 import errno
 import os
@@ -22,7 +22,7 @@ def main(word):
     with running.unfinished("job", word, "key") as place:
         (place / "state").write_text("half")
         print("started", flush=True)
-        sys.stdin.readline() if sys.argv[2] == "told" else time.sleep(float(sys.argv[2]))
+        sys.stdin.readline() if sys.argv[2] == "input" else time.sleep(float(sys.argv[2]))
         with open("ends", "a") as ends:
             ends.write(sys.argv[2])
     print("done", flush=True)
@@ -40,7 +40,7 @@ def start(folder, until):
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
 
 
-def test_what_a_killed_stage_leaves_is_there_and_goes_when_the_next_succeeds(tmp_path):
+def test_partial_state_survives_a_kill_and_is_removed_on_success(tmp_path):
     killed = start(tmp_path, 60)
     assert killed.stdout.readline() == "started\n"
     killed.send_signal(signal.SIGKILL)
@@ -50,18 +50,18 @@ def test_what_a_killed_stage_leaves_is_there_and_goes_when_the_next_succeeds(tmp
     assert not (tmp_path / "data/partial/job/x-key").exists()
 
 
-def test_a_second_process_says_who_is_at_it_and_waits(tmp_path):
-    first = start(tmp_path, "told")
+def test_a_second_process_names_the_first_and_waits(tmp_path):
+    first = start(tmp_path, "input")
     assert first.stdout.readline() == "started\n"
     second = start(tmp_path, 0)
-    assert any(f"process {first.pid} is at this work already" in line for line in second.stderr)
+    assert any(f"process {first.pid} is already running this" in line for line in second.stderr)
     assert first.communicate("go\n")[0] == "done\n"
     assert second.communicate()[0] == "started\ndone\n"
     assert (first.returncode, second.returncode) == (0, 0)
-    assert (tmp_path / "ends").read_text() == "told0"  # the first ends before the second begins
+    assert (tmp_path / "ends").read_text() == "input0"  # the first ends before the second begins
 
 
-def test_a_stopped_stage_unwinds(tmp_path):
+def test_a_terminated_stage_exits_with_a_message(tmp_path):
     stopped = start(tmp_path, 60)
     stopped.stdout.readline()
     stopped.send_signal(signal.SIGTERM)
@@ -82,7 +82,7 @@ CAUSED.__cause__ = OSError(errno.ENOSPC, "No space left on device")
         ValueError("other"),
     ],
 )
-def test_a_full_disk_is_one_line(project, monkeypatch, error):
+def test_a_full_disk_is_a_one_line_error(project, monkeypatch, error):
     def main():
         raise error
 
@@ -95,20 +95,20 @@ def test_a_full_disk_is_one_line(project, monkeypatch, error):
             running.stage(main)
 
 
-def test_progress_is_told_in_lines_now_and_then(capsys, monkeypatch):
-    monkeypatch.setattr(progress, "EVERY", 3600.0)
+def test_progress_is_written_in_lines_at_intervals(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "INTERVAL", 3600.0)
     assert list(progress.bar(range(3), "packing", total=3, unit="faces")) == [0, 1, 2]
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(progress, "EVERY", 0.0)
+    monkeypatch.setattr(progress, "INTERVAL", 0.0)
     assert list(progress.bar(range(3), "packing", total=3, unit="faces")) == [0, 1, 2]
-    with progress.meter("a.tar") as tell:
-        tell(2_000_000, 5_000_000)
-    said = capsys.readouterr().err
-    assert "packing: 2 of 3 faces in 0 s" in said
-    assert "a.tar: 2 of 5 MB in 0 s" in said
+    with progress.meter("a.tar") as update:
+        update(2_000_000, 5_000_000)
+    output = capsys.readouterr().err
+    assert "packing: 2 of 3 faces in 0 s" in output
+    assert "a.tar: 2 of 5 MB in 0 s" in output
 
 
-def test_replaced_files_are_whole_or_not_there(tmp_path):
+def test_files_are_replaced_as_a_whole(tmp_path):
     path = tmp_path / "a"
     path.write_text("old")
 
@@ -125,7 +125,7 @@ def test_replaced_files_are_whole_or_not_there(tmp_path):
 
 
 @pytest.mark.parametrize("cut", ["", '{"wri'])
-def test_dvcs_lock_that_a_full_disk_cut_short_is_removed(tmp_path, cut, capsys):
+def test_a_truncated_rwlock_is_removed(tmp_path, cut, capsys):
     lock = tmp_path / "rwlock"
     lock.write_text(cut)
     check.mend(lock, patience=0.1)
@@ -133,7 +133,7 @@ def test_dvcs_lock_that_a_full_disk_cut_short_is_removed(tmp_path, cut, capsys):
     assert "cut short" in capsys.readouterr().out
 
 
-def test_dvcs_lock_that_is_just_being_written_stays(tmp_path, capsys):
+def test_a_rwlock_that_is_being_written_stays(tmp_path, capsys):
     lock = tmp_path / "rwlock"
     lock.write_text("")
     writing = threading.Timer(0.1, lock.write_text, ["{}"])
@@ -141,26 +141,26 @@ def test_dvcs_lock_that_is_just_being_written_stays(tmp_path, capsys):
     check.mend(lock, patience=5)
     writing.join()
     assert lock.read_text() == "{}"
-    assert capsys.readouterr().out == ""  # it was not removed and then written anew
+    assert capsys.readouterr().out == ""  # it was not removed and then written again
 
 
-def test_a_dvc_lock_that_was_cut_short_is_said_with_its_remedy(project):
+def test_a_truncated_dvc_lock_is_reported_with_its_remedy(project):
     check.main()
     (project / "dvc.lock").write_text("schema: '2.0'\nstages:\n  a: {x: [")
     with pytest.raises(SystemExit, match=r"git checkout dvc\.lock"):
         check.main()
 
 
-def test_an_epoch_is_told_with_the_time_that_is_left(capsys, monkeypatch):
+def test_an_epochs_line_has_the_remaining_time(capsys, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
     say = progress.Epochs("m", 5)
-    now[0] = 110.0  # waited for another training
+    now[0] = 110.0  # the training waited for another
     say.restart()
-    for epoch in (2, 3):  # the first two were done by an earlier process
+    for epoch in (2, 3):  # an earlier process ran the first two
         now[0] += 30.0
         say(epoch, {"epoch": epoch, "loss": 5.163, "val_age_mae": 6.19, "val_sex_accuracy": 0.9, "val_score": 0.7})
-    say.restart()  # too late to count
+    say.restart()  # has no effect after the first epoch
     now[0] += 30.0
     say(4, {"loss": 5.0, "val_score": 0.7})
     assert capsys.readouterr().err.splitlines() == [
@@ -170,12 +170,12 @@ def test_an_epoch_is_told_with_the_time_that_is_left(capsys, monkeypatch):
     ]
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5400, "1.5 h")])
-def test_a_length_of_time_is_told_roughly(seconds, told):
-    assert progress.duration(seconds) == told
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5400, "1.5 h")])
+def test_durations_are_rounded(seconds, text):
+    assert progress.duration(seconds) == text
 
 
-def test_long_lines_are_folded_and_others_stay_as_they_are(capsys):
+def test_only_long_lines_are_folded(capsys):
     table = "a plan\n  utkface   3 archives\n\n  wiki      1 archive"
     progress.say(table)
     assert capsys.readouterr().err == table + "\n"

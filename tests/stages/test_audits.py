@@ -34,13 +34,13 @@ def looked(images, ids, part, embed):
     lumas = np.stack([preprocessing.luma(Image.fromarray(image)) for image in images])
     return {
         "ids": np.array(ids), "part": np.array([part] * len(ids)), "hash": preprocessing.perceptual_hash(lumas),
-        "grey": duplicates.small(images), "embedding": embed(images),
+        "grey": duplicates.shrink(images), "embedding": embed(images),
     }  # fmt: skip
 
 
 def eye(images):
     """What stands for a network here: sees no difference between a face and its mirror image, nor brightness."""
-    rows = duplicates.small(images).astype(float)
+    rows = duplicates.shrink(images).astype(float)
     rows = (rows - rows.mean(axis=(1, 2), keepdims=True)) / rows.std(axis=(1, 2), keepdims=True)
     coarse = (rows + rows[:, :, ::-1]).reshape(len(rows), 6, 4, 6, 4).mean(axis=(2, 4))
     return coarse.reshape(len(rows), -1)

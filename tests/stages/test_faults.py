@@ -148,7 +148,7 @@ def test_a_stage_outlives(whole, stage, fault):
     check = [sys.executable, "-m", "commands.check"]  # as `make repro` does
     mended = subprocess.run(check, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
     again = dvc(folder, "repro")
-    waited = "is at this work already" in again
+    waited = "is already running this" in again
     told = f"{gist(said)} | {'waited for the first; ' if waited else ''}{ran(again)}"
     told += f"; {mended}" if mended else ""
     sys.stdout.write(f"\n| {stage} | {fault} | {told} |\n")

@@ -65,10 +65,10 @@ def test_found_faces_are_cut_out_of_the_photos_and_others_rejected(project, edit
     found = packs.Pack("data/packs/utkface/found")
     assert found.face_ids == [ASTRONAUT]
     assert found.manifest["variant"] == "found"
-    (face,) = detection.Finder(threads=1).find(Image.fromarray(astronaut))
+    (face,) = detection.FaceDetector(threads=1).find(Image.fromarray(astronaut))
     side = found.manifest["side"]
     cut = preprocessing.fit(
-        detection.cut(Image.fromarray(astronaut), face, utkface.FRAMING, detection.CUT), "found", side
+        detection.crop_face(Image.fromarray(astronaut), face, utkface.FRAMING, detection.CROP_SIDE), "found", side
     )
     packed = np.asarray(preprocessing.decode(found.images(np.array([0]))[0]), float)
     assert packed.shape == (side, side, 3)

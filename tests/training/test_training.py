@@ -93,7 +93,7 @@ def computing_in(precision):
 
 
 def parts(drawn, wanted=("age", "sex", "ethnicity")):
-    return tuple(labelled_faces.of(drawn[1], drawn[0], part, list(wanted))[0] for part in ("train", "val"))
+    return tuple(labelled_faces.select_part(drawn[1], drawn[0], part, list(wanted))[0] for part in ("train", "val"))
 
 
 def row(p, **changes):
@@ -285,7 +285,7 @@ def test_prediction_reads_pixels_as_training_does(drawn, settings, crop, size, l
     still |= {"contrast": 0, "colour": 0, "grey": 0, "erase": 0}
     changes = {"crop": crop, "image_size": size, "zoom": zoom, "augment": params.Augment.model_validate(still)}
     settings = settings.model_copy(update=changes | {"batch_size": len(train)})
-    assert preprocessing.shrunk(36, crop, size) == less
+    assert preprocessing.reduction_factor(36, crop, size) == less
     (in_training,) = (b[0].numpy() for b in input_pipeline.batches(train, settings, 36, 1))
     (in_prediction,) = labelled_faces.pixels(train, *labelled_faces.view(36, settings))
     in_prediction = in_prediction[input_pipeline.epoch_order(train, settings.balance, settings.seed, 0)]

@@ -1,10 +1,24 @@
-"""One module a dataset: its archives, and how its labels are read. A module is found by the dataset's name.
+"""One module per dataset, found by its name: its archives, and how its labels are read.
 
-A module gives HOME (where it is published), LICENCE, LABELS (what they are, in words), ARCHIVES {variant: archives},
-face_id(member) -> str | None: the id of the face that a member of an archive shows, None for what is no picture, and
-FRAMING: where a face's landmarks lie in its cropped pictures, as finding.cut takes it; UTKFace's where it gives none.
-A dataset without `cropped` archives also gives boxes(folder) -> {face id: (left, top, right, bottom)} in pixels of its
-full photos; another may, where several faces stand in a photo.
+A dataset module must define:
+
+    HOME      str: address where the dataset is published; "" where it is not
+    LICENCE   str: its terms of use, in a few words
+    ARCHIVES  {"cropped" or "full": (Archive, ...)}: its files by variant; every variant that is not a key is made
+              from those of `full`
+    face_id(member: str) -> str | None: id of the face that a member of an archive shows, the same in every variant;
+              None for a member that is not a picture
+
+It may define:
+
+    LABELS    str: where its labels come from, for the reports; without it, they are reported as the user's own
+    FRAMING   (5, 2) float array: where a face's landmarks are in its cropped pictures, as detection.crop_face takes
+              it; UTKFace's where it has none
+    boxes(folder: Path) -> {face id: (left, top, right, bottom)}: where the faces are in its full photos, in pixels;
+              required where ARCHIVES has no `cropped`, and useful where a photo shows several faces
+
+Functions that read labels have no common form, since the stage that calls them is of the dataset: parse_labels calls
+labels(face id) of utkface, convert_mat read_mat and records of imdb_wiki, read_table read and records of table.
 """
 
 import importlib
@@ -19,8 +33,8 @@ import numpy as np
 class Archive:
     """A published file; size in bytes, checksums in hexadecimal, each None where unknown.
 
-    urls: addresses, in the order in which they are tried; about: the size in bytes, roughly, for the plan;
-    others: files, or folders, that hold the same pictures in another wrapping; by_hand: how a person gets it.
+    urls: addresses, in the order in which they are tried; about: rough size in bytes, for the plan;
+    alternatives: files or folders that hold the same pictures in another format; by_hand: how a user downloads it.
     """
 
     name: str
@@ -29,7 +43,7 @@ class Archive:
     md5: str | None = None
     sha256: str | None = None
     about: int = 0
-    others: tuple["Archive", ...] = ()
+    alternatives: tuple["Archive", ...] = ()
     by_hand: str = ""
 
     @property
@@ -39,19 +53,19 @@ class Archive:
 
 
 def find(name: str) -> ModuleType:
-    """Return the module of a dataset."""
+    """Return the module of a dataset. Raises ModuleNotFoundError."""
     return importlib.import_module(f"faces.data.datasets.{name}")
 
 
 def archives(module: ModuleType, variant: str) -> tuple[Archive, ...]:
-    """Archives to read for a variant; without archives of its own, it is made from the full photos."""
+    """Archives that a variant is made from: its own, or else those of the full photos."""
     return module.ARCHIVES[variant if variant in module.ARCHIVES else "full"]
 
 
 def boxes(module: ModuleType, variant: str, folder: Path) -> dict[str, tuple[float, float, float, float]] | None:
-    """Where the faces stand in the photos that a variant is made from, as the module's boxes(folder) tells it.
+    """Boxes of the faces in the photos that a variant is made from, as the module's boxes(folder) gives them.
 
-    None where its pictures are used whole, and for `found` where the module knows no boxes.
+    None where its pictures are used whole, and for `found` where the module has no boxes.
     """
     if variant in module.ARCHIVES or (variant == "found" and not hasattr(module, "boxes")):
         return None
@@ -59,5 +73,5 @@ def boxes(module: ModuleType, variant: str, folder: Path) -> dict[str, tuple[flo
 
 
 def framing(module: ModuleType) -> np.ndarray:
-    """Where a face's landmarks lie in a dataset's cropped pictures, as finding.cut takes it."""
+    """Where a face's landmarks are in a dataset's cropped pictures, as detection.crop_face takes it."""
     return module.FRAMING if hasattr(module, "FRAMING") else find("utkface").FRAMING

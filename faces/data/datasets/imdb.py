@@ -1,4 +1,4 @@
-"""IMDB of IMDB-WIKI: labels stand in imdb.mat, inside the archive of crops."""
+"""IMDB of IMDB-WIKI: its labels are in imdb.mat, inside the archive of crops."""
 
 from faces.data.datasets import Archive
 from faces.data.datasets.imdb_wiki import FRAMING, HOME, LABELS, LICENCE, URL, crops, face_id

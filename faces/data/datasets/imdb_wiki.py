@@ -1,4 +1,4 @@
-"""What IMDB and WIKI share (Rothe, Timofte & Van Gool 2015): the .mat of labels and the ids of pictures."""
+"""Code shared by IMDB and WIKI (Rothe, Timofte & Van Gool 2015): the .mat of labels and the ids of pictures."""
 
 import datetime
 import zlib
@@ -20,8 +20,8 @@ LABELS = (
     "whom the page is about, who need not be the one in the picture. Nobody checked them. There is no ethnicity."
 )
 SEXES = {0.0: "female", 1.0: "male"}  # the opposite of UTKFace's coding
-# Where the landmarks of finding.Face lie in a crop, in shares of its side: those of UTKFace's chips, brought to the box
-# of the face with 40% of it added on every side, as the crops are said to be cut. Not measured on the crops themselves.
+# Where the landmarks of detection.Face are in a crop, as fractions of its side: UTKFace's, mapped to the face box plus
+# 40% of it on every side, the margin that the publisher states. Not measured on the crops themselves.
 FRAMING = np.array([(0.391, 0.418), (0.611, 0.419), (0.497, 0.532), (0.407, 0.629), (0.587, 0.630)])
 FIELDS = (
     "dob",
@@ -33,17 +33,18 @@ FIELDS = (
     "face_score",
     "second_face_score",
 )
-# What scipy raises where a file is no MATLAB v5 struct
+# Raised by scipy where a file is not a MATLAB v5 struct
 FAULTS = (NotImplementedError, ValueError, KeyError, TypeError, EOFError, zlib.error, scipy.io.matlab.MatReadError)
 
 
 def crops(name: str, md5: str, about: int) -> tuple[Archive]:
-    """The archive of crops called NAME.tar; md5 as published, about: its size in bytes, roughly."""
+    """The archive of crops called NAME.tar; md5 as published, about: its rough size in bytes."""
     by_hand = (
-        f"open {HOME} and download {name}.tar; a folder called {name} with the same pictures and the .mat will do, too"
+        f"open {HOME} and download {name}.tar; a folder called {name} with the same pictures and the .mat works as well"
     )
-    others = (Archive(f"{name}.zip"), Archive(name))
-    return (Archive(f"{name}.tar", (f"{URL}{name}.tar",), md5=md5, about=about, others=others, by_hand=by_hand),)
+    zip_or_folder = (Archive(f"{name}.zip"), Archive(name))
+    url = f"{URL}{name}.tar"
+    return (Archive(f"{name}.tar", (url,), md5=md5, about=about, alternatives=zip_or_folder, by_hand=by_hand),)
 
 
 def face_id(member: str) -> str | None:
@@ -55,16 +56,16 @@ def face_id(member: str) -> str | None:
 
 
 def read_mat(archive: Path, name: str) -> pd.DataFrame:
-    """Rows of NAME.mat inside an archive, as published; face_location as left, top, right, bottom from 1.
+    """Read the rows of NAME.mat in an archive, as published; face_location is left, top, right, bottom from 1.
 
     Raises ArchiveError where the file is not a MATLAB v5 struct with the fields of FIELDS, all of one length.
     """
-    with archives.member(archive, f"{name}.mat") as file:
-        try:
-            struct = scipy.io.loadmat(file, squeeze_me=True)[name]
-            values = dict(zip(struct.dtype.names, struct.item(), strict=True))
-        except FAULTS as error:
-            raise ArchiveError(f"{archive}: {name}.mat is not a MATLAB v5 struct called {name}: {error}") from None
+    file = archives.open_member(archive, f"{name}.mat")
+    try:
+        struct = scipy.io.loadmat(file, squeeze_me=True)[name]
+        values = dict(zip(struct.dtype.names, struct.item(), strict=True))
+    except FAULTS as error:
+        raise ArchiveError(f"{archive}: {name}.mat is not a MATLAB v5 struct called {name}: {error}") from None
     missing = [field for field in FIELDS if field not in values]
     if missing:
         raise ArchiveError(f"{archive}: {name}.mat has no field {missing[0]}")
@@ -77,31 +78,31 @@ def read_mat(archive: Path, name: str) -> pd.DataFrame:
 
 
 def birth_date(datenum: float) -> datetime.date | None:
-    """Date of a MATLAB datenum (days from year 0), None where it is no date from year 1 on."""
+    """Date of a MATLAB datenum (days from year 0), None where it is not a date from year 1 on."""
     ordinal = int(datenum) - 366
     return datetime.date.fromordinal(ordinal) if 1 <= ordinal <= datetime.date.max.toordinal() else None
 
 
 def age_in(year: int, born: datetime.date) -> int:
-    """Age in years of someone photographed in the middle of a year (the day is not published)."""
+    """Age in years of a person photographed in the middle of a year (the day is not published)."""
     return year - born.year - ((born.month, born.day) > (7, 1))
 
 
 def records(mat: pd.DataFrame) -> pd.DataFrame:
-    """Turn rows of read_mat into records, unfiltered: age in years, sex, identity, box from 0, scores."""
+    """Convert rows of read_mat to records, unfiltered: age in years, sex, identity, box from 0, scores."""
     born = [birth_date(value) for value in mat["dob"]]
-    taken = mat["photo_taken"].astype(int)
+    years = mat["photo_taken"].astype(int)
     boxes = np.array([np.ravel(box)[:4] for box in mat["face_location"]], float) - 1
-    who = mat["celeb_id"] if "celeb_id" in mat else mat["name"]
+    people = mat["celeb_id"] if "celeb_id" in mat else mat["name"]
     return pd.DataFrame(
         {
             "face_id": [face_id(str(path)) for path in mat["full_path"]],
-            "age": [np.nan if b is None else float(age_in(y, b)) for y, b in zip(taken, born, strict=True)],
+            "age": [np.nan if b is None else float(age_in(y, b)) for y, b in zip(years, born, strict=True)],
             "sex": [SEXES.get(value, "") for value in mat["gender"].astype(float)],
             "identity": [
-                str(value).strip() if isinstance(value, str | int | float | np.number) else "" for value in who
+                str(value).strip() if isinstance(value, str | int | float | np.number) else "" for value in people
             ],
-            "photo_year": taken,
+            "photo_year": years,
             "birth_date": ["" if b is None else b.isoformat() for b in born],
             **dict(zip(("box_left", "box_top", "box_right", "box_bottom"), boxes.T, strict=True)),
             "face_score": mat["face_score"].astype(float),
@@ -113,9 +114,9 @@ def records(mat: pd.DataFrame) -> pd.DataFrame:
 def reject_reasons(
     rows: pd.DataFrame, min_age: int, max_age: int, min_face_score: float, max_second_face_score: float | None
 ) -> tuple[pd.Series, list[dict]]:
-    """Say of each record why it is unusable, empty where it is usable; and the funnel, filter by filter.
+    """Return why each record is unusable (empty where it is usable) and the funnel of the filters.
 
-    Each entry of the funnel is {filter, dropped, left}; a row is counted at the first filter that it fails.
+    An entry of the funnel is {filter, dropped, left}; a row is counted at the first filter that it fails.
     """
     second = rows["second_face_score"]
     filters = {

@@ -1,4 +1,4 @@
-"""One's own table: labels stand in a CSV or Parquet file whose columns params.yaml names; pictures lie beside it."""
+"""One's own table: labels are in a CSV or Parquet file whose columns params.yaml names; pictures are separate files."""
 
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -8,22 +8,22 @@ import pandas as pd
 
 from faces import params, targets
 from faces.data import tables
-from faces.data.archives import PICTURES, ArchiveError
+from faces.data.archives import IMAGE_SUFFIXES, ArchiveError
 
 LICENCE = "your own"
 HOME = ""
-ARCHIVES = {"cropped": ()}  # the row of variants names the pictures
+ARCHIVES = {"cropped": ()}  # the row of `variants` in params.yaml names the pictures
 
 
 def face_id(member: str) -> str | None:
-    """Id of the face in an archive's member: its path; None for what is no picture."""
+    """Id of the face that a member of an archive shows: its path; None for a member that is not a picture."""
     path = PurePosixPath(member)
     hidden = path.name.startswith(".") or "__MACOSX" in path.parts
-    return str(path) if path.suffix.lower() in PICTURES and not hidden else None
+    return str(path) if path.suffix.lower() in IMAGE_SUFFIXES and not hidden else None
 
 
 def read(settings: params.Table, name: str) -> pd.DataFrame:
-    """Rows of a table's labels file; raises ArchiveError where it lacks a column that params.yaml names."""
+    """Read a table's labels file. Raises ArchiveError where it lacks a column that params.yaml names."""
     path = Path(settings.labels)
     rows = tables.load(path)
     for role, column in settings.columns.model_dump().items():
@@ -36,42 +36,42 @@ def read(settings: params.Table, name: str) -> pd.DataFrame:
 
 
 def records(rows: pd.DataFrame, settings: params.Table, members: Iterable[str]) -> pd.DataFrame:
-    """Turn the rows of a table into records; a row that cannot be used has its reason in `reject`.
+    """Convert the rows of a table to records; an unusable row has its reason in `reject`.
 
-    members: the names in the archive of pictures. A row's picture is the member whose path ends in the row's.
+    members: the names in the archive of pictures. A row's picture is the member whose path ends with the row's path.
     """
     if settings.columns.picture is None:
         wanted = tables.pixel_names(len(rows))
     else:
         wanted = [name.replace("\\", "/") for name in rows[settings.columns.picture]]
-    found = suffixes(member for member in members if face_id(member) is not None)
-    out = pd.DataFrame([_picture(name, found) for name in wanted], columns=["face_id", "reject"], dtype=object)
+    paths = suffixes(member for member in members if face_id(member) is not None)
+    out = pd.DataFrame([_picture(name, paths) for name in wanted], columns=["face_id", "reject"], dtype=object)
     for target in targets.TARGETS.values():
         column = getattr(settings.columns, target.name, None)
         if column is None:
             continue
-        read = [_label(target, str(text).strip(), settings) for text in rows[column]]
-        out[target.name] = [value for value, _ in read]
-        faults = pd.Series([fault for _, fault in read], dtype=object)
-        out["reject"] = out["reject"].where(out["reject"] != "", faults)
+        cells = [_label(target, str(text).strip(), settings) for text in rows[column]]
+        out[target.name] = [label for label, _ in cells]
+        reasons = pd.Series([reason for _, reason in cells], dtype=object)
+        out["reject"] = out["reject"].where(out["reject"] != "", reasons)
     for role, column in (("identity", settings.columns.identity), ("published", settings.columns.split)):
         out[role] = [text.strip() for text in rows[column]] if column is not None else ""
-    return _once(out)
+    return _merge_repeats(out)
 
 
 def suffixes(paths: Iterable[str]) -> dict[str, str]:
-    """Each path under every way to write its end: `b.jpg`, `a/b.jpg`, ...; what several share belongs to none."""
-    found: dict[str, str] = {}
+    """Map every suffix of a path (`b.jpg`, `a/b.jpg`, ...) to the path, and a suffix of several paths to ''."""
+    full_paths: dict[str, str] = {}
     for path in paths:
         parts = PurePosixPath(path).parts
         for start in range(len(parts)):
-            end = "/".join(parts[start:])
-            found[end] = "" if end in found and start else path
-    return found
+            suffix = "/".join(parts[start:])
+            full_paths[suffix] = "" if suffix in full_paths and start else path
+    return full_paths
 
 
-def _picture(name: str, found: dict[str, str]) -> tuple[str, str]:
-    """(face id, reason to reject) of a picture as a table names it."""
+def _picture(name: str, paths: dict[str, str]) -> tuple[str, str]:
+    """Return (face id, reason to reject) of a picture as a table names it; paths: of suffixes."""
     path = PurePosixPath(name)
     if name.strip() == "":
         return "", "names no picture"
@@ -80,7 +80,7 @@ def _picture(name: str, found: dict[str, str]) -> tuple[str, str]:
     parts = [part for part in path.parts if part != "/"]
     starts = range(len(parts)) if path.is_absolute() else (0,)
     for start in starts:
-        match = found.get("/".join(parts[start:]))
+        match = paths.get("/".join(parts[start:]))
         if match:
             return match, ""
         if match == "":
@@ -89,7 +89,7 @@ def _picture(name: str, found: dict[str, str]) -> tuple[str, str]:
 
 
 def _label(target: targets.Target, text: str, settings: params.Table) -> tuple[object, str]:
-    """(label, reason to reject) of one cell; an empty cell is no label."""
+    """Return (label, reason to reject) of one cell; an empty cell has neither."""
     empty = np.nan if target.kind == "years" else ""
     if text == "" or text.lower() in ("nan", "none", "null"):
         return empty, ""
@@ -107,15 +107,15 @@ def _label(target: targets.Target, text: str, settings: params.Table) -> tuple[o
     return empty, f"{target.name} {text!r} is not one of {', '.join(names)}"
 
 
-def _once(out: pd.DataFrame) -> pd.DataFrame:
-    """One record a picture: what is said of it twice alike counts once, what is said differently is rejected."""
-    again = out["face_id"].duplicated(keep=False)
-    settled = []
-    for _, same in out[again].groupby("face_id"):
-        usable = same[same["reject"] == ""]
-        first = (usable if len(usable) else same).iloc[0].copy()
+def _merge_repeats(out: pd.DataFrame) -> pd.DataFrame:
+    """Keep one record per picture; it is rejected where the picture's usable rows disagree."""
+    repeated = out["face_id"].duplicated(keep=False)
+    merged = []
+    for _, group in out[repeated].groupby("face_id"):
+        usable = group[group["reject"] == ""]
+        first = (usable if len(usable) else group).iloc[0].copy()
         if len(usable.drop(columns="reject").astype(str).drop_duplicates()) > 1:
             first["reject"] = f"{len(usable)} rows of this picture disagree"
-        settled.append(first)
-    once = pd.DataFrame(settled, columns=out.columns)
-    return pd.concat([out[~again], once] if settled else [out]).sort_values("face_id", kind="stable")
+        merged.append(first)
+    parts = [out[~repeated], pd.DataFrame(merged, columns=out.columns)] if merged else [out]
+    return pd.concat(parts).sort_values("face_id", kind="stable")

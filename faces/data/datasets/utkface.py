@@ -1,4 +1,4 @@
-"""UTKFace (Zhang, Song & Qi 2017): labels stand in the file names, `age_sex_race_timestamp.jpg[.chip.jpg]`."""
+"""UTKFace (Zhang, Song & Qi 2017): labels are in the file names, `age_sex_race_timestamp.jpg[.chip.jpg]`."""
 
 import re
 from pathlib import PurePosixPath
@@ -26,14 +26,14 @@ ARCHIVES = {
             size=106_634_631,
             md5="ae1a16905fbd795db921ff1d940df9cc",
             sha256="2c0655397b498e81b82d685ee74bee8c2e4364a5897caf3afec6ea48929024a7",
-            others=(
+            alternatives=(
                 Archive("utkface-new.zip", (KAGGLE,), about=350_000_000),
                 Archive("archive.zip"),
                 Archive("UTKFace"),
             ),
             by_hand="open https://susanqq.github.io/UTKFace/, follow `Aligned&Cropped Faces`, and download "
             "UTKFace.tar.gz; or press Download at https://www.kaggle.com/datasets/jangedoo/utkface-new, which "
-            "gives archive.zip; a folder called UTKFace with the same pictures will do, too",
+            "gives archive.zip; a folder called UTKFace with the same pictures works as well",
         ),
     ),
     "full": tuple(
@@ -41,9 +41,9 @@ ARCHIVES = {
             f"part{k}.tar.gz",
             (DRIVE + drive_id,),
             about=430_000_000,
-            others=(Archive(f"part{k}"),),
+            alternatives=(Archive(f"part{k}"),),
             by_hand="open https://susanqq.github.io/UTKFace/, follow `In-the-wild Faces`, and download part1.tar.gz, "
-            "part2.tar.gz and part3.tar.gz; folders called part1, part2 and part3 with the same pictures will do, too",
+            "part2.tar.gz and part3.tar.gz; folders part1, part2 and part3 with the same pictures work as well",
         )
         for k, drive_id in (
             (1, "0BxYys69jI14kb2o4ajJwQ3FOUm8"),
@@ -54,20 +54,20 @@ ARCHIVES = {
 }
 SEXES = ("male", "female")
 RACES = ("white", "black", "asian", "indian", "others")
-# Where the landmarks of finding.Face lie in a chip, in shares of its side: medians of 710 chips, each 0.02 wide.
+# Where the landmarks of detection.Face are in a chip, as fractions of its side: medians of 710 chips, each 0.02 wide.
 FRAMING = np.array([(0.298, 0.305), (0.708, 0.307), (0.496, 0.518), (0.327, 0.698), (0.663, 0.700)])
 MAX_AGE = 116  # the oldest label in the published set
 
-# Seen in the published names besides the plain form: no dot before jpg, a space before the extension.
+# Some published names have no dot before jpg, or a space before the extension.
 NAME = re.compile(r"(?P<stem>.*?)\s*\.?jpg(?:\.chip\.jpg)?", re.IGNORECASE)
 FIELDS = re.compile(r"(?P<age>\d{1,3})_(?P<sex>\d)_(?P<race>\d)_(?P<time>\d{10,20})")
 
 
 def face_id(member: str) -> str | None:
-    """Id of the face in an archive's member, the same for a chip and its in-the-wild photo.
+    """Id of the face that a member of an archive shows, the same for a chip and its in-the-wild photo.
 
-    It begins with the timestamp, so that ids sort by it: `20170116174525125_39_1_0`. A name that does not hold
-    all four fields is its own id; None for what is no picture.
+    It begins with the timestamp, so that ids sort by it: `20170116174525125_39_1_0`. A name that lacks one of the
+    four fields is its own id; None for a member that is not a picture.
     """
     name = PurePosixPath(member).name
     match = NAME.fullmatch(name)
@@ -80,7 +80,7 @@ def face_id(member: str) -> str | None:
 
 
 def labels(face: str) -> dict[str, object]:
-    """Columns of the record of a face id: age in years, sex, ethnicity, and reject with a reason or empty."""
+    """Columns of a face id's record: age in years, sex, ethnicity, and reject: a reason, or empty."""
     parts = face.split("_")
     if not (len(parts) == 4 and FIELDS.fullmatch("_".join((*parts[1:], parts[0])))):
         return {"reject": "name without age, sex, race and timestamp"}

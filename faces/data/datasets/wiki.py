@@ -1,4 +1,4 @@
-"""WIKI of IMDB-WIKI: labels stand in wiki.mat, inside the archive of crops."""
+"""WIKI of IMDB-WIKI: its labels are in wiki.mat, inside the archive of crops."""
 
 from faces.data.datasets import Archive
 from faces.data.datasets.imdb_wiki import FRAMING, HOME, LABELS, LICENCE, URL, crops, face_id

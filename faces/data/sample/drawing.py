@@ -1,6 +1,6 @@
-"""Drawn faces whose looks follow age, sex and ethnicity loosely: enough to learn from, not enough to be sure.
+"""Synthetic faces whose looks depend on age, sex and ethnicity, with overlap: learnable, but not without error.
 
-They show nobody and say nothing about people; they exist so that the whole pipeline can run without real photos.
+They show no real person; they exist so that the whole pipeline can run without real photos.
 """
 
 import io
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-CANVAS = 160  # pixels: side of the square that a face is drawn in, twice the detail that is kept
-SKIN = {  # mean RGB; individuals vary enough to overlap
+CANVAS = 160  # pixels: side of the square that a face is drawn in, about twice that of the result
+SKIN = {  # mean RGB; the ranges of individuals overlap
     "white": (226, 186, 164),
     "black": (112, 78, 60),
     "asian": (222, 186, 142),
@@ -30,7 +30,7 @@ HAIR = {
 
 @dataclass(frozen=True)
 class Person:
-    """What a face is drawn from: age in years, sex, ethnicity, and a seed for everything else."""
+    """The person that a face is drawn of: age in years, sex, ethnicity, and a seed for everything else."""
 
     age: int
     sex: str
@@ -52,7 +52,7 @@ def people(count: int, seed: int) -> list[Person]:
 
 
 def backdrop(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """An RGB scene of soft colours and a few hard shapes."""
+    """A random RGB background: a smooth colour field with a few shapes."""
     coarse = rng.integers(20, 236, (int(rng.integers(3, 6)), int(rng.integers(3, 6)), 3), dtype=np.uint8)
     image = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(image)
@@ -89,12 +89,12 @@ def face(person: Person) -> Image.Image:
 
 
 def photo(
-    person: Person, width: int, height: int, box: tuple[int, int, int], grey: bool = False, light: float = 0.12
+    person: Person, width: int, height: int, box: tuple[int, int, int], monochrome: bool = False, light: float = 0.12
 ) -> Image.Image:
     """Draw a photo of width x height pixels with the face in a square box (left, top, side).
 
     light: standard deviation of the photo's brightness, as a factor.
-    Everything but size and box comes from the person, so two photos of one person show the same face.
+    All but size and box depends on the person alone, so two photos of one person show the same face.
     """
     rng = np.random.default_rng((*person.seed, width, height, box[2], 3))
     left, top, side = box
@@ -103,32 +103,32 @@ def photo(
     ImageDraw.Draw(image).ellipse(
         (left - side * 0.1, top + side * 0.86, left + side * 1.1, top + side * 2.2), fill=shirt
     )
-    drawn = face(person).resize((side, side), Image.Resampling.BILINEAR)
-    image.paste(drawn, (left, top), drawn)
+    head = face(person).resize((side, side), Image.Resampling.BILINEAR)
+    image.paste(head, (left, top), head)
     across, down = (np.linspace(-1, 1, length, dtype=np.float32) for length in (width, height))
     slope = rng.normal(0, 0.22, 2).astype(np.float32)
     factor = np.float32(rng.normal(1, light)) + slope[0] * across + slope[1] * down[:, None]
     noise = np.float32(rng.uniform(3, 11)) * rng.standard_normal((height, width), dtype=np.float32)
     pixels = np.asarray(image, np.float32) * factor[..., None] + noise[..., None]
     image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-    return image.convert("L").convert("RGB") if grey else image
+    return image.convert("L").convert("RGB") if monochrome else image
 
 
 def squares(count: int, seed: int, side: int) -> list[Image.Image]:
-    """Draw that many people's photos of side x side pixels, which the face fills as it does UTKFace's chips."""
+    """Draw `count` photos of side x side pixels, which the face fills as in UTKFace's chips."""
     return [photo(person, side, side, (0, 0, side)).convert("RGB") for person in people(count, seed)]
 
 
 def example_picture() -> bytes:
-    """A drawn face as JPEG bytes, whatever the model was trained on: no photo goes into the store."""
+    """A synthetic face as JPEG bytes, for every model: no real photo is stored with one."""
     image = photo(people(1, 0)[0], 120, 120, (10, 10, 100))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG")
     return buffer.getvalue()
 
 
-def _colour(rng: np.random.Generator, rgb: np.ndarray, spread: float) -> tuple[int, int, int]:
-    return tuple(int(v) for v in np.clip(np.asarray(rgb) + rng.normal(0, spread or 1e-9, 3), 0, 255))
+def _colour(rng: np.random.Generator, rgb: np.ndarray, sd: float) -> tuple[int, int, int]:
+    return tuple(int(v) for v in np.clip(np.asarray(rgb) + rng.normal(0, sd or 1e-9, 3), 0, 255))
 
 
 def _ellipse(draw: ImageDraw.ImageDraw, x: float, y: float, rx: float, ry: float, fill: tuple) -> None:
@@ -140,8 +140,8 @@ def _hair_colour(rng: np.random.Generator, person: Person, old: float) -> tuple:
     shade = np.array(shades[int(rng.integers(len(shades)))], float)
     if rng.random() < 0.04:
         shade = rng.uniform(20, 220, 3)  # dyed
-    grey = float(np.clip((old - 0.30) * 2.2 + rng.normal(0, 0.15), 0, 1))
-    return _colour(rng, shade * (1 - grey) + 205 * grey, 8)
+    greyness = float(np.clip((old - 0.30) * 2.2 + rng.normal(0, 0.15), 0, 1))
+    return _colour(rng, shade * (1 - greyness) + 205 * greyness, 8)
 
 
 def _back_hair(draw, rng, x, y, w, h, hair, female) -> None:  # noqa: ANN001
