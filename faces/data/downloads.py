@@ -57,7 +57,7 @@ def import_own_images(source: Path, folder: Path) -> dict:
 
 
 def plan(wanted: tuple[Archive, ...], source: str, licence: str) -> str:
-    """What is about to be fetched, in a line: names, size, free space, licence, and the expected time."""
+    """One line on what will be fetched: names, size, free space, licence, and the expected time."""
     size, free = sum(download_size(archive, source) for archive in wanted), shutil.disk_usage(Path.cwd()).free
     names = ", ".join(archive.name for archive in wanted)
     return (
