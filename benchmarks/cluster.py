@@ -1,10 +1,9 @@
 """Time packing and a search on two Ray nodes of one core each, and here: python -m benchmarks.cluster ARCHIVE.
 
-It takes `make setup CLUSTER=1`, two cores, an archive of pictures, and a folder in which `dvc repro` has run on the
-sample. The archive is packed several times over, since who needs a cluster has more: reaching it takes some seconds,
-whatever there is to do. The search is that of one model, with trials of so many epochs proposed two at a time. Then,
-SIMULATED from what was measured here: how long a search of many trials and the packing of IMDB's faces take by 1 to 64
-workers.
+It needs `make setup CLUSTER=1`, two cores, an archive of images, and a folder in which `dvc repro` has run on the
+sample. The archive is packed several times, since connecting to a cluster takes some seconds for any amount of work.
+The search is that of one model, with two trials proposed at a time. Then, SIMULATED from these measurements: how long
+a search of many trials and the packing of IMDB's faces take with 1 to 64 workers.
 """
 
 import argparse
@@ -33,67 +32,67 @@ from faces import params
 from faces.runtime import ray_cluster
 from tests import clusters
 
-BOUND = 1.1  # times the local engine's time
+BOUND = 1.1  # times the local executor's time
 WORKERS = (1, 2, 4, 8, 16, 32, 64)
 FACES = 460_000  # of IMDB
 TRIALS = 200
-TOGETHER = 2
-BEND = 0.8  # of an even share of the work, below which more workers are called past the bend
+PARALLEL_TRIALS = 2
+EFFICIENCY = 0.8  # parallel efficiency below which more workers are not worth it
 
 
 def main() -> None:
-    """Print both engines' times, then the curves, and write these to a table and a plot."""
+    """Print both executors' times, then the simulated times, and write these to a table and a plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("archive", type=Path, help="UTKFace.tar.gz, or any archive of its pictures")
+    parser.add_argument("archive", type=Path, help="UTKFace.tar.gz, or any archive of its images")
     parser.add_argument("--model", default="utkface-cropped", help="of params.yaml, packed here")
     parser.add_argument("--trials", type=int, default=7, help="besides the defaults; 7")
     parser.add_argument("--epochs", type=int, default=8, help="of each trial; 8")
-    parser.add_argument("--times", type=int, default=8, help="that the archive is packed; 8")
-    parser.add_argument("--rounds", type=int, default=3, help="of both engines, in turns; 3")
+    parser.add_argument("--times", type=int, default=8, help="how often the archive is packed; 8")
+    parser.add_argument("--rounds", type=int, default=3, help="of both executors, in turns; 3")
     parser.add_argument("--out", type=Path, default=Path("cluster"), help="folder for simulated.csv and simulated.png")
     parser.add_argument("--pack", action="store_true", help=argparse.SUPPRESS)
-    words = parser.parse_args()
-    if words.pack:
-        return pack_here(words.archive, words.times)
+    args = parser.parse_args()
+    if args.pack:
+        return pack_here(args.archive, args.times)
     os.environ.pop(ray_cluster.CLUSTER, None)
     packs, searches = [], []
     with clusters.started(1, 1) as cluster:
-        for number in range(words.rounds):
+        for number in range(args.rounds):
             for address in ("", cluster.address) if number % 2 else (cluster.address, ""):
-                packs.append({"where": where(address), **pack(words.archive, words.times, address)})
+                packs.append({"where": where(address), **pack(args.archive, args.times, address)})
                 print(packs[-1], flush=True)
-        for number in range(words.rounds):
+        for number in range(args.rounds):
             for address in ("", cluster.address) if number % 2 else (cluster.address, ""):
-                searches.append({"where": where(address), **search(words.model, words.trials, words.epochs, address)})
+                searches.append({"where": where(address), **search(args.model, args.trials, args.epochs, address)})
                 print({key: value for key, value in searches[-1].items() if key != "trial_seconds"}, flush=True)
     assert len({row["digest"] for row in packs}) == 1, "packs differ"
     ratios = {"packing": ratio(packs), "search": ratio(searches)}
     for what, value in ratios.items():
-        print(f"{what}: two nodes of one core take {value:.2f} of the local engine's time, bound {BOUND}")
+        print(f"{what}: two nodes of one core take {value:.2f} of the local executor's time, bound {BOUND}")
     one = statistics.median(row["driver_seconds"] / row["faces"] for row in packs if row["where"] != "here")
     rate = statistics.median(row["faces"] / row["seconds"] / os.cpu_count() for row in packs if row["where"] == "here")
-    lasting = [seconds for row in searches if row["where"] != "here" for seconds in row["trial_seconds"]]
-    table = curves(lasting, rate, 1 / one)
-    words.out.mkdir(parents=True, exist_ok=True)
-    table.to_csv(words.out / "simulated.csv", index=False)
-    draw(table, words.out / "simulated.png")
+    durations = [seconds for row in searches if row["where"] != "here" for seconds in row["trial_seconds"]]
+    table = simulate(durations, rate, 1 / one)
+    args.out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(args.out / "simulated.csv", index=False)
+    plot(table, args.out / "simulated.png")
     print(
-        f"SIMULATED, of trials that lasted {min(lasting):.0f} to {max(lasting):.0f} s, {rate:.0f} faces/s packed by "
-        f"a core, and {1 / one:.0f} faces/s read and written by the one process that gathers them:"
+        f"SIMULATED, from trials of {min(durations):.0f} to {max(durations):.0f} s, {rate:.0f} faces/s packed by a "
+        f"core, and {1 / one:.0f} faces/s read and written by the driver:"
     )
     print(table.to_markdown(index=False))
-    for name, workers in bends(table).items():
-        print(f"{name}: {f'bends at {workers} workers' if workers else 'does not bend'}")
+    for name, workers in limits(table).items():
+        print(f"{name}: efficiency below {EFFICIENCY} {f'from {workers} workers on' if workers else 'nowhere'}")
     sys.exit(any(value > BOUND for value in ratios.values()))
 
 
 def where(address: str) -> str:
-    """The engine in words."""
+    """Name of the executor."""
     return "cluster" if address else "here"
 
 
 def ratio(rows: list[dict]) -> float:
-    """Median seconds on the cluster over those here."""
+    """Median seconds on the cluster divided by those here."""
     seconds = {
         name: statistics.median(row["seconds"] for row in rows if row["where"] == name) for name in ("here", "cluster")
     }
@@ -101,7 +100,7 @@ def ratio(rows: list[dict]) -> float:
 
 
 def pack(archive: Path, times: int, address: str) -> dict:
-    """Pack an archive in a process of its own, as the stage does; with the seconds that it computed itself."""
+    """Pack an archive in its own process, as the stage does; returns what pack_here prints."""
     command = [sys.executable, "-m", "benchmarks.cluster", str(archive), "--times", str(times), "--pack"]
     environment = os.environ | {ray_cluster.CLUSTER: address}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -111,7 +110,7 @@ def pack(archive: Path, times: int, address: str) -> dict:
 
 
 def pack_here(archive: Path, times: int) -> None:
-    """In that process: pack, and print what it took and came to."""
+    """Pack, and print faces, seconds, CPU seconds of this process and a digest of the shards."""
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         shards = packing.pack_into(Path(folder), archive, params.load().pack, times)
@@ -129,15 +128,16 @@ def pack_here(archive: Path, times: int) -> None:
 
 
 def search(model: str, trials: int, epochs: int, address: str) -> dict:
-    """The stage tune in a copy of the project: on all cores one trial after the other here, else one core a trial."""
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        (folder / "stages").symlink_to(Path("stages").absolute())
+    """Run the stage tune in a copy of the project: here all cores for each trial, on a cluster one core."""
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
+        for part in ("stages", "faces"):
+            (folder / part).symlink_to(Path(part).absolute())
         text = Path("params.yaml").read_text()
         settings = {
             "trials": trials,
             "trial_epochs": epochs,
-            "together": TOGETHER,
+            "together": PARALLEL_TRIALS,
             "threads": 1 if address else os.cpu_count(),
         }
         for key, value in settings.items():
@@ -148,7 +148,7 @@ def search(model: str, trials: int, epochs: int, address: str) -> dict:
         for part in ("packs", "splits", "lessons"):
             (folder / "data" / part).symlink_to(Path("data", part).absolute())
         began = time.perf_counter()
-        running = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "stages.tune", model],
             cwd=folder,
             env=os.environ | {ray_cluster.CLUSTER: address},
@@ -157,27 +157,31 @@ def search(model: str, trials: int, epochs: int, address: str) -> dict:
             text=True,
         )
         ends: dict[int, float] = {}
-        said = []
-        for line in running.stderr:
-            said.append(line)
-            found = re.search(r"(defaults|trial (\d+) of \d+): score", line)
-            if found:
-                ends[int(found[2] or 0)] = time.perf_counter() - began
-        if running.wait():
-            sys.exit("".join(said))
-        return {"seconds": time.perf_counter() - began, "trials": len(ends), "trial_seconds": lasted(ends)}
+        lines = []
+        for line in process.stderr:
+            lines.append(line)
+            match = re.search(r"(defaults|trial (\d+) of \d+): score", line)
+            if match:
+                ends[int(match[2] or 0)] = time.perf_counter() - began
+        if process.wait():
+            sys.exit("".join(lines))
+        return {"seconds": time.perf_counter() - began, "trials": len(ends), "trial_seconds": trial_seconds(ends)}
 
 
-def lasted(ends: dict[int, float]) -> list[float]:
-    """Seconds of each trial of rounds of TOGETHER, by when each ended, but for the first one, which starts up."""
-    rounds = [range(at, min(at + TOGETHER, len(ends))) for at in range(0, len(ends), TOGETHER)]
-    begins = [max(ends[trial] for trial in each) for each in rounds]
-    return [ends[trial] - begin for each, begin in zip(rounds[1:], begins, strict=False) for trial in each]
+def trial_seconds(ends: dict[int, float]) -> list[float]:
+    """Seconds of each trial, from their ends, in rounds of PARALLEL_TRIALS; without the first round, the start-up."""
+    starts = range(0, len(ends), PARALLEL_TRIALS)
+    rounds = [range(start, min(start + PARALLEL_TRIALS, len(ends))) for start in starts]
+    begins = [max(ends[trial] for trial in trials) for trials in rounds]
+    return [ends[trial] - begin for trials, begin in zip(rounds[1:], begins, strict=False) for trial in trials]
 
 
-def curves(trials: list[float], rate: float, gathered: float) -> pd.DataFrame:
-    """Seconds by workers of one core, SIMULATED: of TRIALS trials proposed at once, or as many as there are workers at
-    a time, and of packing FACES faces, at `rate` a worker and at most `gathered`, in faces a second."""
+def simulate(trials: list[float], rate: float, driver_rate: float) -> pd.DataFrame:
+    """Minutes by workers of one core, SIMULATED, for a search of TRIALS trials and for packing FACES faces.
+
+    The trials are proposed all at once, or as many as there are workers at a time. Packing runs at `rate` a worker and
+    at most at `driver_rate`, in faces a second.
+    """
     replayed = [trials[i % len(trials)] for i in range(TRIALS)]
     rows = []
     for workers in WORKERS:
@@ -187,38 +191,36 @@ def curves(trials: list[float], rate: float, gathered: float) -> pd.DataFrame:
                 "workers": workers,
                 "search, random (min)": scheduled(replayed, workers) / 60,
                 "search, in rounds (min)": sum(map(max, rounds)) / 60,
-                "packing (min)": FACES / min(rate * workers, gathered) / 60,
+                "packing (min)": FACES / min(rate * workers, driver_rate) / 60,
             }
         )
     return pd.DataFrame(rows).round(2)
 
 
-def bends(table: pd.DataFrame) -> dict[str, int]:
-    """Workers from which on each does less than BEND of an even share, 0 where all do more."""
-    found = {}
+def limits(table: pd.DataFrame) -> dict[str, int]:
+    """Smallest number of workers whose parallel efficiency is below EFFICIENCY, 0 where there is none."""
+    workers = {}
     for name in table.columns[1:]:
-        share = table[name][0] / table[name] / table["workers"]
-        found[name] = int(next(iter(table["workers"][share < BEND]), 0))
-    return found
+        efficiency = table[name][0] / table[name] / table["workers"]
+        workers[name] = int(next(iter(table["workers"][efficiency < EFFICIENCY]), 0))
+    return workers
 
 
 def scheduled(seconds: list[float], workers: int) -> float:
-    """When the last of works ends that are begun in order, each by the first worker that is free."""
+    """Total seconds of jobs that start in order, each on the first free worker."""
     free = [0.0] * workers
-    for each in seconds:
-        heapq.heapreplace(free, free[0] + each)
+    for duration in seconds:
+        heapq.heapreplace(free, free[0] + duration)
     return max(free)
 
 
-def draw(table: pd.DataFrame, path: Path) -> None:
-    """How many times faster than one worker, by workers."""
+def plot(table: pd.DataFrame, path: Path) -> None:
+    """Plot the speedup over one worker by workers."""
     figure, axes = plt.subplots(figsize=(6, 4))
-    axes.plot(WORKERS, WORKERS, color="0.8", label="even shares")
+    axes.plot(WORKERS, WORKERS, color="0.8", label="ideal")
     for name in table.columns[1:]:
         axes.plot(table["workers"], table[name][0] / table[name], marker="o", label=name.rsplit(" (", 1)[0])
-    axes.set(
-        xscale="log", yscale="log", xlabel="workers of one core", ylabel="times faster than one", title="SIMULATED"
-    )
+    axes.set(xscale="log", yscale="log", xlabel="workers of one core", ylabel="speedup", title="SIMULATED")
     axes.set_xticks(WORKERS, WORKERS)
     axes.set_yticks(WORKERS, WORKERS)
     axes.legend()

@@ -1,6 +1,6 @@
-"""Time what 10,000 resamples cost: gate, intervals and group tables: python -m benchmarks.gate [--faces N].
+"""Time 10,000 bootstrap samples in the gate, intervals and group tables: python -m benchmarks.gate [--faces N].
 
-Predictions are drawn; one face in ten is of a person who has several.
+Predictions are random; one face in ten is of a person who has several.
 """
 
 import argparse
@@ -21,13 +21,13 @@ MEBIBYTES = 1024
 
 
 def main() -> None:
-    """Draw predictions of two models, then judge, score and group them."""
+    """Make random predictions of two models, then compare, score and group them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faces", type=int, default=5_000)
     n = parser.parse_args().faces
     p = params.load()
-    faces = drawn(n, 0)
-    old, now = said(faces, 1), said(faces, 2)
+    faces = random_labels(n, 0)
+    old, now = random_predictions(faces, 1), random_predictions(faces, 2)
     before = peak()
     whole = time.perf_counter()
     for what, work in (
@@ -43,14 +43,14 @@ def main() -> None:
         print(f"{what}: {time.perf_counter() - start:.1f} s, peak memory {peak():.0f} MiB")
     seconds = time.perf_counter() - whole
     bound = BOUNDS.get(n)
-    print(f"{n} faces, {p.evaluate.resamples} resamples: {seconds:.1f} s" + (f" (at most {bound})" if bound else ""))
-    print(f"peak memory {peak():.0f} MiB (at most {MEBIBYTES}), of which {before:.0f} were there before")
+    print(f"{n} faces, {p.evaluate.resamples} samples: {seconds:.1f} s" + (f" (at most {bound})" if bound else ""))
+    print(f"peak memory {peak():.0f} MiB (at most {MEBIBYTES}), of which {before:.0f} before the first call")
     if (bound and seconds > bound) or peak() > MEBIBYTES:
         sys.exit(1)
 
 
 def intervals(rows: pd.DataFrame, settings: params.Evaluate) -> None:
-    """What evaluate does for its intervals."""
+    """The intervals of the stage evaluate."""
     labels = {name: targets.encode(target, rows[name].to_numpy()) for name, target in targets.TARGETS.items()}
     decoded = {}
     for name, target in targets.TARGETS.items():
@@ -62,24 +62,24 @@ def intervals(rows: pd.DataFrame, settings: params.Evaluate) -> None:
 
 
 def tables(rows: pd.DataFrame, settings: params.Evaluate) -> None:
-    """What assess does for its tables."""
+    """The tables of the stage assess."""
     sums = subgroups.Sums(rows, settings.resamples, settings.seed)
     subgroups.scores(sums, settings.min_n, settings.confidence)
     subgroups.gaps(sums, settings.min_n, settings.confidence)
 
 
-def drawn(n: int, seed: int) -> pd.DataFrame:
-    """Labels of n faces, and whose they are."""
+def random_labels(n: int, seed: int) -> pd.DataFrame:
+    """Labels and persons of n faces."""
     rng = np.random.default_rng(seed)
     ids = np.char.zfill(np.arange(n).astype(str), 7)
-    owner = np.where(rng.random(n) < 0.1, rng.integers(0, max(1, n // 50), n), np.arange(n) + n)
+    person = np.where(rng.random(n) < 0.1, rng.integers(0, max(1, n // 50), n), np.arange(n) + n)
     labels = {"age": rng.gamma(6, 6, n).round().clip(0, 110)}
     labels |= {k: rng.choice(t.classes, n) for k, t in targets.TARGETS.items() if t.kind == "classes"}
-    return pd.DataFrame({"face_id": ids, "group": owner.astype(str), "part": "test", **labels})
+    return pd.DataFrame({"face_id": ids, "group": person.astype(str), "part": "test", **labels})
 
 
-def said(faces: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """What a model says of them."""
+def random_predictions(faces: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Predictions of a model for these faces."""
     rng = np.random.default_rng(seed)
     n = len(faces)
     age = (faces["age"] + rng.normal(0, 6, n)).clip(0, 124)
@@ -92,7 +92,7 @@ def said(faces: pd.DataFrame, seed: int) -> pd.DataFrame:
 
 
 def peak() -> float:
-    """Most memory that this process has held, in MiB."""
+    """Peak memory of this process, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**20
 
 

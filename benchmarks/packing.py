@@ -1,4 +1,4 @@
-"""Time packing against a bare loop of the same decoder and resize: python -m benchmarks.packing ARCHIVE."""
+"""Time packing against a plain loop of the same decoder and resize: python -m benchmarks.packing ARCHIVE."""
 
 import argparse
 import collections
@@ -18,36 +18,36 @@ from faces.data import archives, datasets, packs
 from faces.runtime import executor
 from stages import pack
 
-LEAST = 0.8  # of the bare loop's rate
+LEAST = 0.8  # of the plain loop's rate
 MOST = 1.2  # times the archive's size
 
 
 def main() -> None:
-    """In turns, so that both meet the same machine; prints the median of the ratios."""
+    """Run both in turns, so that the machine's load is the same for both, and print the median of the ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("archive", type=Path, help="UTKFace.tar.gz, or any archive of pictures")
+    parser.add_argument("archive", type=Path, help="UTKFace.tar.gz, or any archive of images")
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     p = params.load().pack
     ratios = []
     for number in range(arguments.rounds):
         seconds = {}
-        order = [("bare", bare), ("pack", packed)]
+        order = [("plain", plain), ("pack", packed)]
         for name, run in order if number % 2 else reversed(order):
             start = time.perf_counter()
             count, size = run(arguments.archive, p)
             seconds[name] = time.perf_counter() - start
             if name == "pack":
                 share = size / arguments.archive.stat().st_size
-        ratios.append(seconds["bare"] / seconds["pack"])
-        shown = ", ".join(f"{name} {count / took:.0f} pictures/s" for name, took in sorted(seconds.items()))
+        ratios.append(seconds["plain"] / seconds["pack"])
+        shown = ", ".join(f"{name} {count / took:.0f} images/s" for name, took in sorted(seconds.items()))
         print(f"round {number + 1}: {shown}, ratio {ratios[-1]:.2f}", flush=True)
-    print(f"packing is at {sorted(ratios)[len(ratios) // 2]:.2f} of the bare loop (at least {LEAST})")
+    print(f"packing is at {sorted(ratios)[len(ratios) // 2]:.2f} of the plain loop (at least {LEAST})")
     print(f"the pack is {share:.2f} times its archive (at most {MOST})")
 
 
-def bare(archive: Path, p: params.Pack) -> tuple[int, int]:
-    """Decode and resize every picture with plain Pillow on as many threads as cores, and throw it away."""
+def plain(archive: Path, p: params.Pack) -> tuple[int, int]:
+    """Decode and resize every image with Pillow on as many threads as cores, and discard it."""
 
     def work(lot: list[tuple[str, bytes]]) -> int:
         decoded = (Image.open(io.BytesIO(content)).convert("RGB") for _, content in lot)
@@ -63,7 +63,7 @@ def bare(archive: Path, p: params.Pack) -> tuple[int, int]:
 
 
 def packed(archive: Path, p: params.Pack) -> tuple[int, int]:
-    """Pack every picture into a folder of its own, as the stage does."""
+    """Pack every image into a temporary folder, as the stage does."""
     with tempfile.TemporaryDirectory() as folder:
         shards = pack_into(Path(folder), archive, p)
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
@@ -71,7 +71,7 @@ def packed(archive: Path, p: params.Pack) -> tuple[int, int]:
 
 
 def pack_into(folder: Path, archive: Path, p: params.Pack, times: int = 1) -> list[dict]:
-    """Pack every picture of an archive, so many times, into a folder; returns what its manifest says of the shards."""
+    """Pack every image of an archive `times` times into a folder; returns the shards as in its manifest."""
     module, rejects = datasets.find("utkface"), []
     photos = (
         (f"{module.face_id(name)} {copy}", content, None)

@@ -1,7 +1,7 @@
-"""Time reading packs for training beside the training itself: python -m benchmarks.reading [MODEL].
+"""Time reading packs for training against the training itself: python -m benchmarks.reading [MODEL].
 
-Needs a pack and a split, so a `dvc repro` first. With --packs it needs neither: it writes packs of drawn faces, 1.6 GB
-at most, and times how long a batch of random rows takes from them, decoding left out.
+Needs a pack and a split, so a `dvc repro` first. With --packs it needs neither: it writes packs of synthetic faces,
+1.6 GB at most, and times reading a batch of random rows from them, without decoding.
 """
 
 import argparse
@@ -23,17 +23,17 @@ from faces.training import input_pipeline, loop, reproducibility
 
 LEAST = 5.0  # times the rate at which the default network trains
 BATCH = 64
-SIDE = 72  # pixels of a drawn face, 3.4 kB: at 104, 460,000 are above 2 GiB, where `take` fails
-MOST = 0.4  # milliseconds a batch, decoding left out
-SIZES = {20_600: 40, 460_000: 15}  # faces of a pack, and batches that are read from it in a round
+SIDE = 72  # pixels of a synthetic face, 3.4 kB: at 104, 460,000 are above 2 GiB, where `take` fails
+MOST = 0.4  # milliseconds a batch, without decoding
+SIZES = {20_600: 40, 460_000: 15}  # faces of a pack: batches read from it in a round
 
 
 def main() -> None:
-    """Read, decode and augment batches without and with a network to train on them, in turns; or read packs alone."""
+    """Read, decode and augment batches, alone and while a network trains on them, in turns; or only read packs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="utkface-cropped")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--packs", action="store_true", help="time rows of drawn packs alone")
+    parser.add_argument("--packs", action="store_true", help="only time reading of synthetic packs")
     arguments = parser.parse_args()
     p = params.load()
     if arguments.packs:
@@ -46,7 +46,7 @@ def main() -> None:
     train, val = (labelled_faces.select_part(split, pack, part, row.targets)[0] for part in ("train", "val"))
     side, steps = pack.manifest["side"], input_pipeline.steps_in_epoch(train, p.train)
     count = steps * min(p.train.batch_size, len(train))
-    loop.fit(row, train, val, p.train, side, 1)  # what is traced once is not timed
+    loop.fit(row, train, val, p.train, side, 1)  # tracing is not timed
     for number in range(arguments.rounds):
         start = time.perf_counter()
         for _ in plain(train, p.train, side):
@@ -60,45 +60,45 @@ def main() -> None:
         loop.fit(row, train, val, p.train, side, 1)
         train_rate = count / (time.perf_counter() - start)
         print(
-            f"round {number + 1}: reading {plain_rate:.0f} pictures/s, with augmentation {whole_rate:.0f}, "
+            f"round {number + 1}: reading {plain_rate:.0f} images/s, with augmentation {whole_rate:.0f}, "
             f"training {train_rate:.0f}; reading is {plain_rate / train_rate:.1f} times training (at least {LEAST})",
             flush=True,
         )
 
 
 def read_rows(count: int, batches: int, rounds: int, settings: params.Pack) -> None:
-    """Print milliseconds a batch of random rows of a pack of so many faces, beside Arrow's `take`, in turns."""
+    """Print milliseconds a batch of random rows of a pack of `count` faces, and of Arrow's `take`, in turns."""
     encoded = [preprocessing.encode(face, settings.quality) for face in drawing.squares(BATCH, 0, SIDE)]
     with tempfile.TemporaryDirectory() as folder:
-        pack = drawn_pack(Path(folder), encoded, count, settings.shard_faces)
+        pack = synthetic_pack(Path(folder), encoded, count, settings.shard_faces)
         column = pack.table["image"]
-        print(f"{count} faces in {column.num_chunks} record batches, {column.nbytes / 1e9:.2f} GB of pictures")
+        print(f"{count} faces in {column.num_chunks} record batches, {column.nbytes / 1e9:.2f} GB of images")
         decoding = milliseconds(lambda _: [np.asarray(preprocessing.decode(one)) for one in encoded], [None] * 5)
         print(f"  decoding takes {decoding:.1f} ms a batch of {BATCH}")
         ways = {"take": lambda rows: column.take(pa.array(rows)).to_pylist(), "pack": pack.images}
         rng = np.random.default_rng(0)
         for number in range(rounds):
-            drawn = rng.integers(0, count, (batches, BATCH))
-            found = {name: milliseconds(read, drawn) for name, read in ways.items()}
-            assert all(pack.images(rows) == ways["take"](rows) for rows in drawn[:2])
+            sampled = rng.integers(0, count, (batches, BATCH))
+            took = {name: milliseconds(read, sampled) for name, read in ways.items()}
+            assert all(pack.images(rows) == ways["take"](rows) for rows in sampled[:2])
             print(
-                f"  round {number + 1}: beyond decoding {found['pack']:.3f} ms (at most {MOST}), "
-                f"by `take` {found['take']:.1f} ms",
+                f"  round {number + 1}: without decoding {took['pack']:.3f} ms (at most {MOST}), "
+                f"by `take` {took['take']:.1f} ms",
                 flush=True,
             )
 
 
-def drawn_pack(folder: Path, encoded: list[bytes], count: int, shard_faces: int) -> packs.Pack:
-    """A pack of so many faces, which have the encoded pictures in turn."""
-    about = {"width": 1, "height": 1, "brightness": 0.0, "phash": 0, "sha256": "0" * 64}
-    rows = ({"face_id": f"{i:07d}", "image": encoded[i % len(encoded)]} | about for i in range(count))
+def synthetic_pack(folder: Path, encoded: list[bytes], count: int, shard_faces: int) -> packs.Pack:
+    """A pack of `count` faces, which have the encoded images in turn."""
+    columns = {"width": 1, "height": 1, "brightness": 0.0, "phash": 0, "sha256": "0" * 64}
+    rows = ({"face_id": f"{i:07d}", "image": encoded[i % len(encoded)]} | columns for i in range(count))
     shards = packs.write(rows, folder, shard_faces)
     (folder / packs.MANIFEST).write_text(json.dumps({"shards": shards}))
     return packs.Pack(folder)
 
 
 def milliseconds(work: Callable, items: list | np.ndarray) -> float:
-    """Median time that work takes for an item."""
+    """Median time of a call with an item."""
     taken = []
     for item in items:
         start = time.perf_counter()
@@ -108,7 +108,7 @@ def milliseconds(work: Callable, items: list | np.ndarray) -> float:
 
 
 def plain(train: labelled_faces.Faces, settings: params.Train, side: int):  # noqa: ANN201 - yields batches
-    """Decoded batches of one epoch in its order, as training reads them, not augmented."""
+    """Decoded batches of one epoch in training order, not augmented."""
     import tensorflow as tf
 
     order = input_pipeline.epoch_order(train, settings.balance, settings.seed, 0)

@@ -13,7 +13,7 @@ LIMITS = {"first run": 240.0, "nothing changed": 2.5}  # seconds, on 2 cores
 
 
 def main() -> None:
-    """Clone, run twice, print seconds beside their limits; fail above them."""
+    """Clone, run twice, print seconds and their limits; fail above them."""
     slow = False
     print(f"{processor()}, load {os.getloadavg()[0]:.2f}")
     root = Path(__file__).resolve().parent.parent

@@ -1,7 +1,7 @@
-"""Train the same network on the same faces in plain PyTorch: the yardstick of benchmarks/training.py.
+"""Train the same network on the same faces in plain PyTorch: the reference of benchmarks/training.py.
 
-Run by it, in an environment of benchmarks/pytorch/requirements.txt: python loop.py WORK.json. Written as one would for
-two cores: channels last, autocast to bfloat16, a fused optimizer, foreach averages, batches made by a worker process.
+Run by it, in an environment of benchmarks/pytorch/requirements.txt: python loop.py WORK.json. Optimized for two cores:
+channels last, autocast to bfloat16, a fused optimizer, foreach averages, batches made by a worker process.
 """
 
 import io
@@ -19,7 +19,7 @@ from torch import nn
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions beside a shortcut that is average-pooled and projected where it must be."""
+    """Two 3x3 convolutions and a shortcut, average-pooled and projected where shapes differ."""
 
     def __init__(self, before: int, width: int, stride: int) -> None:
         super().__init__()
@@ -66,10 +66,10 @@ class Batches(torch.utils.data.Dataset):
 
     def __init__(self, work: dict) -> None:
         self.work = work
-        with np.load(work["faces"]) as found:
-            self.bytes, self.ends = found["bytes"], found["ends"]
-            self.labels = {name: found[f"label_{name}"] for name in work["heads"]}
-            self.masks = {name: found[f"mask_{name}"] for name in work["heads"]}
+        with np.load(work["faces"]) as arrays:
+            self.bytes, self.ends = arrays["bytes"], arrays["ends"]
+            self.labels = {name: arrays[f"label_{name}"] for name in work["heads"]}
+            self.masks = {name: arrays[f"mask_{name}"] for name in work["heads"]}
         self.count = len(self.ends) - 1
         self.steps, self.epoch = self.count // work["batch_size"], -1
 
@@ -81,10 +81,10 @@ class Batches(torch.utils.data.Dataset):
         if epoch != self.epoch:
             rng = np.random.default_rng((self.work["seed"], epoch))
             self.epoch, self.order = epoch, rng.permutation(self.count)
-            self.drawn = rng.random((self.count, 16), dtype=np.float32)
+            self.draws = rng.random((self.count, 16), dtype=np.float32)
         size = self.work["batch_size"]
         at = self.order[step * size : (step + 1) * size]
-        u = self.drawn[at]
+        u = self.draws[at]
         images = np.stack([np.asarray(Image.open(io.BytesIO(self.content(i)))) for i in at])
         image = augment(torch.from_numpy(images), torch.from_numpy(u), self.work)
         return (
@@ -98,7 +98,7 @@ class Batches(torch.utils.data.Dataset):
 
 
 def augment(images: torch.Tensor, u: torch.Tensor, work: dict) -> torch.Tensor:
-    """The changes of faces/training/augmentation.py: (n, h, w, 3) uint8 to (n, 3, size, size) uint8, channels last."""
+    """Augment as faces/training/augmentation.py: (n, h, w, 3) uint8 to (n, 3, size, size) uint8, channels last."""
     size, s = work["image_size"], work["augment"]
     x = images.permute(0, 3, 1, 2).float()
     angle = (2 * u[:, 0] - 1) * s["rotate"] * math.pi / 180
@@ -109,13 +109,13 @@ def augment(images: torch.Tensor, u: torch.Tensor, work: dict) -> torch.Tensor:
     matrix = torch.stack([torch.stack([cos * flip, -sin, dx], 1), torch.stack([sin * flip, cos, dy], 1)], 1)
     grid = F.affine_grid(matrix, [len(x), 3, size, size], align_corners=False)
     x = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    each = (slice(None), None, None, None)
+    per_image = (slice(None), None, None, None)
     mean = x.mean((1, 2, 3), keepdim=True)
-    x = (x - mean) * (1 + (2 * u[:, 5] - 1) * s["contrast"])[each] + mean
+    x = (x - mean) * (1 + (2 * u[:, 5] - 1) * s["contrast"])[per_image] + mean
     x = x * (1 + (2 * u[:, 6:9] - 1) * s["colour"])[:, :, None, None]
-    x = x + ((2 * u[:, 9] - 1) * s["brightness"] * 255)[each]
-    grey = (x * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
-    x = torch.where((u[:, 10] < s["grey"])[each], grey, x)
+    x = x + ((2 * u[:, 9] - 1) * s["brightness"] * 255)[per_image]
+    luma = (x * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
+    x = torch.where((u[:, 10] < s["grey"])[per_image], luma, x)
     high, wide = (0.15 + 0.30 * u[:, 12]) * size, (0.15 + 0.30 * u[:, 13]) * size
     top, left = u[:, 14] * (size - high), u[:, 15] * (size - wide)
     at = torch.arange(size, dtype=torch.float32)
@@ -126,7 +126,7 @@ def augment(images: torch.Tensor, u: torch.Tensor, work: dict) -> torch.Tensor:
     return x.round().clamp(0, 255).to(torch.uint8).contiguous(memory_format=torch.channels_last)
 
 
-def loss_of(work: dict, logits: dict, labels: dict, masks: dict) -> torch.Tensor:
+def total_loss(work: dict, logits: dict, labels: dict, masks: dict) -> torch.Tensor:
     """The losses of faces/training/losses.py, weighted and summed over the heads."""
     total = 0.0
     for name, units in work["heads"].items():
@@ -134,25 +134,25 @@ def loss_of(work: dict, logits: dict, labels: dict, masks: dict) -> torch.Tensor
         if name == "age":
             support = torch.arange(units, dtype=torch.float32)
             years = labels[name][:, None]
-            wanted = F.softmax(-0.5 * ((support - years) / work["age_sigma"]) ** 2, dim=1)
+            p = F.softmax(-0.5 * ((support - years) / work["age_sigma"]) ** 2, dim=1)
             expected = (log_p.exp() * support).sum(1)
-            each = -(wanted * log_p).sum(1) + work["age_l1"] * (expected - years[:, 0]).abs()
+            loss = -(p * log_p).sum(1) + work["age_l1"] * (expected - years[:, 0]).abs()
         else:
             smoothing = work["label_smoothing"].get(name, 0.0)
-            wanted = F.one_hot(labels[name].long(), units) * (1 - smoothing) + smoothing / units
-            each = -(wanted * log_p).sum(1)
-        total = total + work["loss_weights"].get(name, 1.0) * (each * masks[name]).mean()
+            p = F.one_hot(labels[name].long(), units) * (1 - smoothing) + smoothing / units
+            loss = -(p * log_p).sum(1)
+        total = total + work["loss_weights"].get(name, 1.0) * (loss * masks[name]).mean()
     return total
 
 
 def main() -> None:
-    """Train for work["epochs"], or until an error of work["until"]; print seconds and error after each epoch."""
+    """Train for work["epochs"], or until the error is work["until"]; print seconds and error after each epoch."""
     work = json.loads(Path(sys.argv[1]).read_text())
     torch.set_num_threads(work["threads"])
     torch.manual_seed(work["seed"])
     model = Residual(work["widths"], work["blocks"], work["heads"], work["dropout"])
     model = model.to(memory_format=torch.channels_last).train()
-    kernels, optimizers = optimizers_of(model, work)
+    kernels, optimizers = build_optimizers(model, work)
     data = Batches(work)
     steps = len(data)
     warm = round(steps * work["warmup"])
@@ -165,42 +165,42 @@ def main() -> None:
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, rate) for optimizer in optimizers]
     values = [p.detach() for p in model.state_dict().values() if p.dtype.is_floating_point]
     average = [p.clone() for p in values]
-    keep = math.exp(-1 / (work["ema_epochs"] * data.steps))
+    decay = math.exp(-1 / (work["ema_epochs"] * data.steps))
     loader = torch.utils.data.DataLoader(
         data, batch_size=None, num_workers=work["workers"], prefetch_factor=4 if work["workers"] else None
     )
     bfloat16 = work["precision"] == "bfloat16"
-    judge = Residual(work["widths"], work["blocks"], work["heads"], work["dropout"]).eval()
-    judge = judge.to(memory_format=torch.channels_last)
+    validated = Residual(work["widths"], work["blocks"], work["heads"], work["dropout"]).eval()
+    validated = validated.to(memory_format=torch.channels_last)
     started = time.perf_counter()
     for step, (image, labels, masks) in enumerate(loader):
         image = image.to(torch.float32).div_(127.5).sub_(1)
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-            loss = loss_of(work, model(image), labels, masks)
+            loss = total_loss(work, model(image), labels, masks)
         model.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0, foreach=True)
         for kernel, matrix in kernels:
             matrix.grad = as_matrix(kernel.grad)
-        for each in (*optimizers, *schedules):
-            each.step()
+        for item in (*optimizers, *schedules):
+            item.step()
         with torch.no_grad():
-            torch._foreach_lerp_(average, values, 1 - min(keep, (1 + step) / (10 + step)))
+            torch._foreach_lerp_(average, values, 1 - min(decay, (1 + step) / (10 + step)))
         if (step + 1) % data.steps == 0:
             with torch.no_grad():
-                for value, mean in zip(judge.state_dict().values(), averaged(model, average), strict=True):
+                for value, mean in zip(validated.state_dict().values(), averaged(model, average), strict=True):
                     value.copy_(mean)
-            mae = age_mae(judge, work, bfloat16)
+            mae = age_mae(validated, work, bfloat16)
             seconds = time.perf_counter() - started
             print(json.dumps({"epoch": (step + 1) // data.steps, "seconds": seconds, "age_mae": mae}), flush=True)
             if mae <= work["until"]:
                 return
 
 
-def optimizers_of(model: nn.Module, work: dict) -> tuple[list[tuple], list[torch.optim.Optimizer]]:
-    """faces/training/optimizers.py's, and each kernel of a convolution beside the matrix that Muon takes it for."""
+def build_optimizers(model: nn.Module, work: dict) -> tuple[list[tuple], list[torch.optim.Optimizer]]:
+    """Optimizers as in faces/training/optimizers.py, and pairs of a convolution's kernel and its matrix for Muon."""
     muon = work["optimizer"] == "muon"
-    kernels = [each.weight for each in model.modules() if isinstance(each, nn.Conv2d)] if muon else []
+    kernels = [module.weight for module in model.modules() if isinstance(module, nn.Conv2d)] if muon else []
     left = [p for p in model.parameters() if not any(p is kernel for kernel in kernels)]
     groups = [
         {"params": [p for p in left if p.ndim > 1], "weight_decay": work["weight_decay"]},
@@ -217,7 +217,7 @@ def optimizers_of(model: nn.Module, work: dict) -> tuple[list[tuple], list[torch
 
 
 def as_matrix(kernel: torch.Tensor) -> torch.Tensor:
-    """A kernel (out, in, height, width), channels last, as a matrix (out, height * width * in) of the same memory."""
+    """A kernel (out, in, height, width), channels last, as a matrix (out, height * width * in), a view of it."""
     return kernel.permute(0, 2, 3, 1).view(len(kernel), -1)
 
 
@@ -230,8 +230,8 @@ def averaged(model: nn.Module, average: list[torch.Tensor]) -> list[torch.Tensor
 @torch.no_grad()
 def age_mae(model: nn.Module, work: dict, bfloat16: bool) -> float:
     """Mean absolute error in years, by the median of the distribution, on validation."""
-    with np.load(work["val"]) as found:
-        images, years, known = found["images"], found["age"], found["known"] > 0
+    with np.load(work["val"]) as arrays:
+        images, years, known = arrays["images"], arrays["age"], arrays["known"] > 0
     errors = []
     for start in range(0, len(images), 256):
         image = torch.from_numpy(images[start : start + 256]).permute(0, 3, 1, 2)

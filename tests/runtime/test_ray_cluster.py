@@ -156,16 +156,16 @@ def test_a_search_resumes_after_its_head_node_died(prepared, tmp_path):
 PACK = ["-m", "benchmarks.cluster", "data/raw/utkface/cropped/UTKFace.tar.gz", "--times", "40", "--pack"]
 FIND = """
 import hashlib
-from benchmarks import copies
+from benchmarks import duplicates as benchmark
 from faces.data import duplicates
-pairs = duplicates.near_pairs(copies.draw(30_000, 0)[1], 0.82)
+pairs = duplicates.near_pairs(benchmark.draw(30_000, 0)[1], 0.82)
 assert len(pairs) >= 500
 print("digest", hashlib.sha256(pairs.tobytes()).hexdigest())
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [PACK, ["-c", FIND]], ids=["packing", "copies"])
+@pytest.mark.parametrize("command", [PACK, ["-c", FIND]], ids=["packing", "duplicates"])
 def test_a_node_that_dies_midway_changes_no_result(prepared, command):
     digest = re.compile(r"digest\W+([0-9a-f]+)")
     alone = digest.search(ended(python(prepared, *command)))[1]

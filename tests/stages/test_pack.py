@@ -65,7 +65,7 @@ def test_found_faces_are_cut_out_of_the_photos_and_others_rejected(project, edit
     found = packs.Pack("data/packs/utkface/found")
     assert found.face_ids == [ASTRONAUT]
     assert found.manifest["variant"] == "found"
-    (face,) = detection.FaceDetector(threads=1).find(Image.fromarray(astronaut))
+    (face,) = detection.FaceDetector(threads=1).detect(Image.fromarray(astronaut))
     side = found.manifest["side"]
     cut = preprocessing.fit(
         detection.crop_face(Image.fromarray(astronaut), face, utkface.FRAMING, detection.CROP_SIDE), "found", side
