@@ -1,7 +1,7 @@
-"""One module a network, found by its name; each gives build(image_size, heads, dropout, **options) -> keras.Model.
+"""One module a network, found by its name; it has build(image_size, heads, dropout, **options) -> keras.Model.
 
 A network takes (n, image_size, image_size, 3) uint8 RGB and returns a dict of logits, one entry a head:
-heads {name: units} -> {name: (n, units) float32}. `attach_heads` is what most networks end with.
+heads {name: units} -> {name: (n, units) float32}. Most networks end with `attach_heads`.
 """
 
 import importlib
@@ -19,19 +19,19 @@ def find(name: str) -> ModuleType:
 
 
 def build(name: str, image_size: int, heads: dict[str, int], dropout: float, options: dict) -> keras.Model:
-    """Build a network by name. Raises ValueError where it does not know an option."""
+    """Build a network by name. Raises ValueError for an option that it does not have."""
     module = find(name)
     known = list(inspect.signature(module.build).parameters)[3:]
-    strange = [option for option in options if option not in known]
-    if strange:
-        raise ValueError(f"network {name} has no option {strange[0]!r}; it has: {', '.join(known) or 'none'}")
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise ValueError(f"network {name} has no option {unknown[0]!r}; it has: {', '.join(known) or 'none'}")
     return module.build(image_size, heads, dropout, **options)
 
 
 def attach_heads(features: keras.KerasTensor, heads: dict[str, int], dropout: float) -> dict[str, keras.KerasTensor]:
     """Dropout and one dense layer a head on pooled features (n, channels); logits are float32 at any precision.
 
-    The features are the layer EMBEDDING, which the exported model gives too: faces that it takes for alike are near.
+    The features are the layer EMBEDDING, also an output of the exported model: similar faces have near embeddings.
     """
     features = keras.layers.Identity(name=EMBEDDING)(features)
     features = keras.layers.Dropout(dropout)(features)
@@ -41,7 +41,7 @@ def attach_heads(features: keras.KerasTensor, heads: dict[str, int], dropout: fl
 def scalar_heads(
     features: keras.KerasTensor, heads: dict[str, int], initializer: keras.Initializer
 ) -> dict[str, keras.KerasTensor]:
-    """One dense layer a head on features (n, channels), as regression networks have: an age in years, one sex logit."""
+    """One dense layer a head on features (n, channels), as in regression networks: an age in years, one sex logit."""
     features = keras.layers.Identity(name=EMBEDDING)(features)
     outputs = {}
     for name, units in heads.items():
@@ -63,8 +63,8 @@ def scalar_heads(
 class YearsAround(keras.layers.Layer):
     """Turns an age in years (n, 1) into logits (n, units) of a Gaussian around it, one year wide.
 
-    Its median and mean are that age, and the cross-entropy against a label spread as wide is half the squared error,
-    but for a constant: so a network that tells one number is trained and scored as one that tells a distribution.
+    Its median and mean are that age. The cross-entropy against a Gaussian label of the same width is half the squared
+    error plus a constant. So a network with a scalar output is trained and scored as one with a distribution.
     """
 
     def __init__(self, units: int, **kwargs: object) -> None:
@@ -73,18 +73,18 @@ class YearsAround(keras.layers.Layer):
         self.units = units
 
     def call(self, years: keras.KerasTensor) -> keras.KerasTensor:
-        """Spread ages outside the range as if they stood at its end."""
+        """Logits of the Gaussian; outside the range of ages, the nearest end is the most probable."""
         support = keras.ops.arange(self.units, dtype="float32")
         return -0.5 * keras.ops.square(support - keras.ops.cast(years, "float32"))
 
     def get_config(self) -> dict:
-        """Keep the number of years."""
+        """Add the number of years."""
         return super().get_config() | {"units": self.units}
 
 
 @keras.saving.register_keras_serializable(package="faces")
 class YearsOfBins(keras.layers.Layer):
-    """Turns logits of equal bins of years (n, bins) into logits (n, units) of years, alike within a bin."""
+    """Turns logits of equal bins of years (n, bins) into logits (n, units) of years, equal within a bin."""
 
     def __init__(self, units: int, **kwargs: object) -> None:
         """Take the number of whole years, from 0; a multiple of the bins."""
@@ -96,33 +96,33 @@ class YearsOfBins(keras.layers.Layer):
         return keras.ops.repeat(logits, self.units // logits.shape[-1], axis=-1)
 
     def get_config(self) -> dict:
-        """Keep the number of years."""
+        """Add the number of years."""
         return super().get_config() | {"units": self.units}
 
 
 @keras.saving.register_keras_serializable(package="faces")
 class TwoClasses(keras.layers.Layer):
-    """Turns one logit (n, 1), of the second of two classes, into two (n, 2) of the same probabilities."""
+    """Turns one logit (n, 1), of the second of two classes, into two (n, 2) with the same probabilities."""
 
     def __init__(self, **kwargs: object) -> None:
-        """Work in float32."""
+        """Compute in float32."""
         super().__init__(**{"dtype": "float32"} | kwargs)
 
     def call(self, logit: keras.KerasTensor) -> keras.KerasTensor:
-        """Put 0 before it."""
+        """Prepend a logit of 0."""
         return keras.ops.concatenate([keras.ops.zeros_like(logit), logit], axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="faces")
 class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Batch normalisation over the last of four axes that trains through TensorFlow's fused kernel.
+    """Batch normalisation over the last of four axes that trains with TensorFlow's fused kernel.
 
-    The same result as keras.layers.BatchNormalization, whose own training path is about half as fast on a CPU.
+    The result is that of keras.layers.BatchNormalization, whose training path is about half as fast on a CPU.
     Inference, weights and configuration are those of the parent.
     """
 
     def call(self, inputs: keras.KerasTensor, training: bool | None = None, mask: None = None) -> keras.KerasTensor:
-        """Normalise (n, h, w, c); in training by the batch, while the moving averages follow it."""
+        """Normalise (n, h, w, c); in training by the batch's statistics, which update the moving averages."""
         if not training or not self.trainable or len(inputs.shape) != 4:
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Networks made for ImageNet, as Keras has them: MobileNetV3-Small and ResNet-50, from scratch or pretrained."""
+"""ImageNet networks of Keras: MobileNetV3-Small and ResNet-50, from scratch or pretrained."""
 
 import keras
 
@@ -20,7 +20,7 @@ def build(
         raise ValueError(f"weights {weights!r}: null trains from scratch, imagenet starts from Keras's weights")
     image = keras.Input((image_size, image_size, 3), dtype="uint8", name="image")
     x = keras.layers.Rescaling(1.0)(image)
-    if architecture == "ResNet50":  # Keras's weights take blue, green, red, each less its mean
+    if architecture == "ResNet50":  # Keras's weights take BGR channels, each minus its mean
         x = keras.layers.Rescaling(1.0, offset=[-123.68, -116.779, -103.939])(x)
         x = keras.ops.flip(x, axis=-1)
     try:
@@ -37,5 +37,5 @@ def build(
     if weights is None:
         for layer in body.layers:
             if isinstance(layer, keras.layers.BatchNormalization):
-                layer.momentum = 0.9  # as in `residual`; Keras's own, up to 0.999, wants more steps than faces give
+                layer.momentum = 0.9  # as in `residual`; Keras's own, up to 0.999, needs more steps than there are
     return keras.Model(image, attach_heads(body(x), heads, dropout), name=architecture.lower())

@@ -12,10 +12,10 @@ BINS = 5
 
 
 def build(image_size: int, heads: dict[str, int], dropout: float, age: str = "classes") -> keras.Model:
-    """Build it, with a trunk of its own for every head and its own dropout, whatever `dropout` says.
+    """Build it, with one trunk a head and its own dropout rates; `dropout` is not used.
 
-    age: "classes", for faces of 198 x 198 pixels: five bins of 25 years, each year of a bin as likely as the others;
-    or "years", for faces of 180 x 180 pixels: an age that leaves a ReLU. Raises ValueError for another word.
+    age: "classes", for faces of 198 x 198 pixels: five bins of 25 years, uniform within a bin; or "years", for faces
+    of 180 x 180 pixels: an age that leaves a ReLU. Raises ValueError for another value.
     """
     if age not in ("classes", "years"):
         raise ValueError(f"age {age!r} is neither 'classes' nor 'years'")
@@ -37,7 +37,7 @@ def build(image_size: int, heads: dict[str, int], dropout: float, age: str = "cl
 
 
 def trunk(x: keras.KerasTensor, stages: tuple) -> keras.KerasTensor:
-    """Separable convolutions, each with ReLU, pooling, spatial dropout and batch normalisation, flattened."""
+    """Separable convolutions with ReLU, pooling, spatial dropout and batch normalisation, flattened."""
     for width, pool, drop in stages:
         x = layers.MaxPooling2D(pool)(layers.SeparableConv2D(width, 3, padding="same", activation="relu")(x))
         if drop:

@@ -11,7 +11,7 @@ TORCH = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")  # unifor
 def build(image_size: int, heads: dict[str, int], dropout: float) -> keras.Model:
     """Build it: five convolutions and four dense layers without any activation; only the pooling is not linear.
 
-    It drops out a quarter of the flattened features, whatever `dropout` says.
+    The dropout rate of the flattened features is 0.25; `dropout` is not used.
     """
     image = keras.Input((image_size, image_size, 3), dtype="uint8", name="image")
     x = layers.Rescaling(1 / 255)(image)

@@ -14,11 +14,11 @@ def build(
     blocks: tuple[int, ...],
     squeeze: int = 0,
 ) -> keras.Model:
-    """Build it: a 3x3 stem of stride 2, then one group of blocks a width, each but the first halving the picture.
+    """Build it: a 3x3 stem of stride 2, then one group of blocks a width; all groups but the first halve the image.
 
-    widths: channels of each group; blocks: basic blocks in each group. squeeze: each block weighs its channels by what
-    all of the picture says, through so many times fewer (Hu et al. 2018); 0: none does. Raises ValueError where the
-    lengths of widths and blocks differ.
+    widths: channels of each group; blocks: basic blocks in each group. squeeze: reduction ratio of the
+    squeeze-and-excitation in each block (Hu et al. 2018); 0: none. Raises ValueError where the lengths of widths and
+    blocks differ.
     """
     if len(widths) != len(blocks):
         raise ValueError(f"widths {list(widths)} and blocks {list(blocks)} must be of the same length")
@@ -34,7 +34,7 @@ def build(
 
 
 def basic_block(x: keras.KerasTensor, width: int, stride: int, squeeze: int = 0) -> keras.KerasTensor:
-    """Two 3x3 convolutions beside a shortcut; the last scale starts at 0, so that the block starts as the shortcut."""
+    """Two 3x3 convolutions and a shortcut; the last scale starts at 0, so the block starts as the shortcut alone."""
     shortcut = x
     if stride > 1:
         shortcut = layers.AveragePooling2D(stride, padding="same")(shortcut)
@@ -57,5 +57,5 @@ def convolution(x: keras.KerasTensor, width: int, kernel: int = 3, stride: int =
 
 
 def normalise(x: keras.KerasTensor, gamma: str = "ones") -> keras.KerasTensor:
-    """Batch normalisation, its scale starting at `gamma`."""
+    """Batch normalisation; gamma: initializer of its scale."""
     return FusedBatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)(x)

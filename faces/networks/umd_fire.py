@@ -1,4 +1,4 @@
-"""Network of umd-fire-coml/2021-Facial-Age-Gender-Recognition, for grey faces of 48 x 48 pixels."""
+"""Network of umd-fire-coml/2021-Facial-Age-Gender-Recognition, for grayscale faces of 48 x 48 pixels."""
 
 import keras
 from keras import layers
@@ -7,9 +7,9 @@ from faces.networks import TwoClasses, YearsAround
 
 
 def build(image_size: int, heads: dict[str, int], dropout: float) -> keras.Model:
-    """Build it: four convolutions with weight penalty, dropout before each activation, a dense layer a head.
+    """Build it: four convolutions with an L2 penalty, dropout before each activation, a dense layer a head.
 
-    The age leaves a ReLU, and can die. It drops out 0.1 and 0.2, whatever `dropout` says.
+    The age leaves a ReLU, which can die. The dropout rates are 0.1 and 0.2; `dropout` is not used.
     """
     image = keras.Input((image_size, image_size, 3), dtype="uint8", name="image")
     x = keras.ops.image.rgb_to_grayscale(layers.Rescaling(1 / 255)(image))

@@ -11,9 +11,9 @@ TORCH = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")  # unifor
 def build(
     image_size: int, heads: dict[str, int], dropout: float, widths: tuple[int, ...], convolutions: int
 ) -> keras.Model:
-    """Build it: a 7x7 stem, then a block a width: convolutions beside a 1x1 shortcut, their sum max-pooled.
+    """Build it: a 7x7 stem, then a block a width: convolutions and a 1x1 shortcut, their sum max-pooled.
 
-    No activation follows the sum, nothing is dropped out (`dropout` is not used), and one Dense layer tells a logit of
+    No activation follows the sum, there is no dropout (`dropout` is not used), and one dense layer gives a logit of
     sex and an age in years. convolutions: of each block.
     """
     image = keras.Input((image_size, image_size, 3), dtype="uint8", name="image")
@@ -38,5 +38,5 @@ def convolution(
 
 
 def normalise(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Batch normalisation with PyTorch's numbers."""
+    """Batch normalisation with PyTorch's default momentum and epsilon."""
     return FusedBatchNormalization(momentum=0.9, epsilon=1e-5)(x)
