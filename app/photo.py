@@ -35,7 +35,7 @@ class Photo:
     def faces(self, predictor: Predictor, cropped: bool, min_score: float) -> tuple[list[tuple], list[np.ndarray]]:
         """Places of faces and model inputs, as photos.faces; cropped: the photo is one face, without a place."""
         if cropped:
-            return [()], [predictor.look(self.image)]
+            return [()], [predictor.to_input(self.image)]
         if photos.framing(predictor) is not None and min_score not in self.detected:
             self.detected = {min_score: resources.detector().detect(self.image, min_score)}
         return photos.cut(self.image, self.detected.get(min_score, []), predictor)

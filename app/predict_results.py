@@ -68,7 +68,7 @@ def show_photo(loaded: Photo, prepared: dict[str, tuple[Predictor, Prepared]], e
     """Show the photo with boxes, then all predictions for each face, and for the whole photo of models that take it."""
     for label, (predictor, _) in prepared.items():
         resources.warn(predictor, label)
-    rows = {label: list(photos.told([faces], predictor)) for label, (predictor, faces) in prepared.items()}
+    rows = {label: list(photos.predict([faces], predictor)) for label, (predictor, faces) in prepared.items()}
     whole = [label for label, (predictor, _) in prepared.items() if photos.framing(predictor) is None]
     by_face = {label: pair for label, pair in prepared.items() if label not in whole}
     places = next((faces.places for _, faces in by_face.values()), [])
@@ -108,12 +108,12 @@ def show_face(
     for column, (label, (predictor, faces)) in zip(st.columns(len(prepared)), prepared.items(), strict=True):
         with column:
             row = rows[label][number]
-            st.caption(f"{label} ({predictor.about['variant']})")
+            st.caption(f"{label} ({predictor.metadata['variant']})")
             with st.container(horizontal=True):
-                st.image(faces.seen[number], width=110, alt=f"{title}, the model's input")
+                st.image(faces.inputs[number], width=110, alt=f"{title}, the model's input")
                 with st.container(width=200):
                     show_predictions(row, true_labels)
-            show_probabilities(predictor, faces.seen[number], row, true_labels, ethnicity)
+            show_probabilities(predictor, faces.inputs[number], row, true_labels, ethnicity)
 
 
 def ask_labels(title: str, key: str) -> dict[str, object]:

@@ -68,7 +68,7 @@ def predictor(name: str) -> Predictor:
 
 def warn(predictor: Predictor, label: str) -> None:
     """Show a warning if a model was not trained on real photos."""
-    if predictor.about.get("kind") == "sample":
+    if predictor.metadata.get("kind") == "sample":
         st.warning(
             f"{label}: this model was trained on synthetic faces; its predictions for photos mean nothing.",
             icon=":material/draw:",

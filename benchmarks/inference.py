@@ -1,4 +1,4 @@
-"""Time prediction with the files of a shipped model, one of them in Keras: python -m benchmarks.inference."""
+"""Time prediction with the ONNX and Keras files of a shipped model: python -m benchmarks.inference."""
 
 import argparse
 import io
@@ -26,17 +26,17 @@ model(images[:1])
 start = time.perf_counter()
 model.predict(images, batch_size=64, verbose=0)
 rate = len(images) / (time.perf_counter() - start)
-each = []
+single = []
 for image in images[:50]:
     start = time.perf_counter()
     model.predict_on_batch(image[None])
-    each.append(1000 * (time.perf_counter() - start))
-print(rate, np.median(each))
+    single.append(1000 * (time.perf_counter() - start))
+print(rate, np.median(single))
 """
 
 
 def main() -> None:
-    """Print what each file takes, and exit 1 where none meets all bounds."""
+    """Print the times of each file, and exit 1 where none meets all bounds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--model", type=Path, default=SHIPPED, help=f"NAME.onnx, beside NAME.int8.onnx and NAME.keras; {SHIPPED}"
@@ -45,63 +45,63 @@ def main() -> None:
     int8, keras = model.with_suffix(".int8.onnx"), model.with_suffix(".keras")
     for path in (model, int8, keras):
         if not path.is_file():
-            parser.error(f"{path} is not there: `make publish` writes all files of a model")
+            parser.error(f"{path} does not exist: `make publish` writes all files of a model")
     contents = [encoded(image) for image in drawing.squares(64, seed=3, side=200)]
     with tempfile.TemporaryDirectory() as folder:
         picture = Path(folder) / "face.jpg"
         picture.write_bytes(contents[0])
         met = [timed(path, contents, picture) for path in (model, int8)]
-        size = Predictor(model).about["image_size"]
+        size = Predictor(model).metadata["image_size"]
         np.save(Path(folder) / "images.npy", noise(256, size))
         began = time.perf_counter()
-        found = run([sys.executable, "-c", KERAS, str(keras), str(Path(folder) / "images.npy")])
-        rate, millis = map(float, found.split()[-2:])
+        output = run([sys.executable, "-c", KERAS, str(keras), str(Path(folder) / "images.npy")])
+        rate, millis = map(float, output.split()[-2:])
         print(f"{keras.name} in Keras: {rate:.0f} faces/s, one {millis:.1f} ms (p50), all in a process of ", end="")
         print(f"{time.perf_counter() - began:.0f} s")
     sys.exit(not any(met))
 
 
 def timed(model: Path, contents: list[bytes], picture: Path) -> bool:
-    """Print what one ONNX file takes on 2 threads, for faces given as JPEG; whether it meets all bounds."""
+    """Print the times of one ONNX file on 2 threads, for faces given as JPEG; whether it meets all bounds."""
     files = [contents[i % len(contents)] for i in range(FACES)]
     predictor = Predictor(model, threads=2)
-    images = noise(FACES, predictor.about["image_size"])
+    images = noise(FACES, predictor.metadata["image_size"])
     predictor.raw(images[:64])
     network = FACES / seconds(lambda: predictor.raw(images))
     whole = FACES / seconds(lambda: [predictor.predict(files[at : at + 64]) for at in range(0, FACES, 64)])
     one = [1000 * seconds(lambda content=content: predictor.predict([content])) for content in files[:ONE_BY_ONE]]
-    alone = [1000 * seconds(lambda image=image: predictor.raw(image[None])) for image in images[:ONE_BY_ONE]]
+    network_one = [1000 * seconds(lambda image=image: predictor.raw(image[None])) for image in images[:ONE_BY_ONE]]
     command = [sys.executable, "-m", "faces.inference.predictor", "--model", str(model), str(picture)]
     start = float(np.median([seconds(lambda: run(command)) for _ in range(STARTS)]))
     print(f"{model.name} in ONNX Runtime, 2 threads:")
-    print(f"  network alone: {network:.0f} faces/s in batches of 64, {np.median(alone):.1f} ms one (p50)")
+    print(f"  network alone: {network:.0f} faces/s in batches of 64, {np.median(network_one):.1f} ms one (p50)")
     print(f"  from JPEG files to a table: {whole:.0f} faces/s (at least {RATE}), ", end="")
     print(f"one {np.median(one):.1f} ms (p50, at most {MILLISECONDS}), {np.percentile(one, 99):.1f} ms (p99)")
-    print(f"  from the start of a process to the first answer: {start:.2f} s (at most {START})")
+    print(f"  from the start of a process to the first prediction: {start:.2f} s (at most {START})")
     return bool(whole >= RATE and np.median(one) <= MILLISECONDS and start <= START)
 
 
 def noise(n: int, size: int) -> np.ndarray:
-    """Pictures (n, size, size, 3) uint8 of noise."""
+    """Images (n, size, size, 3) uint8 of noise."""
     return np.random.default_rng(0).integers(0, 256, (n, size, size, 3), np.uint8)
 
 
 def encoded(image: Image.Image) -> bytes:
-    """A picture as the bytes of a JPEG."""
+    """An image as the bytes of a JPEG."""
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 
 def seconds(work: object) -> float:
-    """How long a call takes."""
+    """Duration of a call."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def run(command: list[str]) -> str:
-    """Output of a command. Raises CalledProcessError where it fails."""
+    """Output of a command. Raises CalledProcessError if it fails."""
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

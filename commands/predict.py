@@ -70,7 +70,7 @@ def main() -> None:
     rows = (
         {"file": row.pop("name")} | row | {"model": served.version}
         for lot in lots
-        for row in photos.told(lot, predictor)
+        for row in photos.predict(lot, predictor)
     )
     kind = words.format or ("table" if sys.stdout.isatty() else "csv")
     try:

@@ -102,7 +102,7 @@ def features(
     rows = split[split["part"].isin(parts)].assign(part=which)
     found, ids = labelled_faces.select_part(rows, pack, which, [])
     embeddings = []
-    if predictor.embeds:
+    if predictor.has_embedding:
         images = labelled_faces.pixels(found, *predictor.view)
         for batch in progress.bar(images, f"{name}: embeddings of {which}", unit="batches"):
             embeddings.append(predictor.outputs(batch, [EMBEDDING])[EMBEDDING])
@@ -142,7 +142,7 @@ def score_on(predictor: Predictor, row: params.Model, dataset: str, p: params.Pa
     if not len(found):
         return none
     images = labelled_faces.pixels(found, *predictor.view)
-    decoded = predictor.stream(progress.bar(images, f"{predictor.about['name']} on {dataset}", unit="batches"))
+    decoded = predictor.stream(progress.bar(images, f"{predictor.metadata['name']} on {dataset}", unit="batches"))
     people = split.set_index("face_id").loc[ids, "group"].to_numpy()
     _, table = score_tables.part_scores(found.labels, decoded, "test", people, p.evaluate)
     shown = [row["score"] in SCORES[targets.TARGETS[row["target"]].kind] for row in table.to_dict("records")]

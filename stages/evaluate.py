@@ -24,7 +24,7 @@ def main(name: str) -> None:
     row, settings = p.models[name], p.evaluate
     pack, split = labelled_faces.open_pack(row)
     predictor = Predictor(f"data/calibrated/{name}/model.onnx")
-    about = predictor.about
+    about = predictor.metadata
     people = split.set_index("face_id")
     numbers: dict[str, dict] = {}
     tables, rows, counts = [], [], score_tables.confusion_counts({}, {})

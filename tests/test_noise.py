@@ -51,7 +51,7 @@ def again(tmp_path, monkeypatch, once):
         return iter(once((str(found.pack.manifest), found.rows.tobytes(), view), lambda: [*pixels(found, *view)]))
 
     def said(self, images, names):
-        exact = once((self.about["name"], id(images), *names), lambda: outputs(self, images, names))
+        exact = once((self.metadata["name"], id(images), *names), lambda: outputs(self, images, names))
         return exact if noise[0] is None else {name: noisy(name, values, noise[0]) for name, values in exact.items()}
 
     def small(pack, rows):

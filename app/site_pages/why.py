@@ -119,7 +119,7 @@ def choose_face(predictor: Predictor) -> np.ndarray | None:
 
 def faces_of_last_run(predictor: Predictor) -> pd.DataFrame | None:
     """Test faces of the last run in the model's variant; None if their images are not here."""
-    dataset, variant = predictor.about["dataset"], predictor.about["variant"]
+    dataset, variant = predictor.metadata["dataset"], predictor.metadata["variant"]
     split = Path(f"data/splits/{dataset}.csv")
     if resources.pack(dataset, variant) is None or not split.exists():
         return None
@@ -129,9 +129,9 @@ def faces_of_last_run(predictor: Predictor) -> pd.DataFrame | None:
 
 def model_inputs(rows: pd.DataFrame, predictor: Predictor) -> list[np.ndarray]:
     """Model inputs (s, s, 3) uint8 of packed faces; faces that the pack lacks are skipped."""
-    pack = resources.pack(predictor.about["dataset"], predictor.about["variant"])
+    pack = resources.pack(predictor.metadata["dataset"], predictor.metadata["variant"])
     at = pack.rows(rows["face_id"])
-    return [predictor.seen(content) for content in pack.images(at[at >= 0])]
+    return [predictor.file_to_input(content) for content in pack.images(at[at >= 0])]
 
 
 def random_face(rows: pd.DataFrame, predictor: Predictor) -> np.ndarray | None:
@@ -157,7 +157,7 @@ def show_maps(
     if explainer is None:
         return
     target, class_ = output
-    predicted = predictor.told(face[None]).iloc[0]
+    predicted = predictor.predict_inputs(face[None]).iloc[0]
     st.markdown(f"Predicted: **{target} {predicted[target]}**" + (f"; maps of: **{class_}**" if class_ else ""))
     with st.container(horizontal=True, gap="medium"):
         with st.container(width=WIDTH):
@@ -173,7 +173,7 @@ def show_maps(
                     continue
                 image = attribution.overlay(face, attribution.normalised(map_), threshold, method.signed)
                 st.image(image, name, width=WIDTH, alt=f"{name} for {target} over the face")
-                st.caption(method.tells)
+                st.caption(method.description)
     if any(attribution.METHODS[keys[name]].signed for name in names):
         st.caption("In maps with a sign, red raises the output and blue lowers it.")
 

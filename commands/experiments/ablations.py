@@ -121,7 +121,7 @@ def read(
         network.load_weights(weights)
         val, _ = labelled_faces.select_part(records.read(split), packs.Pack(pack), "val", row.targets)
         images = np.concatenate([*labelled_faces.pixels(val, *labelled_faces.view(about["pack_size"], settings))])
-    said = callbacks.probabilities(network, images, settings.views if views is None else views)
+    said = callbacks.probabilities(network, images, tta_flip=(settings.views if views is None else views) == 2)
     decoded: dict[str, np.ndarray] = {}
     for name, probabilities in said.items():
         decoded |= targets.decode(targets.TARGETS[name], probabilities)

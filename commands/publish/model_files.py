@@ -68,7 +68,7 @@ def write_keras(model: keras.Model, views: int, path: Path) -> None:
     bytes.
     """
     whole = path.with_suffix(".whole.keras")
-    export.served(stock(export.in_float32(model)), views).save(whole)
+    export.served(stock(export.in_float32(model)), tta_flip=views == 2).save(whole)
     with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
         for name in source.namelist():
             content = source.read(name)
@@ -181,7 +181,7 @@ def drawn_faces(size: int) -> np.ndarray:
 def write_expected(model: Path, path: Path, tolerance: float) -> None:
     """Write what a shipped ONNX file says of drawn faces: JSON of probabilities {target: (DRAWN, units)}, tolerance."""
     predictor = Predictor(model, threads=1)
-    said = predictor.raw(drawn_faces(predictor.about["image_size"]))
+    said = predictor.raw(drawn_faces(predictor.metadata["image_size"]))
     rounded = {name: p.astype(float).round(6).tolist() for name, p in said.items()}
     path.write_text(json.dumps({"tolerance": tolerance, "probabilities": rounded}) + "\n")
 

@@ -36,7 +36,7 @@ def write(name: str, row: params.Model) -> list[Path]:
     told = metadata(whole)
     with tempfile.TemporaryDirectory() as folder:
         once = Path(folder) / "once.onnx"
-        export.export_onnx(model, once, told, views=1)
+        export.export_onnx(model, once, told)
         small = Path(folder) / "int8.onnx"
         model_files.write_int8(once, pictures(row, "train", whole, model_files.SEEN)[0], small)
         with_calibration(small, fitted(small, row, json.loads(told["calibration"])), files[1])

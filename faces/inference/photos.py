@@ -1,4 +1,4 @@
-"""Predict from photos as people have them: find the faces, cut each as the model knows faces, predict."""
+"""Predict from any photos: detect the faces, crop them as the model's training images, predict."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,48 +17,53 @@ PLACE = ("left", "top", "right", "bottom", "score")
 
 @dataclass
 class Prepared:
-    """A picture's faces before they are predicted: where they are, and what the network sees of each.
+    """The faces of an image before prediction.
 
-    places: of PLACE, empty for a picture that is one face. seen: (s, s, 3) uint8. error: why there are none, or ''.
+    places: tuples of PLACE, empty for an image that is one face. inputs: of the network, (s, s, 3) uint8. error: why
+    there are none, or ''.
     """
 
     name: object
     places: list[tuple] = field(default_factory=list)
-    seen: list[np.ndarray] = field(default_factory=list)
+    inputs: list[np.ndarray] = field(default_factory=list)
     error: str = ""
 
 
 def framing(predictor: Predictor) -> np.ndarray | None:
-    """How the faces that a model knows are framed, as detection.crop_face takes it; None where it knows whole photos.
+    """The framing of a model's training faces, as detection.crop_face takes it; None for a model of whole photos.
 
-    One's own pictures are taken to be framed as UTKFace's chips.
+    Images of one's own table are taken to be framed as UTKFace's chips.
     """
-    if predictor.about["variant"] == "full":
+    if predictor.metadata["variant"] == "full":
         return None
     try:
-        return datasets.framing(datasets.find(predictor.about.get("dataset", "")))
+        return datasets.framing(datasets.find(predictor.metadata.get("dataset", "")))
     except ModuleNotFoundError:
         return datasets.framing(datasets.find("utkface"))
 
 
 def faces(
-    image: Image.Image, predictor: Predictor, finder: detection.FaceDetector, least: float = detection.MIN_SCORE
+    image: Image.Image, predictor: Predictor, finder: detection.FaceDetector, min_score: float = detection.MIN_SCORE
 ) -> tuple[list[tuple], list[np.ndarray]]:
-    """Where the faces of an RGB photo are, the largest first, and what the network sees of each (s, s, 3) uint8.
+    """Places of the faces of an RGB photo, the largest first, and the network's input (s, s, 3) uint8 for each.
 
-    A place is left, top, right and bottom of the face's box in pixels, and score (of the finding, 0 to 1; those of at
-    least `least` are faces). For a model of whole photos, it is all that there is.
+    A place is left, top, right and bottom of the face's box in pixels, and the score of the detection, `min_score` to
+    1. For a model of whole photos, it is the photo.
     """
-    return cut(image, [] if framing(predictor) is None else finder.detect(image, least), predictor)
+    return cut(image, [] if framing(predictor) is None else finder.detect(image, min_score), predictor)
 
 
-def cut(image: Image.Image, found: list[detection.Face], predictor: Predictor) -> tuple[list[tuple], list[np.ndarray]]:
-    """The same of faces that were found before, in the same order."""
+def cut(
+    image: Image.Image, detected: list[detection.Face], predictor: Predictor
+) -> tuple[list[tuple], list[np.ndarray]]:
+    """The same for detected faces, in the same order."""
     frame = framing(predictor)
     if frame is None:
-        return [(0, 0, *image.size, 1.0)], [predictor.look(image)]
-    places = [(*(round(end) for end in face.box), round(face.score, 3)) for face in found]
-    return places, [predictor.look(detection.crop_face(image, face, frame, detection.CROP_SIDE)) for face in found]
+        return [(0, 0, *image.size, 1.0)], [predictor.to_input(image)]
+    places = [(*(round(end) for end in face.box), round(face.score, 3)) for face in detected]
+    return places, [
+        predictor.to_input(detection.crop_face(image, face, frame, detection.CROP_SIDE)) for face in detected
+    ]
 
 
 def prepare(
@@ -66,42 +71,42 @@ def prepare(
     content: bytes,
     predictor: Predictor,
     finder: detection.FaceDetector | None,
-    least: float = detection.MIN_SCORE,
+    min_score: float = detection.MIN_SCORE,
 ) -> Prepared:
-    """Decode a picture's file and find its faces; finder: None where it is one, framed as those of the model."""
+    """Decode an image file and detect its faces; finder: None for one face, framed as the model's training images."""
     try:
         if finder is None:
-            return Prepared(name, [()], [predictor.seen(content)])
-        places, seen = faces(preprocessing.decode(content), predictor, finder, least)
+            return Prepared(name, [()], [predictor.file_to_input(content)])
+        places, inputs = faces(preprocessing.decode(content), predictor, finder, min_score)
     except PictureError as error:
         return Prepared(name, error=str(error))
-    return Prepared(name, places, seen, "" if seen else "no face was found")
+    return Prepared(name, places, inputs, "" if inputs else "no face was found")
 
 
-def told(prepared: Iterable[Prepared], predictor: Predictor) -> Iterator[dict]:
-    """One row a face, predicted all at once, and one for each picture without.
+def predict(prepared: Iterable[Prepared], predictor: Predictor) -> Iterator[dict]:
+    """One row a face, predicted all at once, and one for each image without a face.
 
-    A row is name, face (its number in the picture, from 1), PLACE, and Predictor.predict's columns; or name and error.
+    A row is name, face (its number in the image, from 1), PLACE, and Predictor.predict's columns; or name and error.
     """
     prepared = list(prepared)
-    seen = [image for picture in prepared for image in picture.seen]
-    rows = iter(predictor.told(np.stack(seen)).to_dict("records") if seen else [])
-    for picture in prepared:
-        if picture.error:
-            yield {"name": picture.name, "error": picture.error}
-        for number, place in enumerate(picture.places):
-            yield {"name": picture.name, "face": number + 1} | dict(zip(PLACE, place, strict=False)) | next(rows)
+    inputs = [x for image in prepared for x in image.inputs]
+    predictions = iter(predictor.predict_inputs(np.stack(inputs)).to_dict("records") if inputs else [])
+    for image in prepared:
+        if image.error:
+            yield {"name": image.name, "error": image.error}
+        for number, place in enumerate(image.places):
+            yield {"name": image.name, "face": number + 1} | dict(zip(PLACE, place, strict=False)) | next(predictions)
 
 
 def table(prepared: Iterable[Prepared], predictor: Predictor) -> pd.DataFrame:
-    """Rows of told as a table that has the same columns whatever the pictures are; image is the name."""
+    """Rows of `predict` as a table whose columns do not depend on the images; image is the name."""
     numbers = ["face", *PLACE]
-    rows = pd.DataFrame(told(prepared, predictor)).reindex(columns=["name", *columns(predictor), "error"])
+    rows = pd.DataFrame(predict(prepared, predictor)).reindex(columns=["name", *columns(predictor), "error"])
     rows = rows.astype(dict.fromkeys(numbers, float)).fillna({"error": ""})
     return rows.rename(columns={"name": "image"})
 
 
 def columns(predictor: Predictor) -> list[str]:
-    """Names of all that a row of told may have between `name` and `error`."""
+    """Names of all columns that a row of `predict` may have between `name` and `error`."""
     size = predictor.view[2]
-    return ["face", *PLACE, *predictor.told(np.zeros((1, size, size, 3), np.uint8))]
+    return ["face", *PLACE, *predictor.predict_inputs(np.zeros((1, size, size, 3), np.uint8))]

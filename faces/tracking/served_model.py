@@ -18,7 +18,7 @@ class FaceModel(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input: pd.DataFrame, params: dict | None = None) -> pd.DataFrame:  # noqa: ANN001
         """Predict the faces in each image of column `image`: the bytes of a JPEG, PNG, WebP, HEIC, ...
 
-        Returns the columns image (number of the image, from 0), those of photos.told, and error: why an image has no
+        Returns the columns image (number of the image, from 0), those of photos.predict, and error: why an image has no
         prediction. params: {"cropped": True} if each image is one face, cropped as in the training data.
         """
         detector = None if (params or {}).get("cropped") else self.detector

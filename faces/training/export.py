@@ -1,4 +1,4 @@
-"""The trained model as it is served: probabilities out, in float32, as ONNX."""
+"""Export of the trained model: probabilities out, in float32, as ONNX."""
 
 import json
 import warnings
@@ -10,41 +10,38 @@ import numpy as np
 from faces import networks
 
 
-def served(model: keras.Model, views: int) -> keras.Model:
+def served(model: keras.Model, *, tta_flip: bool) -> keras.Model:
     """The model as it is served: `image` (n, s, s, 3) uint8 in, each head's probabilities out under its name.
 
-    And `embedding` (n, channels) float32, where the network has such a layer. At 2 views each is the mean of what the
-    network says of the picture and of its mirror image.
+    And `embedding` (n, channels) float32, where the network has such a layer. tta_flip: each is the mean of that of
+    the image and that of its mirror image.
     """
     outputs = {name: keras.layers.Softmax(name=f"p_{name}")(logits) for name, logits in model.output.items()}
     if any(layer.name == networks.EMBEDDING for layer in model.layers):
         features = model.get_layer(networks.EMBEDDING).output
         outputs[networks.EMBEDDING] = keras.layers.Activation("linear", dtype="float32", name="features")(features)
     one = keras.Model(model.input, outputs)
-    if views == 1:
+    if not tta_flip:
         return one
     image = keras.Input(model.input_shape[1:], dtype="uint8", name="image")
     both = [one(image), one(image[:, :, ::-1])]
     return keras.Model(
-        image, {name: keras.layers.Average(name=f"mean_{name}")([each[name] for each in both]) for name in outputs}
+        image, {name: keras.layers.Average(name=f"mean_{name}")([out[name] for out in both]) for name in outputs}
     )
 
 
-def export_onnx(model: keras.Model, path: Path, metadata: dict[str, str], views: int = 1) -> None:
-    """Write the model as ONNX, as it is served.
-
-    Metadata is kept inside the file; the same weights give the same bytes.
-    """
+def export_onnx(model: keras.Model, path: Path, metadata: dict[str, str], *, tta_flip: bool = False) -> None:
+    """Write the model as it is served to an ONNX file, with metadata inside; the same weights give the same bytes."""
     import onnx
 
     keras.mixed_precision.set_global_policy("float32")
-    exported = served(in_float32(model), views)
+    exported = served(in_float32(model), tta_flip=tta_flip)
     exported(np.zeros((1, *model.input_shape[1:]), np.uint8))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # Keras still asks NumPy for np.object
         exported.export(path, format="onnx", verbose=False)
     graph = onnx.load(path)
-    graph.graph.doc_string = ""  # this and the next count what the process has done before
+    graph.graph.doc_string = ""  # this and value_info depend on what the process did before
     del graph.graph.value_info[:]
     for value in (*graph.graph.input, *graph.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "n"
@@ -53,7 +50,7 @@ def export_onnx(model: keras.Model, path: Path, metadata: dict[str, str], views:
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """The same model with all its arithmetic in float32, in which ONNX Runtime knows every operator."""
+    """The same model computing in float32, for which ONNX Runtime has every operator."""
     if all(layer.compute_dtype == "float32" for layer in model.layers):
         return model
     config = json.dumps(model.get_config()).replace("mixed_bfloat16", "float32")

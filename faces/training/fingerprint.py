@@ -1,4 +1,4 @@
-"""What a training belongs to: a key of its code, params and data."""
+"""The key of a training: a hash of its code, params and data."""
 
 import hashlib
 import importlib
@@ -9,20 +9,20 @@ from types import ModuleType
 
 from faces import params
 
-# Code that changes no result, and what of it does all the same.
-QUIET = ("faces.params", "faces.runtime", "faces.tracking", "faces.training.fingerprint")
-COUNTS = ("faces.params.overrides",)
+# Code that changes no result, and the exceptions among it.
+IGNORED = ("faces.params", "faces.runtime", "faces.tracking", "faces.training.fingerprint")
+EXCEPTIONS = ("faces.params.overrides",)
 
 
-def of(
+def key(
     stage: str, name: str, rows: list[params.Model], p: params.Params, sections: tuple[str, ...], files: list[Path]
 ) -> str:
     """Key (16 hexadecimal digits) of a stage's run on rows of models: params sections, data files, the loaded code."""
     for row in rows:
-        importlib.import_module(f"faces.networks.{row.network}")  # its code counts, too
+        importlib.import_module(f"faces.networks.{row.network}")  # its code is part of the key
     values = p.model_dump(mode="json")
-    chosen = {key: values[key] for key in sections} | {"models": [row.model_dump(mode="json") for row in rows]}
-    code = sorted(Path(module.__file__) for name, module in sys.modules.items() if _counts(name, module))
+    chosen = {part: values[part] for part in sections} | {"models": [row.model_dump(mode="json") for row in rows]}
+    code = sorted(Path(module.__file__) for name, module in sys.modules.items() if _is_relevant(name, module))
     data = [Path("data/splits") / f"{row.dataset}.csv" for row in rows]
     data += [Path("data/packs", row.dataset, row.variant, "pack.json") for row in rows]
     digest = hashlib.sha256(json.dumps([stage, name, chosen], sort_keys=True).encode())
@@ -31,8 +31,8 @@ def of(
     return digest.hexdigest()[:16]
 
 
-def _counts(name: str, module: ModuleType) -> bool:
+def _is_relevant(name: str, module: ModuleType) -> bool:
     """Whether a loaded module is of this project, and may change a result."""
     if not f"{name}.".startswith(("faces.", "stages.")) or not getattr(module, "__file__", None):
         return False
-    return name in COUNTS or not any(f"{name}.".startswith(f"{quiet}.") for quiet in QUIET)
+    return name in EXCEPTIONS or not any(f"{name}.".startswith(f"{ignored}.") for ignored in IGNORED)

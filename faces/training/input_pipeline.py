@@ -1,4 +1,4 @@
-"""Batches of augmented pictures for training, as tf.data."""
+"""Batches of augmented images for training, as tf.data."""
 
 from collections.abc import Iterator
 
@@ -27,14 +27,14 @@ def _cell_cap(cell: np.ndarray) -> int:
 
 
 def steps_in_epoch(faces: Faces, settings: params.Train) -> int:
-    """Whole batches in an epoch; one at least."""
+    """Whole batches in an epoch, at least one."""
     return max(1, len(epoch_order(faces, settings.balance, 0, 0)) // settings.batch_size)
 
 
 def side_shown(settings: params.Train, epoch: int, epochs: int) -> int:
-    """Side in pixels in which pictures are shown in an epoch: `growing` first, each for an equal share, then all."""
+    """Side in pixels of the images of an epoch: each of the progressive sizes, then image_size, for equal shares."""
     sides = [*settings.growing, settings.image_size]
-    return sides[-(-(epoch + 1) * len(sides) // epochs) - 1]  # rounded up: the last epoch shows the last
+    return sides[-(-(epoch + 1) * len(sides) // epochs) - 1]  # rounded up: the last epoch has the last size
 
 
 def batches(
@@ -43,24 +43,25 @@ def batches(
     side: int,
     epochs: int,
     first_epoch: int = 0,
-    lesson: dict[str, np.ndarray] | None = None,
+    soft_targets: dict[str, np.ndarray] | None = None,
 ) -> tf.data.Dataset:
-    """Training batches of all epochs, one after the other: (image, {target: what is taught}, {target: weight}).
+    """Training batches of all epochs, one after the other: (image, {target: y_true}, {target: weight}).
 
-    side: of the packed pictures, in pixels. Order and augmentation follow from (seed, epoch, index of the face) alone,
+    side: of the packed images, in pixels. Order and augmentation follow from (seed, epoch, index of the face) alone,
     and reading, decoding and augmenting overlap with the training step.
     """
-    names, (taught, weights) = list(faces.labels), supervision.heads_supervision(faces, settings, lesson)
+    names, (y_true, weights) = list(faces.labels), supervision.heads_supervision(faces, settings, soft_targets)
     batch = min(settings.batch_size, max(1, len(faces)))
     _, crop, size, _ = view(side, settings)
-    less = preprocessing.reduction_factor(side, crop, size)
+    factor = preprocessing.reduction_factor(side, crop, size)
 
     def generate() -> Iterator[tuple]:
         for epoch in range(first_epoch, epochs):
             order = epoch_order(faces, settings.balance, settings.seed, epoch)
             strength = augmentation.strength(epoch, epochs, settings.augment.settle)
-            u = augmentation.settled(augmentation.draw(len(faces), settings.seed, epoch), strength)
-            share = 1 - strength * (1 - augmentation.shares(len(faces), settings.seed, epoch, settings.augment.mix))
+            u = augmentation.weakened(augmentation.draw(len(faces), settings.seed, epoch), strength)
+            share = augmentation.mixup_shares(len(faces), settings.seed, epoch, settings.augment.mix)
+            share = 1 - strength * (1 - share)
             for start in range(0, steps_in_epoch(faces, settings) * batch, batch):
                 at = order[start : start + batch]
                 yield (
@@ -68,7 +69,7 @@ def batches(
                     u[at],
                     share[at],
                     side_shown(settings, epoch, epochs),
-                    {name: taught[name][at] for name in names},
+                    {name: y_true[name][at] for name in names},
                     {name: weights[name][at] for name in names},
                 )
 
@@ -80,36 +81,36 @@ def batches(
         {name: tf.TensorSpec((None, 1 + targets.TARGETS[name].units), tf.float32) for name in names},
         {name: tf.TensorSpec((None,), tf.float32) for name in names},
     )
-    settings_of = settings.augment.model_dump()
+    augment = settings.augment.model_dump()
 
     def augmented(
         encoded: tf.Tensor, u: tf.Tensor, share: tf.Tensor, shown: tf.Tensor, label: dict, weight: dict
     ) -> tuple:
         images = augmentation.augment(
-            decode_batch(encoded, side, less), u, crop // less, settings_of, shown if settings.growing else size
+            decode_batch(encoded, side, factor), u, crop // factor, augment, shown if settings.growing else size
         )
         if settings.augment.mix:
-            images = augmentation.mix_images(images, share)
+            images = augmentation.mixup_images(images, share)
             for name in names:
-                label[name], weight[name] = augmentation.mix_labels(label[name], weight[name], share)
+                label[name], weight[name] = augmentation.mixup_labels(label[name], weight[name], share)
         return images, label, weight
 
     data = tf.data.Dataset.from_generator(generate, output_signature=signature)
     return data.map(augmented, num_parallel_calls=settings.threads, deterministic=True).prefetch(4)
 
 
-def decode_batch(encoded: tf.Tensor, side: int, less: int = 1) -> tf.Tensor:
-    """Decode JPEGs (n,) to (n, side, side, 3) uint8; a smaller picture is centred on grey, as pictures.square does.
+def decode_batch(encoded: tf.Tensor, side: int, factor: int = 1) -> tf.Tensor:
+    """Decode JPEGs (n,) to (n, side // factor, side // factor, 3) uint8; smaller images are centred on grey.
 
-    less: how many times smaller to decode them, which is cheaper; side is that of the whole picture.
+    As preprocessing.square does. factor: reduction at decoding, which is cheaper.
     """
-    side //= less
+    side //= factor
 
-    def one(content: tf.Tensor) -> tf.Tensor:
-        image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE", ratio=less)
+    def decode(content: tf.Tensor) -> tf.Tensor:
+        image = tf.io.decode_jpeg(content, channels=3, dct_method="INTEGER_ACCURATE", ratio=factor)
         shape = tf.shape(image)
         top, left = (side - shape[0]) // 2, (side - shape[1]) // 2
         pads = [[top, side - shape[0] - top], [left, side - shape[1] - left], [0, 0]]
         return tf.ensure_shape(tf.pad(image, pads, constant_values=128), (side, side, 3))
 
-    return tf.map_fn(one, encoded, fn_output_signature=tf.TensorSpec((side, side, 3), tf.uint8))
+    return tf.map_fn(decode, encoded, fn_output_signature=tf.TensorSpec((side, side, 3), tf.uint8))

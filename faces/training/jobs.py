@@ -1,4 +1,4 @@
-"""Several trainings: one after the other on this machine, side by side on a cluster; each gives the same either way."""
+"""Several trainings: in turn on this machine, in parallel on a cluster, with the same results."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,67 +15,81 @@ from faces.training import callbacks, loop, reproducibility
 
 @dataclass(frozen=True)
 class Job:
-    """One of several trainings of a row of models: what training.fit takes that may differ from one to the next."""
+    """One training of a row of models: the arguments of loop.fit that may differ from job to job."""
 
     settings: params.Train
     epochs: int
     minutes: float | None = None
-    place: Path | None = None
-    bar: tuple[float, ...] = ()
+    state_folder: Path | None = None
+    required_scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a training came to: the best averaged weights, and of training.Validation what is kept."""
+    """The result of a training: the best averaged weights, and attributes of callbacks.Validation."""
 
     weights: list[np.ndarray]
     history: list[dict[str, float]]
     best_epoch: int
     cut_short: bool
-    floors: dict[str, float | str]
+    baselines: dict[str, float | str]
 
 
-def run(
+def train_all(
     jobs: Sequence[Job],
-    tell: Callable[[int, int, dict[str, float]], None],
+    on_epoch: Callable[[int, int, dict[str, float]], None],
     row: params.Model,
     train: Faces,
     val: Faces,
     side: int,
     precision: str,
-    lesson: dict[str, np.ndarray] | None = None,
+    soft_targets: dict[str, np.ndarray] | None = None,
 ) -> Iterator[tuple[int, Fitted]]:
-    """Train a row of models by each job, and yield (number of the job, what it came to) as they end.
+    """Train a row of models by each job, and yield (index of the job, result) as they end.
 
-    tell: called with the number of the job, that of the epoch, from 0, and its numbers. The rest is as in training.fit
-    and training.prepare, which every training is begun with. A state that an earlier process kept in a job's place is
-    gone on from, on a cluster where the machine that trains has that folder.
+    on_epoch: called with the index of the job, the epoch, from 0, and its numbers. The rest is as in loop.fit and
+    reproducibility.prepare, which each training starts with. A state that an earlier process saved in a job's folder
+    is continued; on a cluster, where the machine that trains has that folder.
     """
     cpus, gpus = (max(getattr(job.settings, name) for job in jobs) for name in ("threads", "replicas"))
-    shared = {"row": row, "train": train, "val": val, "side": side, "precision": precision, "lesson": lesson}
-    yield from executor.run_jobs(one, jobs, tell, cpus, gpus, **shared)
+    faces = {"train": train, "val": val, "side": side, "soft_targets": soft_targets}
+    yield from executor.run_jobs(train_one, jobs, on_epoch, cpus, gpus, row=row, precision=precision, **faces)
 
 
-def one(
+def train_one(
     job: Job,
-    tell: callbacks.Log,
+    on_epoch: callbacks.Log,
     row: params.Model,
     train: Faces,
     val: Faces,
     side: int,
     precision: str,
-    lesson: dict[str, np.ndarray] | None,
+    soft_targets: dict[str, np.ndarray] | None,
 ) -> Fitted:
     """Train by one job."""
     reproducibility.prepare(job.settings.threads, job.settings.seed, precision)
-    place = job.place if job.place and job.place.exists() else None
-    model, found = loop.fit(row, train, val, job.settings, side, job.epochs, tell, job.minutes, place, lesson, job.bar)
-    return Fitted(model.get_weights(), found.history, found.best_epoch, found.cut_short, found.floors)
+    folder = job.state_folder if job.state_folder and job.state_folder.exists() else None
+    model, validation = loop.fit(
+        row,
+        train,
+        val,
+        job.settings,
+        side,
+        job.epochs,
+        on_epoch,
+        minutes=job.minutes,
+        state_folder=folder,
+        soft_targets=soft_targets,
+        required_scores=job.required_scores,
+    )
+    return Fitted(
+        model.get_weights(), validation.history, validation.best_epoch, validation.cut_short, validation.baselines
+    )
 
 
-def model(row: params.Model, settings: params.Train, precision: str, found: Fitted) -> keras.Model:
-    """The model of a row that a training came to, on this machine."""
+def trained_model(row: params.Model, settings: params.Train, precision: str, fitted: Fitted) -> keras.Model:
+    """The model of a row with the weights of a training, on this machine."""
     reproducibility.prepare(settings.threads, settings.seed, precision)
-    built = loop.build_network(row, settings)
-    built.set_weights(found.weights)
-    return built
+    model = loop.build_network(row, settings)
+    model.set_weights(fitted.weights)
+    return model

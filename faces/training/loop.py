@@ -1,4 +1,4 @@
-"""Training one network: build, compile, fit, resume; shared by tune, train and teach."""
+"""Training one network: build, compile, fit, resume; used by the stages tune, train and teach."""
 
 import contextlib
 from collections.abc import Sequence
@@ -19,15 +19,15 @@ def compiled(model: keras.Model, settings: params.Train, steps: int) -> keras.Mo
     optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
     model.compile(
         optimizer,
-        loss={name: losses.of(targets.TARGETS[name], settings.age_l1) for name in model.output},
+        loss={name: losses.for_target(targets.TARGETS[name], settings.age_l1) for name in model.output},
         loss_weights={name: settings.loss_weights.get(name, 1.0) for name in model.output},
         jit_compile=False,
     )
     if settings.replicas == 1:
-        # what the first step would make; TensorFlow traces a step again that made variables
+        # the variables that the first step would create, after which TensorFlow would trace it again
         optimizer.build(model.trainable_variables)
-        said = {name: tf.zeros((1, logits.shape[-1])) for name, logits in model.output.items()}
-        model.compute_loss(y={name: tf.zeros((1, 1 + said[name].shape[-1])) for name in said}, y_pred=said)
+        y_pred = {name: tf.zeros((1, logits.shape[-1])) for name, logits in model.output.items()}
+        model.compute_loss(y={name: tf.zeros((1, 1 + y_pred[name].shape[-1])) for name in y_pred}, y_pred=y_pred)
     return model
 
 
@@ -40,29 +40,29 @@ def fit(
     epochs: int,
     log: callbacks.Log | None = None,
     minutes: float | None = None,
-    place: Path | None = None,
-    lesson: dict[str, np.ndarray] | None = None,
-    bar: Sequence[float] = (),
+    state_folder: Path | None = None,
+    soft_targets: dict[str, np.ndarray] | None = None,
+    required_scores: Sequence[float] = (),
 ) -> tuple[keras.Model, callbacks.Validation]:
     """Train a row of models and return it with its best averaged weights, and the callback that holds its history.
 
-    lesson: what teachers say of the training faces, as lessons.read gives it. bar: as in Validation.
-    place: a folder for the state after each epoch; a training that finds one there goes on from it, and ends with the
-    weights that it would have had. Raises SystemExit, naming the remedy, where there is nothing to train on.
+    soft_targets: of the training faces, as soft_targets.read gives them. required_scores: as in Validation.
+    state_folder: a folder for the state after each epoch; a training that finds one there continues from it, and ends
+    with the same weights. Raises SystemExit, naming the remedy, where there is nothing to train on.
     """
     if not len(train) or not len(val):
         raise SystemExit(f"{row.dataset} {row.variant}: {len(train)} training and {len(val)} validation faces: too few")
     steps = input_pipeline.steps_in_epoch(train, settings)
     if settings.growing:
-        build_network(row, settings)  # whose faults are told first
+        build_network(row, settings)  # first, so that its own errors are raised
     model = build_network(row, settings, any_size=bool(settings.growing), replicas=settings.replicas)
-    validation = callbacks.Validation(val, train, settings, side, steps, log, minutes, place, bar)
+    validation = callbacks.Validation(val, train, settings, side, steps, log, minutes, state_folder, required_scores)
     with model.distribute_strategy.scope() if settings.replicas > 1 else contextlib.nullcontext():
         compiled(model, settings, steps * epochs)
         first = validation.resume(model)
     if first < epochs and not validation.done:
         model.fit(
-            input_pipeline.batches(train, settings, side, epochs, first, lesson),
+            input_pipeline.batches(train, settings, side, epochs, first, soft_targets),
             initial_epoch=first,
             epochs=epochs,
             steps_per_epoch=steps,
@@ -76,8 +76,8 @@ def fit(
     return model, validation
 
 
-def shared_by(replicas: int, batch_size: int) -> contextlib.AbstractContextManager:
-    """Where a model is made that so many GPUs of this machine train together; a CPU that TensorFlow splits will do.
+def replica_scope(replicas: int, batch_size: int) -> contextlib.AbstractContextManager:
+    """Scope to build a model in that several GPUs of this machine train, or parts of a CPU that TensorFlow splits.
 
     Raises SystemExit where there are fewer, or a batch cannot be shared evenly.
     """
@@ -93,21 +93,21 @@ def shared_by(replicas: int, batch_size: int) -> contextlib.AbstractContextManag
 
 
 def build_network(row: params.Model, settings: params.Train, any_size: bool = False, replicas: int = 1) -> keras.Model:
-    """Build the network of a row, with the weights that it starts with.
+    """Build the network of a row, with its initial weights.
 
-    any_size: for pictures of any size. replicas: devices that are to train it together. Raises SystemExit where the
-    network is of one size by design.
+    any_size: for images of any size. replicas: devices that train it. Raises SystemExit where the network has one
+    size by design.
     """
     policy = keras.mixed_precision.dtype_policy()
-    keras.utils.clear_session()  # names count up from here, so that a model's file does not tell what came before it
+    keras.utils.clear_session()  # layer names count from here: a model's file must not depend on what was built before
     keras.mixed_precision.set_global_policy(policy)
     keras.utils.set_random_seed(settings.seed)
     heads = {name: targets.TARGETS[name].units for name in row.targets}
     try:
         size = None if any_size else settings.image_size
-        with shared_by(replicas, settings.batch_size):
+        with replica_scope(replicas, settings.batch_size):
             return networks.build(row.network, size, heads, settings.dropout, row.options)
     except (TypeError, ValueError) as error:
         if not any_size:
             raise
-        raise SystemExit(f"{row.network} takes pictures of one size: leave `train.growing` empty for it") from error
+        raise SystemExit(f"{row.network} takes images of one size: leave `train.growing` empty for it") from error

@@ -1,4 +1,4 @@
-"""What heads are taught, and their losses, one a kind of target."""
+"""Target distributions and losses of the heads, by kind of target."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,11 @@ from keras import ops
 from faces.targets import Target
 
 
-def wanted(target: Target, values: np.ndarray, sigma: float, smoothing: float) -> np.ndarray:
-    """Distributions (n, units) float32 that a head is taught, from labels (n,) as targets.encode gives them.
+def target_distribution(target: Target, values: np.ndarray, sigma: float, smoothing: float) -> np.ndarray:
+    """Distributions (n, units) float32 for labels (n,), as targets.encode gives them.
 
     Years: a Gaussian of width sigma years around the label (label distribution learning, Geng 2016). Classes: the
-    label, of which a share `smoothing` is spread over all classes.
+    label, of which a share `smoothing` is distributed evenly over all classes.
     """
     if target.kind == "years":
         exponent = -0.5 * ((np.arange(target.units) - values[:, None]) / sigma) ** 2
@@ -23,19 +23,19 @@ def wanted(target: Target, values: np.ndarray, sigma: float, smoothing: float) -
     return one_hot * (1 - smoothing) + smoothing / target.units
 
 
-def of(target: Target, l1: float) -> Callable:
-    """Return the loss of a target: cross-entropy against what is wanted, for years plus l1 times an error in years.
+def for_target(target: Target, l1: float) -> Callable:
+    """The loss of a target: cross-entropy against its distribution; for years, plus l1 times the error in years.
 
-    It maps (n, 1 + units), the label in years or class index and the distribution that is wanted, and logits
+    It maps y_true (n, 1 + units), the label in years or class index and the target distribution, and logits
     (n, units) to (n,). The error is that of the expected age.
     """
 
-    def loss(taught: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
+    def loss(y_true: keras.KerasTensor, logits: keras.KerasTensor) -> keras.KerasTensor:
         log_p = ops.log_softmax(logits)
-        surprise = -ops.sum(taught[:, 1:] * log_p, axis=-1)
+        cross_entropy = -ops.sum(y_true[:, 1:] * log_p, axis=-1)
         if target.kind != "years" or not l1:
-            return surprise
+            return cross_entropy
         expected = ops.sum(ops.exp(log_p) * ops.arange(target.units, dtype="float32"), axis=-1)
-        return surprise + l1 * ops.abs(expected - taught[:, 0])
+        return cross_entropy + l1 * ops.abs(expected - y_true[:, 0])
 
     return loss

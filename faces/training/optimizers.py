@@ -1,15 +1,15 @@
-"""Optimizers by name: AdamW, and Muon for convolutions."""
+"""Optimizers by name: AdamW; Muon for convolutions."""
 
 import keras
 from keras import ops
 
 from faces import params
 
-CLIP = 5.0  # largest norm of all gradients together
+CLIP = 5.0  # largest global norm of the gradients
 
 
 def build(settings: params.Train, steps: int) -> keras.optimizers.Optimizer:
-    """The optimizer that `train.optimizer` names, on a schedule of `steps` that warms up and falls to 0."""
+    """The optimizer that `train.optimizer` names, on a schedule of `steps` with warm-up and cosine decay to 0."""
     schedule = keras.optimizers.schedules.CosineDecay(
         settings.learning_rate / 25,
         max(1, round(steps * (1 - settings.warmup))),
@@ -23,15 +23,15 @@ def build(settings: params.Train, steps: int) -> keras.optimizers.Optimizer:
 
 
 class ConvolutionMuon(keras.optimizers.Muon):
-    """Muon (Jordan et al. 2024) on the kernels of convolutions, and AdamW on all else.
+    """Muon (Jordan et al. 2024) on the kernels of convolutions, and AdamW on all other variables.
 
-    Keras's own leaves kernels of more than two axes to AdamW. Here they, but for depthwise ones, are matrices
-    (height * width * in, out) whose update is orthogonalised, in bfloat16 where the network computes in it; it is as
-    large as one of AdamW (Liu et al. 2025), so that the learning rate means the same.
+    Keras's Muon leaves kernels of more than two axes to AdamW. Here kernels that are not depthwise are matrices
+    (height * width * in, out) whose update is orthogonalised, in bfloat16 where the network computes in it. Its size
+    is that of AdamW's update (Liu et al. 2025), so that the same learning rates apply.
     """
 
     def _should_use_adamw(self, variable: keras.Variable) -> bool:
-        return len(variable.shape) != 4 or variable.shape[-1] == 1  # the latter where each channel is by itself
+        return len(variable.shape) != 4 or variable.shape[-1] == 1  # the latter: depthwise
 
     def _muon_update_step(
         self, gradient: keras.KerasTensor, variable: keras.Variable, lr: float, m: keras.Variable

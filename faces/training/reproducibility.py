@@ -1,4 +1,4 @@
-"""Precision, threads and seeds: what makes a training repeatable, set before TensorFlow computes anything."""
+"""Precision, threads and seeds, set before TensorFlow computes anything, so that training is repeatable."""
 
 from pathlib import Path
 
@@ -11,22 +11,22 @@ CPU = Path("/proc/cpuinfo")  # of Linux
 
 
 def resolved(precision: str) -> str:
-    """float32 or bfloat16; for `auto`, bfloat16 where the hardware computes in it.
+    """float32 or bfloat16; for `auto`, bfloat16 where the hardware supports it.
 
-    Raises SystemExit where bfloat16 is asked for and it does not.
+    Raises SystemExit where bfloat16 is asked for and the hardware does not support it.
     """
     if precision == "auto":
         return "bfloat16" if has_bfloat16() else "float32"
     if precision == "bfloat16" and not has_bfloat16():
         raise SystemExit(
             "precision: bfloat16 is asked for, but there is neither a CPU with AVX512-BF16 or AMX nor a GPU that "
-            "computes in it: set `precision` under `budgets` to float32, or to auto"
+            "supports it: set `precision` under `budgets` to float32 or auto"
         )
     return precision
 
 
 def prepare(threads: int, seed: int, precision: str) -> str:
-    """Set what makes training repeatable, before anything else of TensorFlow runs; returns float32 or bfloat16.
+    """Set precision, threads and seed, before anything else of TensorFlow runs; returns float32 or bfloat16.
 
     precision: as `resolved` takes it.
     """
@@ -41,7 +41,7 @@ def prepare(threads: int, seed: int, precision: str) -> str:
 
 
 def has_bfloat16() -> bool:
-    """Whether a GPU (compute capability 8 or more) or this CPU (AVX512-BF16 or AMX) computes in bfloat16."""
+    """Whether a GPU (compute capability 8 or more) or this CPU (AVX512-BF16 or AMX) supports bfloat16."""
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         return all(tf.config.experimental.get_device_details(gpu)["compute_capability"] >= (8, 0) for gpu in gpus)

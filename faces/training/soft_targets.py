@@ -1,4 +1,4 @@
-"""What teachers say of training faces: files of a lesson, from which other models learn beside the labels."""
+"""Soft targets: the teachers' probabilities for training faces, from which students learn beside the labels."""
 
 import zipfile
 from pathlib import Path
@@ -8,10 +8,10 @@ import numpy as np
 FILE = "lesson.npz"
 
 
-def write(folder: Path, face_ids: np.ndarray, said: dict[str, np.ndarray]) -> None:
-    """Write probabilities {target: (n, units)} of faces (n,), as float16; NaN rows where nothing was said."""
+def write(folder: Path, face_ids: np.ndarray, probabilities: dict[str, np.ndarray]) -> None:
+    """Write probabilities {target: (n, units)} of faces (n,), as float16; NaN rows where there are none."""
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {target: p.astype(np.float16) for target, p in said.items()}
+    arrays = {target: p.astype(np.float16) for target, p in probabilities.items()}
     arrays["face_ids"] = np.asarray(face_ids, str)
     with zipfile.ZipFile(folder / FILE, "w") as file:  # np.savez gives other bytes from one Python 3.11 to the next
         for name, values in arrays.items():
@@ -20,17 +20,17 @@ def write(folder: Path, face_ids: np.ndarray, said: dict[str, np.ndarray]) -> No
 
 
 def read(folder: Path, face_ids: np.ndarray, targets: list[str]) -> dict[str, np.ndarray]:
-    """Probabilities {target: (n, units)} float32 of faces (n,), NaN where the lesson tells nothing.
+    """Probabilities {target: (n, units)} float32 of faces (n,), NaN for faces that the file does not hold.
 
-    Of those targets that the lesson knows; a lesson of no teachers knows none.
+    Only of targets that the file holds; without teachers it holds none.
     """
-    with np.load(folder / FILE) as found:
-        row = {face: i for i, face in enumerate(found["face_ids"].tolist())}
+    with np.load(folder / FILE) as arrays:
+        row = {face: i for i, face in enumerate(arrays["face_ids"].tolist())}
         at = np.array([row.get(face, -1) for face in face_ids], int)
-        said = {}
+        probabilities = {}
         for target in targets:
-            if target in found:
-                p = found[target].astype(np.float32)[at]
+            if target in arrays:
+                p = arrays[target].astype(np.float32)[at]
                 p[at < 0] = np.nan
-                said[target] = p / p.sum(axis=1, keepdims=True)
-        return said
+                probabilities[target] = p / p.sum(axis=1, keepdims=True)
+        return probabilities

@@ -134,7 +134,7 @@ def test_framings_are_upright_and_imdb_wikis_is_wider():
 
 
 def predict(photo, predictor, detector):
-    return list(photos.told([photos.prepare("a", encoded(photo, "PNG"), predictor, detector)], predictor))
+    return list(photos.predict([photos.prepare("a", encoded(photo, "PNG"), predictor, detector)], predictor))
 
 
 def test_a_photo_is_predicted_face_by_face(detector, astronaut):
@@ -154,7 +154,7 @@ def test_a_photo_is_predicted_face_by_face(detector, astronaut):
 
 def test_a_model_for_whole_photos_gets_the_whole_photo(detector, astronaut):
     predictor = Predictor(SHIPPED, threads=2)
-    predictor.about["variant"] = "full"
+    predictor.metadata["variant"] = "full"
     (row,) = predict(astronaut, predictor, detector)
     assert [row[name] for name in photos.PLACE] == [0, 0, 512, 512, 1]
 
@@ -171,9 +171,9 @@ def test_decode_reads_what_phones_and_the_web_write(tmp_path, astronaut):
 def test_faces_are_framed_as_in_the_models_dataset():
     predictor = Predictor(SHIPPED, threads=2)
     assert photos.framing(predictor) is utkface.FRAMING
-    predictor.about["variant"] = "found"
+    predictor.metadata["variant"] = "found"
     assert photos.framing(predictor) is utkface.FRAMING
-    predictor.about["dataset"] = "wiki"
+    predictor.metadata["dataset"] = "wiki"
     assert photos.framing(predictor) is imdb_wiki.FRAMING
-    predictor.about["dataset"] = "mine"  # a table of one's own
+    predictor.metadata["dataset"] = "mine"  # a table of one's own
     assert photos.framing(predictor) is utkface.FRAMING

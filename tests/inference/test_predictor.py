@@ -1,4 +1,4 @@
-"""One file predicts, and what cannot be used as a model or a picture is said in one line."""
+"""Prediction from one file; a file that is no model or no image gives an error of one line."""
 
 import json
 
@@ -13,42 +13,42 @@ from faces.training import export
 from tests.conftest import encoded
 
 HEADS = {"age": 125, "sex": 2, "ethnicity": 5}
-ABOUT = {"targets": list(HEADS), "pack_size": 36, "image_size": 32, "variant": "cropped"}
+METADATA = {"targets": list(HEADS), "pack_size": 36, "image_size": 32, "variant": "cropped"}
 
 
 @pytest.fixture
 def model(tmp_path):
-    """A small model's file."""
+    """The file of a small model."""
     built = networks.build("residual", 32, HEADS, 0.0, {"widths": [4], "blocks": [1]})
-    export.export_onnx(built, tmp_path / "model.onnx", {"faces": json.dumps(ABOUT)})
+    export.export_onnx(built, tmp_path / "model.onnx", {"faces": json.dumps(METADATA)})
     return tmp_path / "model.onnx"
 
 
-def test_pictures_are_told_from_the_command_line(model, tmp_path, capsys, monkeypatch):
+def test_the_command_line_predicts(model, tmp_path, capsys, monkeypatch):
     (tmp_path / "a.jpg").write_bytes(encoded(drawing.squares(1, 0, 50)[0]))
     (tmp_path / "b.txt").write_text("no picture")
 
-    def told(*words):
+    def predict(*words):
         monkeypatch.setattr("sys.argv", ["predictor", *map(str, words)])
         predictor.main()
         return capsys.readouterr().out
 
-    said = told("--model", model, tmp_path / "a.jpg", tmp_path / "a.jpg").splitlines()
-    assert said[0].split()[:4] == ["picture", "age", "age_bin", "sex"]
-    assert said[1] == said[2]
+    lines = predict("--model", model, tmp_path / "a.jpg", tmp_path / "a.jpg").splitlines()
+    assert lines[0].split()[:4] == ["picture", "age", "age_bin", "sex"]
+    assert lines[1] == lines[2]
     for words, message in (
         (("--model", tmp_path / "none.onnx", tmp_path / "a.jpg"), "none.onnx is not a file"),
         (("--model", model, tmp_path / "b.txt"), "b.txt: is no picture"),
     ):
         with pytest.raises(SystemExit):
-            told(*words)
+            predict(*words)
         assert message in capsys.readouterr().err
 
 
-def changed(path, about=ABOUT, **fields):
-    """The file with other fields, and saying other things of itself."""
+def change(path, metadata=METADATA, **fields):
+    """Write other fields and metadata into the file."""
     graph = onnx.load(path)
-    onnx.helper.set_model_props(graph, {"faces": json.dumps(about)} if about else {})
+    onnx.helper.set_model_props(graph, {"faces": json.dumps(metadata)} if metadata else {})
     for name, value in fields.items():
         setattr(graph, name, value)
     path.write_bytes(graph.SerializeToString())
@@ -59,12 +59,15 @@ def changed(path, about=ABOUT, **fields):
     [
         (lambda path: path.write_bytes(path.read_bytes()[:5000]), "cannot open it: it is broken, no ONNX file"),
         (lambda path: path.write_text("weights of another kind"), "cannot open it: it is broken, no ONNX file"),
-        (lambda path: changed(path, ir_version=99), r"made by newer libraries \(.+IR version"),
-        (lambda path: changed(path, about=None), "not one that this project exported"),
-        (lambda path: changed(path, ABOUT | {"targets": ["age", "smile"]}), "tells smile in None units, no are known"),
+        (lambda path: change(path, ir_version=99), r"made by newer libraries \(.+IR version"),
+        (lambda path: change(path, metadata=None), "not one that this project exported"),
+        (
+            lambda path: change(path, METADATA | {"targets": ["age", "smile"]}),
+            "predicts smile in None units, none",
+        ),
     ],
 )
-def test_a_file_that_is_no_model_is_named_with_the_reason(model, broken, message):
+def test_an_unusable_file_is_named_with_the_reason(model, broken, message):
     broken(model)
     with pytest.raises(ModelError, match=rf"model.onnx: .*{message}"):
         Predictor(model)
@@ -72,12 +75,12 @@ def test_a_file_that_is_no_model_is_named_with_the_reason(model, broken, message
 
 def test_a_model_of_other_classes_is_refused(tmp_path):
     built = networks.build("residual", 32, HEADS | {"ethnicity": 7}, 0.0, {"widths": [4], "blocks": [1]})
-    export.export_onnx(built, tmp_path / "m.onnx", {"faces": json.dumps(ABOUT)})
-    with pytest.raises(ModelError, match="tells ethnicity in 7 units, 5 are known here: another version"):
+    export.export_onnx(built, tmp_path / "m.onnx", {"faces": json.dumps(METADATA)})
+    with pytest.raises(ModelError, match="predicts ethnicity in 7 units, 5 are known here: another version"):
         Predictor(tmp_path / "m.onnx")
 
 
-def test_the_command_line_says_it_in_one_line(model, tmp_path, capsys, monkeypatch):
+def test_the_command_line_prints_the_reason_in_one_line(model, tmp_path, capsys, monkeypatch):
     model.write_text("no model")
     (tmp_path / "a.jpg").write_bytes(encoded(drawing.squares(1, 0, 50)[0]))
     monkeypatch.setattr("sys.argv", ["predictor", "--model", str(model), str(tmp_path / "a.jpg")])

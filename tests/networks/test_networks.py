@@ -1,4 +1,4 @@
-"""Every network gives logits of its heads, exports, and has the parameters that its authors' has."""
+"""Every network has logits of its heads, exports, and has as many parameters as its authors' network."""
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ PEERS = [
 
 
 @pytest.fixture(autouse=True)
-def forgetting_each():
+def forgetting():
     yield
     forget()
 
@@ -35,11 +35,11 @@ def size(weights):
     return sum(int(np.prod(weight.shape)) for weight in weights)
 
 
-@pytest.mark.parametrize(("name", "options", "side", "heads", "wanted"), PEERS)
-def test_a_peer_has_as_many_weights_as_its_authors_counted(name, options, side, heads, wanted):
+@pytest.mark.parametrize(("name", "options", "side", "heads", "expected"), PEERS)
+def test_a_peer_has_as_many_weights_as_its_authors_counted(name, options, side, heads, expected):
     model = networks.build(name, side, {head: ALL[head] for head in heads}, 0.3, options)
     counted = model.weights if name == "joshi" else model.trainable_weights  # Keras counts statistics, PyTorch does not
-    assert size(counted) == wanted
+    assert size(counted) == expected
 
 
 @pytest.mark.parametrize(
@@ -50,12 +50,12 @@ def test_a_peer_has_as_many_weights_as_its_authors_counted(name, options, side, 
     + [("residual", {"widths": [8, 16], "blocks": [1, 1]})]
     + [("residual", {"widths": [8, 16], "blocks": [1, 2], "squeeze": 4})],
 )
-def test_every_network_tells_all_targets_and_exports(name, options, tmp_path):
-    exported_says_the_same(networks.build(name, 64, ALL, 0.3, options), tmp_path)
+def test_every_network_predicts_all_targets_and_exports(name, options, tmp_path):
+    assert_export_predicts_the_same(networks.build(name, 64, ALL, 0.3, options), tmp_path)
 
 
-def test_what_goes_before_resnet_50_is_exported(monkeypatch, tmp_path):
-    """Its own blocks, three of sixteen, after the colours are turned as its weights want them."""
+def test_the_preprocessing_of_resnet_50_is_exported(monkeypatch, tmp_path):
+    """With three of its sixteen blocks, after the channels are reordered as its weights need them."""
 
     def shallow(**options):
         def stack(x):
@@ -67,7 +67,7 @@ def test_what_goes_before_resnet_50_is_exported(monkeypatch, tmp_path):
     monkeypatch.setattr(keras.applications, "ResNet50", shallow)
     model = networks.build("imagenet", 64, ALL, 0.3, {"architecture": "ResNet50"})
     assert size(model.weights) < 200_000
-    exported_says_the_same(model, tmp_path)
+    assert_export_predicts_the_same(model, tmp_path)
 
 
 def test_resnet_50_has_as_many_weights_as_keras_counts():
@@ -76,31 +76,32 @@ def test_resnet_50_has_as_many_weights_as_keras_counts():
     assert {head: logits.shape for head, logits in model.output.items()} == {head: (None, n) for head, n in ALL.items()}
 
 
-def exported_says_the_same(model, tmp_path):
+def assert_export_predicts_the_same(model, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
     logits = callbacks.logits(model, images)
     assert {head: values.shape for head, values in logits.items()} == {head: (3, n) for head, n in ALL.items()}
     export.export_onnx(model, tmp_path / "model.onnx", {})
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
-    for head, found in zip(ALL, session.run(list(ALL), {"image": images}), strict=True):
-        assert np.abs(found - callbacks.softmax(logits[head])).max() < 1e-4
+    for head, p in zip(ALL, session.run(list(ALL), {"image": images}), strict=True):
+        assert np.abs(p - callbacks.softmax(logits[head])).max() < 1e-4
 
 
 def test_a_scalar_age_is_its_own_median_and_mean():
     years = np.array([[0.0], [0.4], [31.3], [77.0], [124.0]], np.float32)
     p = callbacks.softmax(np.asarray(networks.YearsAround(125)(years)))
-    found = targets.decode(targets.TARGETS["age"], p)
-    assert found["age_predicted"][2:4].tolist() == [31, 77]  # medians are whole years
-    assert np.abs(found["age_mean"][2:4] - years[2:4, 0]).max() < 1e-3
+    decoded = targets.decode(targets.TARGETS["age"], p)
+    assert decoded["age_predicted"][2:4].tolist() == [31, 77]  # medians are whole years
+    assert np.abs(decoded["age_mean"][2:4] - years[2:4, 0]).max() < 1e-3
 
 
 def test_the_loss_of_a_scalar_age_is_half_its_squared_error():
     age = targets.TARGETS["age"]
-    said = np.array([[20.0], [35.0], [52.5], [60.0]], np.float32)
+    years = np.array([[20.0], [35.0], [52.5], [60.0]], np.float32)
     true = np.array([20.0, 30.0, 50.0, 70.0], np.float32)
-    taught = np.column_stack([true, losses.wanted(age, true, sigma=1.0, smoothing=0.0)])
-    found = np.asarray(losses.of(age, l1=0.0)(ops.convert_to_tensor(taught), networks.YearsAround(125)(said)))
-    assert np.allclose(found - found[0], 0.5 * (said[:, 0] - true) ** 2, atol=1e-3)
+    y_true = np.column_stack([true, losses.target_distribution(age, true, sigma=1.0, smoothing=0.0)])
+    logits = networks.YearsAround(125)(years)
+    loss = np.asarray(losses.for_target(age, l1=0.0)(ops.convert_to_tensor(y_true), logits))
+    assert np.allclose(loss - loss[0], 0.5 * (years[:, 0] - true) ** 2, atol=1e-3)
 
 
 def test_bins_share_their_probability_among_their_years():
@@ -115,7 +116,7 @@ def test_one_logit_gives_the_probabilities_of_two_classes():
     assert np.allclose(p[:, 1], [0.5, 1 / (1 + np.exp(-2.0))])
 
 
-def test_weights_that_cannot_be_downloaded_are_told(monkeypatch, tmp_path):
+def test_weights_that_cannot_be_downloaded_are_an_error_with_the_remedy(monkeypatch, tmp_path):
     from keras.src.applications import mobilenet_v3
 
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
@@ -134,6 +135,6 @@ def test_weights_that_cannot_be_downloaded_are_told(monkeypatch, tmp_path):
         ("umd_fire", {"widths": [8]}, "no option 'widths'"),
     ],
 )
-def test_a_strange_option_is_told(name, options, message):
+def test_an_unknown_option_is_refused(name, options, message):
     with pytest.raises(ValueError, match=message):
         networks.build(name, 96, ALL, 0.3, options)

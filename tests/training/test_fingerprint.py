@@ -1,4 +1,4 @@
-"""A training's key is that of its code, params and data, and of nothing else."""
+"""The key of a training depends on its code, params and data alone."""
 
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ def data(project):
 def key(stage="train", name="m", sections=("train",), files=("extra.json",), rows=None, **options):
     p = params.load()
     rows = rows or [p.models["utkface-cropped"].model_copy(update=options)]
-    return fingerprint.of(stage, name, rows, p, sections, [Path(file) for file in files])
+    return fingerprint.key(stage, name, rows, p, sections, [Path(file) for file in files])
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_only_the_sections_named_are_in_the_key(data, edit):
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
-def test_each_data_file_is_in_the_key(data, which):
+def test_every_data_file_is_in_the_key(data, which):
     before = key()
     [*data, Path("extra.json")][which].write_text("changed")
     assert key() != before
@@ -103,17 +103,17 @@ def test_the_folder_is_not_in_the_key(data, tmp_path_factory):
 
 def test_loaded_code_is_in_the_key(data, loaded):
     before = key()
-    loaded("faces.drawn_here", "x = 1")
+    loaded("faces.made_here", "x = 1")
     once = key()
-    loaded("faces.drawn_here", "x = 2")
+    loaded("faces.made_here", "x = 2")
     assert len({before, once, key()}) == 3
-    loaded("faces.drawn_here", "x = 1")
+    loaded("faces.made_here", "x = 1")
     assert key() == once
 
 
-def test_code_of_others_and_code_that_changes_no_result_is_not(data, loaded):
+def test_other_code_and_code_that_changes_no_result_are_not_in_the_key(data, loaded):
     before = key()
-    for name in ("elsewhere.drawn_here", "stageslike", *fingerprint.QUIET, "faces.runtime.progress"):
+    for name in ("elsewhere.made_here", "stageslike", *fingerprint.IGNORED, "faces.runtime.progress"):
         loaded(name, "x = 1")
         assert key() == before, name
 
@@ -125,11 +125,11 @@ def test_the_network_is_loaded_for_its_code(data, monkeypatch):
     assert "faces.networks.joshi" in sys.modules
 
 
-def test_the_key_does_not_hang_on_the_order_of_imports(data, loaded, monkeypatch):
-    loaded("faces.drawn_one", "x = 1")
-    loaded("faces.drawn_two", "x = 2")
+def test_the_key_does_not_depend_on_the_order_of_imports(data, loaded, monkeypatch):
+    loaded("faces.made_one", "x = 1")
+    loaded("faces.made_two", "x = 2")
     before = key()
-    for name in ("faces.drawn_one", "faces.drawn_two"):
+    for name in ("faces.made_one", "faces.made_two"):
         module = sys.modules[name]
         monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, name, module)

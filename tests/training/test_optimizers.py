@@ -1,4 +1,4 @@
-"""Muon makes updates of convolutions orthogonal, and leaves all else to AdamW."""
+"""Muon makes updates of convolutions orthogonal, and uses AdamW for all other variables."""
 
 import keras
 import numpy as np
@@ -30,13 +30,13 @@ def step(settings, shape):
 def test_a_convolution_moves_along_orthogonal_directions(settings):
     change = step(settings.model_copy(update={"optimizer": "muon"}), (3, 3, 16, 24))
     sizes = np.linalg.svd(change.reshape(-1, 24), compute_uv=False)
-    wanted = RATE * 0.2 * np.sqrt(3 * 3 * 16)
-    assert 0.6 * wanted < sizes.min() < sizes.max() < 1.3 * wanted
+    expected = RATE * 0.2 * np.sqrt(3 * 3 * 16)
+    assert 0.6 * expected < sizes.min() < sizes.max() < 1.3 * expected
     assert np.sqrt((change**2).mean()) == pytest.approx(0.2 * RATE, rel=0.25)
 
 
 @pytest.mark.parametrize("shape", [(16, 24), (24,), (3, 3, 24, 1)])
-def test_all_else_moves_as_with_adamw(settings, shape):
+def test_other_variables_move_as_with_adamw(settings, shape):
     muon = step(settings.model_copy(update={"optimizer": "muon"}), shape)
     assert np.allclose(muon, step(settings, shape), rtol=1e-3, atol=1e-6)
     assert np.abs(muon).max() == pytest.approx(RATE, rel=0.01)

@@ -1,4 +1,4 @@
-"""Teachers speak of the faces that they may speak of, and go on where they were stopped."""
+"""Teachers predict the faces that they may predict, and continue where they were stopped."""
 
 import hashlib
 import re
@@ -48,46 +48,47 @@ def training_faces(sample, project):
     return rows.loc[rows["part"] == "train", "face_id"].to_numpy()
 
 
-def test_a_lesson_is_read_by_face(tmp_path):
-    said = np.array([[0.25, 0.75], [np.nan, np.nan], [1.0, 0.0]])
-    soft_targets.write(tmp_path, np.array(["a", "b", "c"]), {"sex": said})
-    found = soft_targets.read(tmp_path, np.array(["c", "x", "b", "a"]), ["sex", "age"])
-    assert set(found) == {"sex"}
-    assert found["sex"][[0, 3]].tolist() == [[1, 0], [0.25, 0.75]]
-    assert np.isnan(found["sex"][1:3]).all()
+def test_soft_targets_are_read_by_face(tmp_path):
+    p = np.array([[0.25, 0.75], [np.nan, np.nan], [1.0, 0.0]])
+    soft_targets.write(tmp_path, np.array(["a", "b", "c"]), {"sex": p})
+    read = soft_targets.read(tmp_path, np.array(["c", "x", "b", "a"]), ["sex", "age"])
+    assert set(read) == {"sex"}
+    assert read["sex"][[0, 3]].tolist() == [[1, 0], [0.25, 0.75]]
+    assert np.isnan(read["sex"][1:3]).all()
 
 
-def test_a_lesson_has_the_same_bytes_on_any_python(tmp_path):
+def test_soft_targets_have_the_same_bytes_on_any_python(tmp_path):
     soft_targets.write(tmp_path, np.array(["a"]), {"sex": np.array([[0.5, 0.5]])})
     content = (tmp_path / soft_targets.FILE).read_bytes()
     assert hashlib.sha256(content).hexdigest()[:16] == "06c1832189c4bc34"
 
 
-def test_no_teachers_teach_nothing(tmp_path):
+def test_without_teachers_there_are_no_soft_targets(tmp_path):
     soft_targets.write(tmp_path, np.array([], str), {})
     assert soft_targets.read(tmp_path, np.array(["a"]), ["sex"]) == {}
 
 
-def test_the_mean_is_of_those_that_speak():
+def test_the_mean_is_over_teachers_that_predict_the_face():
     nan = [np.nan, np.nan]
-    said = ({"sex": np.array([[0.2, 0.8], nan, nan])}, {"sex": np.array([[0.6, 0.4], [0.9, 0.1], nan])})
-    found = teach.mean(said)["sex"]
-    assert found[:2].tolist() == [pytest.approx([0.4, 0.6]), [0.9, 0.1]]
-    assert np.isnan(found[2]).all()
+    predicted = ({"sex": np.array([[0.2, 0.8], nan, nan])}, {"sex": np.array([[0.6, 0.4], [0.9, 0.1], nan])})
+    mean = teach.mean(predicted)["sex"]
+    assert mean[:2].tolist() == [pytest.approx([0.4, 0.6]), [0.9, 0.1]]
+    assert np.isnan(mean[2]).all()
 
 
-def test_every_face_is_left_out_once():
+def test_every_face_is_in_one_fold():
     ids = np.array([f"face{i}" for i in range(300)])
-    out = np.stack([teach.left_out(ids, number, 3) for number in range(3)])
-    assert (out.sum(axis=0) == 1).all()
-    assert out.sum(axis=1).min() > 70
+    folds = np.stack([teach.fold(ids, number, 3) for number in range(3)])
+    assert (folds.sum(axis=0) == 1).all()
+    assert folds.sum(axis=1).min() > 70
 
 
-@pytest.mark.parametrize("held_out", [True, False])
-def test_teachers_speak_and_are_not_trained_twice(training_faces, edit, monkeypatch, held_out):
+@pytest.mark.parametrize("out_of_fold", [True, False])
+def test_teachers_predict_and_are_not_trained_twice(training_faces, edit, monkeypatch, out_of_fold):
     row = "{dataset: utkface, variant: cropped, network: residual, options: {widths: [4], blocks: [1]}, targets: [sex]"
     budget = "budget: {epochs: 1}}"
-    edit(r"^  none: .*", f"  none: {{held_out: {str(held_out).lower()}, teachers: [{row}, {budget}, {row}, {budget}]}}")
+    teachers = ", ".join([row, budget] * 2)
+    edit(r"^  none: .*", f"  none: {{held_out: {str(out_of_fold).lower()}, teachers: [{teachers}]}}")
     calls, fit = [], loop.fit
 
     def counted(*args, **kwargs):
@@ -102,27 +103,36 @@ def test_teachers_speak_and_are_not_trained_twice(training_faces, edit, monkeypa
         teach.main("none")
     teach.main("none")
     assert len(calls) == 3  # one, the one that was stopped, and that one again
-    said = soft_targets.read(Path("data/lessons/none"), training_faces, ["sex"])["sex"]
-    assert np.allclose(said.sum(axis=1), 1)
+    p = soft_targets.read(Path("data/lessons/none"), training_faces, ["sex"])["sex"]
+    assert np.allclose(p.sum(axis=1), 1)
     first, again = len(calls[0][1]), len(calls[2][1])
-    assert first + again == len(training_faces) if held_out else first == again == len(training_faces)
+    assert first + again == len(training_faces) if out_of_fold else first == again == len(training_faces)
 
 
-def test_assistants_learn_from_the_teachers_and_speak_in_their_place(training_faces, edit, monkeypatch):
+def test_assistants_learn_from_the_teachers_and_replace_them(training_faces, edit, monkeypatch):
     row = "{dataset: utkface, variant: cropped, network: residual, options: {widths: [4], blocks: [1]}, targets: [sex]"
     first, second = (f"[{row}, budget: {{epochs: 1}}, train: {{seed: {seed}}}}}]" for seed in (1, 2))
     edit(r"^  none: .*", f"  none: {{teachers: {first}, assistants: {second}}}")
-    taught, said, fit, speak = [], [], loop.fit, callbacks.probabilities
+    soft, predicted, fit, predict = [], [], loop.fit, callbacks.probabilities
+
+    def watched_fit(*args, **options):
+        soft.append(options["soft_targets"])
+        return fit(*args, **options)
+
+    def watched_predict(*args, **options):
+        predicted.append(predict(*args, **options))
+        return predicted[-1]
+
     monkeypatch.setattr(reproducibility, "prepare", lambda *_: "float32")
-    monkeypatch.setattr(loop, "fit", lambda *args: (taught.append(args[-2]), fit(*args))[1])
-    monkeypatch.setattr(callbacks, "probabilities", lambda *args: (said.append(speak(*args)), said[-1])[1])
+    monkeypatch.setattr(loop, "fit", watched_fit)
+    monkeypatch.setattr(callbacks, "probabilities", watched_predict)
     teach.main("none")
-    assert taught[0] is None
-    told = soft_targets.read(Path("data/lessons/none"), training_faces, ["sex"])["sex"]
-    half = len(said) // 2
-    first, second = (np.concatenate([each["sex"] for each in part]) for part in (said[:half], said[half:]))
-    first, second = first[-len(told) :], second[-len(told) :]
-    np.testing.assert_allclose(taught[1]["sex"], first, atol=1e-3)
-    np.testing.assert_allclose(told, second, atol=1e-3)
+    assert soft[0] is None
+    written = soft_targets.read(Path("data/lessons/none"), training_faces, ["sex"])["sex"]
+    half = len(predicted) // 2
+    first, second = (np.concatenate([p["sex"] for p in part]) for part in (predicted[:half], predicted[half:]))
+    first, second = first[-len(written) :], second[-len(written) :]
+    np.testing.assert_allclose(soft[1]["sex"], first, atol=1e-3)
+    np.testing.assert_allclose(written, second, atol=1e-3)
     assert np.abs(first - second).max() > 0.01
     assert set(records.read("data/lessons/none/history.csv")["teacher"]) == {"teacher 1", "assistant 1"}

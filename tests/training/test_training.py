@@ -1,4 +1,4 @@
-"""Networks, losses, batches and the loop, on a handful of drawn faces."""
+"""Losses, batches, the loop and the search, on a few synthetic faces."""
 
 import contextlib
 import functools
@@ -33,19 +33,20 @@ from faces.training import (
     loop,
     losses,
     reproducibility,
+    search,
     supervision,
 )
-from stages import pack, tune
+from stages import pack
 from stages import train as stage
 from tests.conftest import ROOT, encoded
 
 HEADS = {name: targets.TARGETS[name].units for name in ("age", "sex", "ethnicity")}
-ABOUT = {"targets": list(HEADS), "pack_size": 36, "image_size": 32, "variant": "cropped"}
+METADATA = {"targets": list(HEADS), "pack_size": 36, "image_size": 32, "variant": "cropped"}
 
 
 @pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    """48 drawn faces: a pack and a split; one age and one sex unknown."""
+def dataset(tmp_path_factory):
+    """48 synthetic faces: a pack and a split; one age and one sex unknown."""
     folder = tmp_path_factory.mktemp("pack")
     people = drawing.people(48, 3)
     lot = [(f"f{i:02d}", encoded(image), None) for i, image in enumerate(drawing.squares(48, 3, 60))]
@@ -70,15 +71,15 @@ def settings():
 
 
 @pytest.fixture(scope="module")
-def trained(drawn, settings):
-    """trained(precision): the recipe, model and history of a training of four epochs, each done once."""
+def trained(dataset, settings):
+    """trained(precision): the recipe, model and history of a training of four epochs; run once per precision."""
     recipe = overrides.with_value(settings, {"ema_epochs": 1.0})
 
     @functools.cache
     def once(precision):
         with computing_in(precision):
-            model, found = loop.fit(deep(params.load(ROOT / "params.yaml")), *parts(drawn), recipe, 36, 4)
-        return recipe, model, found
+            model, validation = loop.fit(deep(params.load(ROOT / "params.yaml")), *parts(dataset), recipe, 36, 4)
+        return recipe, model, validation
 
     return once
 
@@ -92,8 +93,8 @@ def computing_in(precision):
         keras.mixed_precision.set_global_policy("float32")
 
 
-def parts(drawn, wanted=("age", "sex", "ethnicity")):
-    return tuple(labelled_faces.select_part(drawn[1], drawn[0], part, list(wanted))[0] for part in ("train", "val"))
+def parts(dataset, names=("age", "sex", "ethnicity")):
+    return tuple(labelled_faces.select_part(dataset[1], dataset[0], part, list(names))[0] for part in ("train", "val"))
 
 
 def row(p, **changes):
@@ -103,65 +104,65 @@ def row(p, **changes):
 
 
 def deep(p):
-    """A model with all that residual networks have, a block that halves the picture too."""
+    """A model with all parts of residual networks, also a block that halves the image."""
     return row(p, options={"widths": [4, 8], "blocks": [1, 1]})
 
 
-def taught(name, values, sigma=1.0, smoothing=0.0):
+def y_true(name, values, sigma=1.0, smoothing=0.0):
     target = targets.TARGETS[name]
     values = np.asarray(values, np.float32)
-    return np.column_stack([values, losses.wanted(target, values, sigma, smoothing)])
+    return np.column_stack([values, losses.target_distribution(target, values, sigma, smoothing)])
 
 
 def test_age_loss_by_hand():
-    loss = losses.of(targets.TARGETS["age"], 0.1)
-    wanted = np.exp(-0.5 * (np.arange(125) - 62.0) ** 2) / np.exp(-0.5 * (np.arange(125) - 62.0) ** 2).sum()
-    flat = ops.convert_to_numpy(loss(taught("age", [62.0]), np.zeros((1, 125), np.float32)))
+    loss = losses.for_target(targets.TARGETS["age"], 0.1)
+    p = np.exp(-0.5 * (np.arange(125) - 62.0) ** 2) / np.exp(-0.5 * (np.arange(125) - 62.0) ** 2).sum()
+    flat = ops.convert_to_numpy(loss(y_true("age", [62.0]), np.zeros((1, 125), np.float32)))
     assert flat == pytest.approx([np.log(125)], rel=1e-4)  # any labels against a flat guess whose mean is right
     logits = np.zeros((1, 125), np.float32)
     logits[0, 60] = 50
-    sure = ops.convert_to_numpy(loss(taught("age", [62.0]), logits))
-    assert sure == pytest.approx([50 * (1 - wanted[60]) + 0.1 * 2], rel=1e-4)
+    sure = ops.convert_to_numpy(loss(y_true("age", [62.0]), logits))
+    assert sure == pytest.approx([50 * (1 - p[60]) + 0.1 * 2], rel=1e-4)
 
 
 def test_class_loss_by_hand():
-    loss = losses.of(targets.TARGETS["sex"], 0.1)
-    found = ops.convert_to_numpy(loss(taught("sex", [1.0], smoothing=0.2), np.array([[0.0, np.log(3)]], np.float32)))
-    assert found == pytest.approx([-(0.1 * np.log(0.25) + 0.9 * np.log(0.75))])
+    loss = losses.for_target(targets.TARGETS["sex"], 0.1)
+    computed = ops.convert_to_numpy(loss(y_true("sex", [1.0], smoothing=0.2), np.array([[0.0, np.log(3)]], np.float32)))
+    assert computed == pytest.approx([-(0.1 * np.log(0.25) + 0.9 * np.log(0.75))])
 
 
-def test_rare_labels_weigh_more():
+def test_rare_labels_have_a_larger_weight():
     values, known = np.array([0.0, 0, 0, 1, 1]), np.array([1.0, 1, 1, 1, 0])
     sex = targets.TARGETS["sex"]
-    assert supervision.rarity_weights(sex, values, known, 0.0).tolist() == [1, 1, 1, 1, 0]
-    found = supervision.rarity_weights(sex, values, known, 1.0)
-    assert found.tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2, 0])  # both classes weigh 2 of 4
-    ages = supervision.rarity_weights(targets.TARGETS["age"], np.array([20.0, 24, 25]), np.ones(3), 1.0)
+    assert supervision.label_weights(sex, values, known, 0.0).tolist() == [1, 1, 1, 1, 0]
+    weights = supervision.label_weights(sex, values, known, 1.0)
+    assert weights.tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2, 0])  # both classes weigh 2 of 4
+    ages = supervision.label_weights(targets.TARGETS["age"], np.array([20.0, 24, 25]), np.ones(3), 1.0)
     assert ages.tolist() == pytest.approx([0.75, 0.75, 1.5])  # 20 to 24 are one kind
 
 
-def test_a_lesson_is_mixed_with_the_labels(drawn, settings):
-    train, _ = parts(drawn, ("age", "sex"))
+def test_soft_targets_are_mixed_with_the_labels(dataset, settings):
+    train, _ = parts(dataset, ("age", "sex"))
     train.labels["sex"][1][:] = 1
-    train.labels["sex"][1][1] = 0  # unknown, and told by the lesson
-    said = {"sex": np.full((len(train), 2), np.nan, np.float32), "age": np.zeros((len(train), 125), np.float32)}
-    said["sex"][:2] = [0.25, 0.75]
-    said["age"][:, 50] = 1
+    train.labels["sex"][1][1] = 0  # unknown, with a soft target
+    soft_targets = {"sex": np.full((len(train), 2), np.nan, np.float32), "age": np.zeros((len(train), 125), np.float32)}
+    soft_targets["sex"][:2] = [0.25, 0.75]
+    soft_targets["age"][:, 50] = 1
     train.labels["age"][1][:] = 1
     settings = settings.model_copy(update={"lesson": 0.5, "label_smoothing": {}})
-    found, weights = supervision.heads_supervision(train, settings, said)
+    labels, weights = supervision.heads_supervision(train, settings, soft_targets)
     own = np.eye(2)[int(train.labels["sex"][0][0])]
-    assert found["sex"][0, 1:] == pytest.approx(0.5 * own + [0.125, 0.375])
-    assert found["sex"][1, 1:] == pytest.approx([0.25, 0.75])
+    assert labels["sex"][0, 1:] == pytest.approx(0.5 * own + [0.125, 0.375])
+    assert labels["sex"][1, 1:] == pytest.approx([0.25, 0.75])
     assert weights["sex"][:3].tolist() == [1, 1, 1]
     third = np.eye(2)[int(train.labels["sex"][0][2])]
-    assert found["sex"][2, 1:] == pytest.approx(third)
-    assert found["age"][:, 0] == pytest.approx(0.5 * train.labels["age"][0] + 25)
-    assert found["age"][:, 1:].sum(axis=1) == pytest.approx(np.ones(len(train)))
+    assert labels["sex"][2, 1:] == pytest.approx(third)
+    assert labels["age"][:, 0] == pytest.approx(0.5 * train.labels["age"][0] + 25)
+    assert labels["age"][:, 1:].sum(axis=1) == pytest.approx(np.ones(len(train)))
 
 
-def test_masked_labels_do_not_teach(drawn, settings, project):
-    train, _ = parts(drawn)
+def test_masked_labels_change_no_weights(dataset, settings, project):
+    train, _ = parts(dataset)
     train.labels["sex"] = (train.labels["sex"][0], np.zeros(len(train), np.float32))
     keras.utils.set_random_seed(0)
     model = networks.build("residual", 32, HEADS, 0.0, {"widths": [4], "blocks": [1]})
@@ -173,8 +174,8 @@ def test_masked_labels_do_not_teach(drawn, settings, project):
     assert (model.get_layer("age").get_weights()[0] != 0).any()
 
 
-def test_batches_follow_from_the_seed_alone(drawn, settings):
-    train, _ = parts(drawn)
+def test_batches_follow_from_the_seed_alone(dataset, settings):
+    train, _ = parts(dataset)
     first = [b[0].numpy() for b in input_pipeline.batches(train, settings, 36, 2)]
     again = [b[0].numpy() for b in input_pipeline.batches(train, settings, 36, 2)]
     later = [b[0].numpy() for b in input_pipeline.batches(train, settings, 36, 2, first_epoch=1)]
@@ -185,42 +186,42 @@ def test_batches_follow_from_the_seed_alone(drawn, settings):
     assert (first[0] != first[4]).any()
 
 
-def test_augmentation_switched_off_is_the_middle(drawn, settings):
-    train, _ = parts(drawn)
+def test_augmentation_switched_off_is_the_middle(dataset, settings):
+    train, _ = parts(dataset)
     images = input_pipeline.decode_batch(tf.constant(train.pack.images(train.rows[:4])), 36)
     off = {"flip": False, "rotate": 0, "zoom": [1.0, 1.0], "shift": 0, "brightness": 0}
     off |= {"contrast": 0, "colour": 0, "grey": 0, "erase": 0}
-    found = augmentation.augment(images, tf.constant(augmentation.draw(4, 0, 0)), 32, off).numpy()
-    assert np.abs(found.astype(int) - images.numpy()[:, 2:34, 2:34].astype(int)).max() <= 1
+    augmented = augmentation.augment(images, tf.constant(augmentation.draw(4, 0, 0)), 32, off).numpy()
+    assert np.abs(augmented.astype(int) - images.numpy()[:, 2:34, 2:34].astype(int)).max() <= 1
 
 
-def test_mixed_labels_weigh_by_share_and_leave_out_the_unknown():
-    taught = tf.constant([[10.0, 1.0, 0.0], [30.0, 0.0, 1.0], [50.0, 0.5, 0.5]])
+def test_mixup_weighs_labels_by_share_and_leaves_out_unknown_ones():
+    label = tf.constant([[10.0, 1.0, 0.0], [30.0, 0.0, 1.0], [50.0, 0.5, 0.5]])
     share = tf.constant([0.75, 0.5, 1.0])
-    found, weight = augmentation.mix_labels(taught, tf.constant([1.0, 1.0, 0.0]), share)
-    assert found.numpy().tolist() == [[10, 1, 0], [20, 0.5, 0.5], [0, 0, 0]]  # the first's neighbour has no label
+    mixed, weight = augmentation.mixup_labels(label, tf.constant([1.0, 1.0, 0.0]), share)
+    assert mixed.numpy().tolist() == [[10, 1, 0], [20, 0.5, 0.5], [0, 0, 0]]  # the first's neighbour has no label
     assert weight.numpy().tolist() == [0.75, 1, 0]
 
 
-def test_mixed_faces_are_those_of_plain_training_mixed(drawn, settings):
-    train, _ = parts(drawn)
-    mixing = settings.model_copy(update={"augment": settings.augment.model_copy(update={"mix": 0.4})})
-    (plain, told, _), (mixed, mixed_told, weight) = (
-        next(iter(input_pipeline.batches(train, s, 36, 1))) for s in (settings, mixing)
+def test_mixup_mixes_the_images_and_labels_of_plain_training(dataset, settings):
+    train, _ = parts(dataset)
+    mixup = settings.model_copy(update={"augment": settings.augment.model_copy(update={"mix": 0.4})})
+    (plain, label, _), (mixed, mixed_label, weight) = (
+        next(iter(input_pipeline.batches(train, s, 36, 1))) for s in (settings, mixup)
     )
     at = input_pipeline.epoch_order(train, settings.balance, settings.seed, 0)[: len(plain)]
-    share = augmentation.shares(len(train), settings.seed, 0, 0.4)[at]
+    share = augmentation.mixup_shares(len(train), settings.seed, 0, 0.4)[at]
     assert 0.5 <= share.min() < 0.9 < share.max() <= 1
-    plain, age = plain.numpy().astype(float), told["age"].numpy()
-    each = share[:, None, None, None]
-    assert np.abs(mixed.numpy() - (each * plain + (1 - each) * np.roll(plain, 1, axis=0))).max() <= 0.51
-    wanted = share[:, None] * age + (1 - share[:, None]) * np.roll(age, 1, axis=0)
-    assert np.allclose(mixed_told["age"], wanted, atol=1e-4)
+    plain, age = plain.numpy().astype(float), label["age"].numpy()
+    image_share = share[:, None, None, None]
+    assert np.abs(mixed.numpy() - (image_share * plain + (1 - image_share) * np.roll(plain, 1, axis=0))).max() <= 0.51
+    expected = share[:, None] * age + (1 - share[:, None]) * np.roll(age, 1, axis=0)
+    assert np.allclose(mixed_label["age"], expected, atol=1e-4)
     assert np.allclose(weight["age"], 1)
 
 
-def test_the_last_epochs_change_pictures_less(drawn, settings):
-    train, _ = parts(drawn)
+def test_the_last_epochs_augment_less(dataset, settings):
+    train, _ = parts(dataset)
 
     def shown(**change) -> list[np.ndarray]:
         augment = settings.augment.model_copy(update={"flip": False, "erase": 0.3, "grey": 0.3} | change)
@@ -228,85 +229,88 @@ def test_the_last_epochs_change_pictures_less(drawn, settings):
         return [images.numpy().astype(float) for images, _, _ in batches]
 
     none = {"rotate": 0, "zoom": [0.975, 0.975], "shift": 0, "brightness": 0, "contrast": 0, "colour": 0}
-    still, plain, settled = shown(**none, grey=0, erase=0), shown(), shown(settle=0.5)
+    still, plain, weak = shown(**none, grey=0, erase=0), shown(), shown(settle=0.5)
     half = len(still) // 2
-    assert all((a == b).all() for a, b in zip(plain[:half], settled[:half], strict=True))
-    changed, less = (
-        np.mean([np.abs(a - b).mean() for a, b in zip(still[half:], each[half:], strict=True)])
-        for each in (plain, settled)
+    assert all((a == b).all() for a, b in zip(plain[:half], weak[:half], strict=True))
+    plain_change, weak_change = (
+        np.mean([np.abs(a - b).mean() for a, b in zip(still[half:], augmented[half:], strict=True)])
+        for augmented in (plain, weak)
     )
-    assert 0 < less < changed / 2
-    kept = [augmentation.settled(u := augmentation.draw(9, 0, 0), 0.25), u]
-    assert (kept[0][:, augmentation.FLIP] == kept[1][:, augmentation.FLIP]).all()
+    assert 0 < weak_change < plain_change / 2
+    pair = [augmentation.weakened(u := augmentation.draw(9, 0, 0), 0.25), u]
+    assert (pair[0][:, augmentation.FLIP] == pair[1][:, augmentation.FLIP]).all()
 
 
-def test_smaller_pictures_come_first_and_show_the_same(drawn, settings):
-    train, _ = parts(drawn)
+def test_progressive_sizes_show_the_same_part(dataset, settings):
+    train, _ = parts(dataset)
     still = {"flip": False, "rotate": 0, "zoom": [1.0, 1.0], "shift": 0, "brightness": 0}
     still |= {"contrast": 0, "colour": 0, "grey": 0, "erase": 0}
     whole = settings.model_copy(update={"augment": params.Augment.model_validate(still)})
-    growing = whole.model_copy(update={"growing": [16, 24]})
-    plain, grown = ([b[0].numpy() for b in input_pipeline.batches(train, s, 36, 3)] for s in (whole, growing))
-    assert [len(images[0]) for images in grown] == [16] * 4 + [24] * 4 + [32] * 4
-    assert all((a == b).all() for a, b in zip(plain[8:], grown[8:], strict=True))
-    assert [input_pipeline.side_shown(growing, epoch, 2) for epoch in range(2)] == [24, 32]  # the last size in any case
-    for small, large in zip(grown[:4], plain[:4], strict=True):
+    progressive = whole.model_copy(update={"growing": [16, 24]})
+    plain, small_first = ([b[0].numpy() for b in input_pipeline.batches(train, s, 36, 3)] for s in (whole, progressive))
+    assert [len(images[0]) for images in small_first] == [16] * 4 + [24] * 4 + [32] * 4
+    assert all((a == b).all() for a, b in zip(plain[8:], small_first[8:], strict=True))
+    shown = [input_pipeline.side_shown(progressive, epoch, 2) for epoch in range(2)]
+    assert shown == [24, 32]  # the last size in any case
+    for small, large in zip(small_first[:4], plain[:4], strict=True):
         halved = large.reshape(8, 16, 2, 16, 2, 3).mean(axis=(2, 4))
         assert np.abs(small - halved).mean() < 2  # of 255
 
 
-def test_a_network_that_grew_is_of_one_size_in_the_end(drawn, settings, project):
-    train, val = parts(drawn, ["sex"])
+def test_a_network_trained_at_progressive_sizes_ends_at_one_size(dataset, settings, project):
+    train, val = parts(dataset, ["sex"])
     settings = settings.model_copy(update={"growing": [16], "monitor": "sex_accuracy"})
-    model, found = loop.fit(row(params.load(), targets=["sex"]), train, val, settings, 36, 2)
+    model, validation = loop.fit(row(params.load(), targets=["sex"]), train, val, settings, 36, 2)
     assert model.input_shape == (None, 32, 32, 3)
-    assert callbacks.probabilities(model, found.pixels, 1)["sex"].shape == (16, 2)
-    assert len(found.history) == 2
+    assert callbacks.probabilities(model, validation.pixels, tta_flip=False)["sex"].shape == (16, 2)
+    assert len(validation.history) == 2
     fixed = row(params.load(), network="leoiania_age", options={}, targets=["age"])
-    with pytest.raises(SystemExit, match="takes pictures of one size: leave"):
+    with pytest.raises(SystemExit, match="takes images of one size: leave"):
         loop.fit(fixed, train, val, settings, 36, 2)
     options = {"widths": [4], "blocks": [1, 1]}
-    with pytest.raises(ValueError, match="must be of the same length"):  # not that pictures cannot grow
+    with pytest.raises(ValueError, match="must be of the same length"):  # not the error about progressive sizes
         loop.fit(row(params.load(), options=options), train, val, settings, 36, 2)
 
 
-def test_training_sees_what_prediction_sees(drawn):
-    train, _ = parts(drawn)
+def test_training_sees_what_prediction_sees(dataset):
+    train, _ = parts(dataset)
     by_tensorflow = input_pipeline.decode_batch(tf.constant(train.pack.images(train.rows)), 36).numpy()
     (by_pillow,) = labelled_faces.pixels(train, 36, 36, 36)
     assert np.abs(by_tensorflow.astype(int) - by_pillow.astype(int)).mean() < 0.5
 
 
 @pytest.mark.parametrize("zoom", [1.0, 0.9, 1.2])
-@pytest.mark.parametrize(("crop", "size", "less"), [(36, 18, 2), (32, 24, 1), (32, 16, 2), (36, 9, 4), (32, 32, 1)])
-def test_prediction_reads_pixels_as_training_does(drawn, settings, crop, size, less, zoom):
-    train, _ = parts(drawn)
+@pytest.mark.parametrize(("crop", "size", "factor"), [(36, 18, 2), (32, 24, 1), (32, 16, 2), (36, 9, 4), (32, 32, 1)])
+def test_prediction_reads_pixels_as_training_does(dataset, settings, crop, size, factor, zoom):
+    train, _ = parts(dataset)
     still = {"flip": False, "rotate": 0, "zoom": [zoom, zoom], "shift": 0, "brightness": 0}
     still |= {"contrast": 0, "colour": 0, "grey": 0, "erase": 0}
     changes = {"crop": crop, "image_size": size, "zoom": zoom, "augment": params.Augment.model_validate(still)}
     settings = settings.model_copy(update=changes | {"batch_size": len(train)})
-    assert preprocessing.reduction_factor(36, crop, size) == less
+    assert preprocessing.reduction_factor(36, crop, size) == factor
     (in_training,) = (b[0].numpy() for b in input_pipeline.batches(train, settings, 36, 1))
     (in_prediction,) = labelled_faces.pixels(train, *labelled_faces.view(36, settings))
     in_prediction = in_prediction[input_pipeline.epoch_order(train, settings.balance, settings.seed, 0)]
     assert in_training.shape == in_prediction.shape == (len(train), size, size, 3)
     apart = np.abs(in_training.astype(int) - in_prediction.astype(int)).mean()
-    assert apart < (1 if less == 1 else 3)  # of 255; where the decoder shrinks, these small noisy pictures differ more
+    assert apart < (
+        1 if factor == 1 else 3
+    )  # of 255; where the decoder shrinks, these small noisy pictures differ more
 
 
 def test_small_photos_are_centred_on_grey():
     from tests.conftest import picture
 
     content = encoded(picture(size=(20, 10)))
-    found = input_pipeline.decode_batch(tf.constant([content]), 24).numpy()[0]
-    assert (found[:7] == 128).all()
-    assert (found[7:17, :2] == 128).all()
-    assert (found[7:17, 2:22] != 128).any()
+    decoded = input_pipeline.decode_batch(tf.constant([content]), 24).numpy()[0]
+    assert (decoded[:7] == 128).all()
+    assert (decoded[7:17, :2] == 128).all()
+    assert (decoded[7:17, 2:22] != 128).any()
 
 
 @pytest.mark.parametrize("balance", ["none", "weights", "undersample"])
-def test_balance(drawn, settings, balance):
-    train, _ = parts(drawn)
+def test_balance(dataset, settings, balance):
+    train, _ = parts(dataset)
     order = input_pipeline.epoch_order(train, balance, 1, 0)
     weights = supervision.face_weights(train, balance)
     assert len(set(order)) == len(order)
@@ -339,38 +343,38 @@ def test_an_unknown_option_is_named():
         networks.build("residual", 32, HEADS, 0.0, {"depth": 3})
 
 
-def test_two_trainings_end_in_the_same_weights_and_the_export_agrees(drawn, trained, project):
+def test_two_trainings_end_in_the_same_weights_and_the_export_agrees(dataset, trained, project):
     recipe, whole, known = trained("float32")
-    model, found = loop.fit(deep(params.load()), *parts(drawn), recipe, 36, 4)
-    assert found.history == known.history
+    model, validation = loop.fit(deep(params.load()), *parts(dataset), recipe, 36, 4)
+    assert validation.history == known.history
     assert all((a == b).all() for a, b in zip(model.get_weights(), whole.get_weights(), strict=True))
     path = project / "m.onnx"
-    export.export_onnx(model, path, {"faces": json.dumps(ABOUT)})
-    wanted = {k: callbacks.softmax(v) for k, v in model.predict(found.pixels, verbose=0).items()}
+    export.export_onnx(model, path, {"faces": json.dumps(METADATA)})
+    expected = {k: callbacks.softmax(v) for k, v in model.predict(validation.pixels, verbose=0).items()}
     assert not onnx.load(path).graph.doc_string  # it would count what the process did before
-    predicted = Predictor(path).probabilities(found.pixels)
+    predicted = Predictor(path).probabilities(validation.pixels)
     for name in HEADS:
-        assert np.abs(predicted[name] - wanted[name]).max() < 1e-4
+        assert np.abs(predicted[name] - expected[name]).max() < 1e-4
 
 
 def test_a_model_that_was_trained_in_bfloat16_is_exported(trained, project):
-    _, model, found = trained("bfloat16")
+    _, model, validation = trained("bfloat16")
     with computing_in("bfloat16"):
-        wanted = {k: callbacks.softmax(v) for k, v in callbacks.logits(model, found.pixels).items()}
-        export.export_onnx(model, project / "m.onnx", {"faces": json.dumps(ABOUT)})
+        expected = {k: callbacks.softmax(v) for k, v in callbacks.logits(model, validation.pixels).items()}
+        export.export_onnx(model, project / "m.onnx", {"faces": json.dumps(METADATA)})
     predictor = Predictor(project / "m.onnx")
-    predicted = predictor.probabilities(found.pixels)
-    assert max(np.abs(predicted[name] - wanted[name]).max() for name in HEADS) < 0.05
-    exact = callbacks.probabilities(export.in_float32(model), found.pixels, 1)
+    predicted = predictor.probabilities(validation.pixels)
+    assert max(np.abs(predicted[name] - expected[name]).max() for name in HEADS) < 0.05
+    exact = callbacks.probabilities(export.in_float32(model), validation.pixels, tta_flip=False)
     assert max(np.abs(predicted[name] - exact[name]).max() for name in HEADS) < 1e-4
     with pytest.raises(SystemExit, match=r"differs from Keras by 0\.5 in a probability"):
         stage.check_parity({"sex": np.array([[0.5, 0.5]])}, {"sex": np.array([[1.0, 0.0]])})
-    assert predictor.embeds
-    assert predictor.outputs(found.pixels, [EMBEDDING])[EMBEDDING].dtype == np.float32
+    assert predictor.has_embedding
+    assert predictor.outputs(validation.pixels, [EMBEDDING])[EMBEDDING].dtype == np.float32
 
 
-def test_no_faces_are_told(drawn, settings, project):
-    train, val = parts(drawn)
+def test_training_without_faces_is_refused(dataset, settings, project):
+    train, val = parts(dataset)
     none = labelled_faces.Faces(train.pack, train.rows[:0], train.labels)
     with pytest.raises(SystemExit, match="0 training and 16 validation faces"):
         loop.fit(row(params.load()), none, val, settings, 36, 1)
@@ -381,38 +385,39 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_training_that_was_stopped_ends_with_the_same_weights(drawn, trained, project, tmp_path, precision):
+def test_a_training_that_was_stopped_ends_with_the_same_weights(dataset, trained, project, tmp_path, precision):
     recipe, whole, known = trained(precision)
 
     def stop(epoch, numbers):
         if epoch == 2:
             raise Killed
 
-    fit, seen = functools.partial(loop.fit, deep(params.load()), *parts(drawn), recipe, 36, 4, place=tmp_path), []
+    fit = functools.partial(loop.fit, deep(params.load()), *parts(dataset), recipe, 36, 4, state_folder=tmp_path)
+    seen = []
     with computing_in(precision):
         with pytest.raises(Killed):
             fit(stop)
-        again, found = fit(lambda epoch, _: seen.append(epoch))
+        again, validation = fit(lambda epoch, _: seen.append(epoch))
     assert seen == [2, 3]
     assert all((a == b).all() for a, b in zip(whole.get_weights(), again.get_weights(), strict=True))
-    assert (found.history, found.best_epoch) == (known.history, known.best_epoch)
+    assert (validation.history, validation.best_epoch) == (known.history, known.best_epoch)
 
 
-def test_patience_stops_and_outlives_a_crash_as_the_best_epoch_does(drawn, settings, project, tmp_path):
+def test_patience_and_the_best_epoch_survive_a_crash(dataset, settings, project, tmp_path):
     changes = {"monitor": "age_percentile_gap", "patience": 1, "learning_rate": 1e-9, "ema_epochs": 0.0}
     recipe, seen = settings.model_copy(update=changes), []
-    fit = functools.partial(loop.fit, row(params.load()), *parts(drawn), recipe, 36, 12, place=tmp_path)
+    fit = functools.partial(loop.fit, row(params.load()), *parts(dataset), recipe, 36, 12, state_folder=tmp_path)
     _, known = fit()
     gaps = [entry["val_age_percentile_gap"] for entry in known.history]
     assert known.best_epoch == int(np.argmin(gaps))  # small gaps are good
     assert len(gaps) == known.best_epoch + 2 < 12
-    _, found = fit(lambda epoch, _: seen.append(epoch))
+    _, again = fit(lambda epoch, _: seen.append(epoch))
     assert seen == []
-    assert (found.history, found.best_epoch) == (known.history, known.best_epoch)
+    assert (again.history, again.best_epoch) == (known.history, known.best_epoch)
 
 
-def test_a_search_that_was_stopped_trains_no_epoch_twice(drawn, settings, project, tmp_path, monkeypatch):
-    train, val = parts(drawn, ["sex"])
+def test_a_search_that_was_stopped_trains_no_epoch_twice(dataset, settings, project, tmp_path, monkeypatch):
+    train, val = parts(dataset, ["sex"])
     p = params.load()
     p = p.model_copy(update={"train": settings})
     small = row(p, options={"widths": [2], "blocks": [0]}, targets=["sex"])
@@ -420,28 +425,28 @@ def test_a_search_that_was_stopped_trains_no_epoch_twice(drawn, settings, projec
     trained, killed = [], []
     fit = loop.fit
 
-    def watched(*args):
+    def watched(*args, **options):
         random.random()  # what other code draws changes nothing
-        *rest, tell, minutes, place, lesson, bar = args
+        *rest, on_epoch = args
 
-        def told(epoch, numbers):
-            tell(epoch, numbers)
+        def count_epochs(epoch, numbers):
+            on_epoch(epoch, numbers)
             trained.append(epoch)
-            if len(trained) == 4 and not killed:  # the second epoch of the second training, before it is kept
+            if len(trained) == 4 and not killed:  # the second epoch of the second training, before it is saved
                 killed.append(epoch)
                 raise Killed
 
-        return fit(*rest, told, minutes, place, lesson, bar)
+        return fit(*rest, count_epochs, **options)
 
     monkeypatch.setattr(
         reproducibility, "prepare", lambda *_: "float32"
     )  # TensorFlow has computed in this process already
-    whole = tune.search("m", p, small, train, val, 36, budget, tmp_path / "whole")
+    whole = search.run("m", p, small, train, val, 36, budget, tmp_path / "whole")
     monkeypatch.setattr(loop, "fit", watched)
     with pytest.raises(Killed):
-        tune.search("m", p, small, train, val, 36, budget, tmp_path / "stopped")
-    found = tune.search("m", p, small, train, val, 36, budget, tmp_path / "stopped")
-    assert found == whole
+        search.run("m", p, small, train, val, 36, budget, tmp_path / "stopped")
+    again = search.run("m", p, small, train, val, 36, budget, tmp_path / "stopped")
+    assert again == whole
     assert trained == [0, 1] * 2 + [1] + [0, 1]
     assert [path.name for path in (tmp_path / "stopped").glob("[0-9]*")] == []
 
@@ -470,63 +475,63 @@ def test_precision_follows_the_hardware(monkeypatch, tmp_path):
         keras.mixed_precision.set_global_policy(policy)
 
 
-def test_two_views_are_the_mean_of_a_face_and_its_mirror_image(drawn, tmp_path):
-    train, _ = parts(drawn)
+def test_tta_flip_is_the_mean_of_a_face_and_its_mirror_image(dataset, tmp_path):
+    train, _ = parts(dataset)
     (images,) = labelled_faces.pixels(train, 36, 32, 32)
     keras.utils.set_random_seed(0)
     model = networks.build("residual", 32, HEADS, 0.0, {"widths": [4], "blocks": [1]})
-    one = [callbacks.probabilities(model, each, 1) for each in (images, images[:, :, ::-1])]
-    both = callbacks.probabilities(model, images, 2)
+    one = [callbacks.probabilities(model, view, tta_flip=False) for view in (images, images[:, :, ::-1])]
+    both = callbacks.probabilities(model, images, tta_flip=True)
     assert np.allclose(both["age"], (one[0]["age"] + one[1]["age"]) / 2)
     assert np.abs(one[0]["age"] - one[1]["age"]).max() > 1e-4
-    export.export_onnx(model, tmp_path / "model.onnx", {"faces": json.dumps(ABOUT)}, views=2)
-    said = Predictor(tmp_path / "model.onnx").outputs(images, [*HEADS, EMBEDDING])
+    export.export_onnx(model, tmp_path / "model.onnx", {"faces": json.dumps(METADATA)}, tta_flip=True)
+    exported = Predictor(tmp_path / "model.onnx").outputs(images, [*HEADS, EMBEDDING])
     for name in HEADS:
-        assert np.abs(said[name] - both[name]).max() < 1e-5
-    assert said[EMBEDDING].shape == (len(images), 4)
+        assert np.abs(exported[name] - both[name]).max() < 1e-5
+    assert exported[EMBEDDING].shape == (len(images), 4)
 
 
 @pytest.mark.parametrize(("scores", "kept"), [((0.5, 0.508, 0.3), False), ((0.5, 0.4, 0.511), True)])
-def test_a_trial_that_gains_next_to_nothing_is_not_kept(project, tmp_path, monkeypatch, scores, kept):
+def test_a_trial_is_kept_from_the_minimum_improvement_on(project, tmp_path, monkeypatch, scores, kept):
     p = params.load()
     budget = p.budgets.sample.model_copy(update={"trials": 2})
     left = iter(scores)
-    monkeypatch.setattr(jobs, "one", lambda *_, **__: fitted([next(left)]))
-    found = tune.search("m", p, row(p), None, None, 36, budget, tmp_path / "place")
+    monkeypatch.setattr(jobs, "train_one", lambda *_, **__: fitted([next(left)]))
+    result = search.run("m", p, row(p), None, None, 36, budget, tmp_path / "search")
     assert p.tune.least_gain == 0.01
-    assert found["best"] == max(scores)
-    assert found["values"] == (found["trials"][2]["values"] if kept else {})
+    assert result["best"] == max(scores)
+    assert result["values"] == (result["trials"][2]["values"] if kept else {})
 
 
 def fitted(scores):
     return jobs.Fitted([], [{"val_score": score} for score in scores], 0, False, {})
 
 
-@pytest.mark.parametrize(("together", "rounds"), [(1, [1] * 8), (3, [3, 3, 3, 2])])
+@pytest.mark.parametrize(("parallel_trials", "sizes"), [(1, [1] * 8), (3, [3, 3, 3, 2])])
 @pytest.mark.parametrize("method", ["bayesian", "random"])
 def test_the_trials_of_a_search_follow_from_its_seed_and_their_scores_alone(
-    project, tmp_path, method, together, rounds
+    project, tmp_path, method, parallel_trials, sizes
 ):
-    """KerasTuner draws six points of a space of two numbers before it looks at scores that are known by then."""
+    """With a space of two numbers, KerasTuner draws six points at random before it uses scores."""
 
     def tried(folder, seed, trials, score=lambda values: values["dropout"]):
-        options = params.load().tune.model_copy(update={"method": method, "seed": seed, "together": together})
-        asked, seen = tune.proposals(options, trials, tmp_path / folder), []
-        found = next(asked)
-        while found:
-            seen.append(found)
+        options = params.load().tune.model_copy(update={"method": method, "seed": seed, "together": parallel_trials})
+        rounds, seen = search.proposals(options, trials, tmp_path / folder), []
+        proposed = next(rounds)
+        while proposed:
+            seen.append(proposed)
             try:
-                found = asked.send([score(values) if values else 0.5 for values in found])
+                proposed = rounds.send([score(values) if values else 0.5 for values in proposed])
             except StopIteration:
                 break
         return seen
 
-    trials = sum(rounds) - 1
+    trials = sum(sizes) - 1
     one = tried("one", 0, trials)
-    assert [len(each) for each in one] == rounds
+    assert [len(proposed) for proposed in one] == sizes
     assert one[0][0] == {}
     assert one == tried("two", 0, trials)
-    assert one[:2] != tried("three", 1, 2 * together)[:2]
+    assert one[:2] != tried("three", 1, 2 * parallel_trials)[:2]
     learns = one != tried("four", 0, trials, lambda values: -values["dropout"])
     assert learns == (method == "bayesian")
 
@@ -535,37 +540,39 @@ def test_trials_that_end_in_any_order_give_the_same_search(project, tmp_path, mo
     p = params.load()
     p = p.model_copy(update={"tune": p.tune.model_copy(update={"together": 3, "give_up": 2})})
     budget = p.budgets.sample.model_copy(update={"trials": 5, "trial_epochs": 4})
-    bars = []
+    required = []
 
-    def search(folder, order):
-        def run(jobs, *_):
-            bars.append([job.bar for job in jobs])
+    def run_search(folder, order):
+        def train_all(jobs, *_):
+            required.append([job.required_scores for job in jobs])
             for number in order(range(len(jobs))):
                 score = 0.5 - jobs[number].settings.dropout
                 yield number, fitted([score, score + 0.01, score + 0.02, score + 0.03])
 
-        monkeypatch.setattr(jobs, "run", run)
-        return tune.search("m", p, row(p), None, None, 36, budget, tmp_path / folder)
+        monkeypatch.setattr(jobs, "train_all", train_all)
+        return search.run("m", p, row(p), None, None, 36, budget, tmp_path / folder)
 
-    whole = search("one", list)
-    assert search("two", lambda numbers: list(numbers)[::-1]) == whole
+    whole = run_search("one", list)
+    assert run_search("two", lambda numbers: list(numbers)[::-1]) == whole
     assert [trial["trial"] for trial in whole["trials"]] == list(range(6))
-    assert [len(each) for each in bars[:2]] == [3, 3]
-    assert bars[0] == [(), (), ()]
-    assert len(set(bars[1])) == 1
+    assert [len(scores) for scores in required[:2]] == [3, 3]
+    assert required[0] == [(), (), ()]
+    assert len(set(required[1])) == 1
     middle = sorted(trial["history"][0]["val_score"] for trial in whole["trials"][:3])[1]
-    assert bars[1][0] == (-float("inf"), *(pytest.approx(middle + more) for more in (0.005, 0.01, 0.015)))
+    assert required[1][0] == (-float("inf"), *(pytest.approx(middle + more) for more in (0.005, 0.01, 0.015)))
 
 
-def test_a_training_stops_where_its_best_score_stays_below_the_bar(drawn, trained, project):
+def test_a_training_stops_where_its_best_score_is_below_the_required_one(dataset, trained, project):
     recipe, _, whole = trained("float32")
     scores = [entry["val_score"] for entry in whole.history]
     assert whole.best_epoch == int(np.argmax(scores))  # high scores are good
     best = max(scores[:2])
-    _, found = loop.fit(deep(params.load()), *parts(drawn), recipe, 36, 4, bar=(-1, best, best + 1, -1))
-    assert found.history == whole.history[:3]
-    assert found.done
-    assert not found.cut_short
+    _, validation = loop.fit(
+        deep(params.load()), *parts(dataset), recipe, 36, 4, required_scores=(-1, best, best + 1, -1)
+    )
+    assert validation.history == whole.history[:3]
+    assert validation.done
+    assert not validation.cut_short
 
 
 SHARING = """
@@ -581,17 +588,17 @@ row, train, val, settings = pickle.load(open(sys.argv[1], "rb"))
 reproducibility.prepare(1, settings.seed, "float32")
 one = loop.fit(row, train, val, settings, 36, 4)[1].history
 shared = settings.model_copy(update={"replicas": 2})
-place = Path(sys.argv[1]).with_name("whole")
-left = place.with_name("left")
+folder = Path(sys.argv[1]).with_name("whole")
+left = folder.with_name("left")
 def keep(epoch, numbers):
     if epoch == 2:
-        shutil.copytree(place, left)  # what a kill in this epoch would leave
-place.mkdir()
-model, found = loop.fit(row, train, val, shared, 36, 4, keep, place=place)
-assert abs(one[0]["loss"] / found.history[0]["loss"] - 1) < 0.1, (one, found.history)
-assert one != found.history
+        shutil.copytree(folder, left)  # what a kill in this epoch would leave
+folder.mkdir()
+model, validation = loop.fit(row, train, val, shared, 36, 4, keep, state_folder=folder)
+assert abs(one[0]["loss"] / validation.history[0]["loss"] - 1) < 0.1, (one, validation.history)
+assert one != validation.history
 trained = []
-again, _ = loop.fit(row, train, val, shared, 36, 4, lambda epoch, _: trained.append(epoch), place=left)
+again, _ = loop.fit(row, train, val, shared, 36, 4, lambda epoch, _: trained.append(epoch), state_folder=left)
 assert trained == [2, 3]
 assert all(map(np.array_equal, again.get_weights(), model.get_weights()))
 for update, words in (({"replicas": 3}, "3 devices are asked for"), ({"batch_size": 7}, "7 faces cannot be shared")):
@@ -604,10 +611,10 @@ for update, words in (({"replicas": 3}, "3 devices are asked for"), ({"batch_siz
 """
 
 
-def test_a_batch_is_shared_by_several_devices(drawn, settings, tmp_path):
+def test_a_batch_is_shared_by_several_devices(dataset, settings, tmp_path):
     given = tmp_path / "given.pickle"
     settings = settings.model_copy(update={"monitor": "age_mae"})
     small = row(params.load(), options={"widths": [2], "blocks": [0]}, targets=["age"])
-    given.write_bytes(pickle.dumps((small, *parts(drawn, ["age"]), settings)))
+    given.write_bytes(pickle.dumps((small, *parts(dataset, ["age"]), settings)))
     done = subprocess.run([sys.executable, "-c", SHARING, given], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

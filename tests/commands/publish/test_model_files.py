@@ -43,7 +43,7 @@ def test_the_keras_file_is_half_as_large_and_loads_alone(tmp_path):
     model_files.write_keras(model, 2, path)
     model.save(tmp_path / "whole.keras")
     assert path.stat().st_size < 0.75 * (tmp_path / "whole.keras").stat().st_size
-    np.savez(tmp_path / "known.npz", images=images, **callbacks.probabilities(model, images, 2))
+    np.savez(tmp_path / "known.npz", images=images, **callbacks.probabilities(model, images, tta_flip=True))
     command = [sys.executable, "-c", ALONE, str(path), str(tmp_path / "known.npz")]
     found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr[-2000:]
@@ -60,11 +60,11 @@ def test_the_same_model_gives_the_same_keras_file(tmp_path):
 
 def test_the_onnx_file_is_half_as_large_and_says_the_same(tmp_path):
     model, images = trained()
-    export.export_onnx(model, tmp_path / "whole.onnx", {"faces": "{}"}, 2)
+    export.export_onnx(model, tmp_path / "whole.onnx", {"faces": "{}"}, tta_flip=True)
     model_files.write_onnx(tmp_path / "whole.onnx", tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx").stat().st_size < 0.75 * (tmp_path / "whole.onnx").stat().st_size
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
-    wanted = callbacks.probabilities(model, images, 2)
+    wanted = callbacks.probabilities(model, images, tta_flip=True)
     for name, found in zip(HEADS, session.run(list(HEADS), {"image": images}), strict=True):
         assert np.abs(found - wanted[name]).max() < 2e-3
     assert session.get_modelmeta().custom_metadata_map["faces"] == "{}"
@@ -72,13 +72,13 @@ def test_the_onnx_file_is_half_as_large_and_says_the_same(tmp_path):
 
 def test_the_8_bit_file_computes_in_8_bits_and_says_almost_the_same(tmp_path):
     model, images = trained()
-    export.export_onnx(model, tmp_path / "whole.onnx", {"faces": "{}", "calibration": "[]"}, 2)
+    export.export_onnx(model, tmp_path / "whole.onnx", {"faces": "{}", "calibration": "[]"}, tta_flip=True)
     model_files.write_int8(tmp_path / "whole.onnx", images, tmp_path / "int8.onnx")
     graph = onnx.load(tmp_path / "int8.onnx").graph
     weights = {each.name: each.data_type for each in graph.initializer if len(each.dims) == 4}
     assert set(weights.values()) == {onnx.TensorProto.INT8}
     session = onnxruntime.InferenceSession(str(tmp_path / "int8.onnx"), providers=["CPUExecutionProvider"])
-    wanted = callbacks.probabilities(model, images, 2)
+    wanted = callbacks.probabilities(model, images, tta_flip=True)
     for name, found in zip(HEADS, session.run(list(HEADS), {"image": images}), strict=True):
         assert 0 < np.abs(found - wanted[name]).max() < 0.02, name
     assert session.get_modelmeta().custom_metadata_map == {"faces": "{}", "calibration": "[]"}

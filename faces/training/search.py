@@ -1,0 +1,176 @@
+"""Search for hyperparameters: rounds of trials that KerasTuner proposes, scored on validation."""
+
+import json
+import shutil
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import keras_tuner
+import numpy as np
+
+from faces import params
+from faces.data.labelled_faces import Faces
+from faces.params import overrides
+from faces.runtime import progress, running
+from faces.training import jobs
+
+RUNNING, COMPLETED = "RUNNING", "COMPLETED"  # status of KerasTuner's trials
+
+
+def run(
+    name: str,
+    p: params.Params,
+    row: params.Model,
+    train: Faces,
+    val: Faces,
+    side: int,
+    budget: params.Budget,
+    folder: Path,
+    soft_targets: dict[str, np.ndarray] | None = None,
+) -> dict:
+    """Train the defaults and the trials, in rounds of tune.together; all are scored by `score` on validation.
+
+    The best trial's values are kept where it gains tune.least_gain or more over the defaults. The values of a round,
+    and the scores that its trials must reach, follow from earlier rounds alone, so the order in which trials end does
+    not matter.
+
+    folder: for finished trials, and the state of each one under way after each epoch; made where there is none. The
+    search is repeated from its start: a trial in the folder is not trained again, and one under way continues. So a
+    search that was stopped ends with the same result.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "trials.json"
+    saved = json.loads(file.read_text()) if file.exists() else {"seconds": 0.0, "trials": []}
+    known: dict[int, dict] = {trial["trial"]: trial for trial in saved["trials"]}
+    started = time.monotonic() - saved["seconds"]
+    trials: list[dict] = []
+
+    def label(number: int) -> str:
+        return f"{name} {f'trial {number} of {budget.trials}' if number else 'defaults'}"
+
+    def save(number: int, values: dict[str, float], fitted: jobs.Fitted) -> None:
+        history = [{k: round(v, 6) for k, v in entry.items()} for entry in fitted.history]
+        score = max(entry["val_score"] for entry in history)
+        known[number] = {"trial": number, "values": values, "score": score, "history": history}
+        seconds = time.monotonic() - started
+        text = json.dumps({"seconds": seconds, "trials": [known[i] for i in sorted(known)]})
+        running.replace(file, lambda part: part.write_text(text))
+        shutil.rmtree(folder / f"{number}", ignore_errors=True)
+        left = seconds / len(known) * (budget.trials + 1 - len(known))
+        rest = f"; search: {progress.duration(left)} left" if left else ""
+        progress.say(f"{label(number)}: score {score:.4f} with {as_text(values) or 'the values of params.yaml'}{rest}")
+
+    def train_round(proposed: Sequence[dict[str, float]]) -> list[float]:
+        numbers = range(len(trials), len(trials) + len(proposed))
+        required = required_scores(trials, p.tune.give_up, budget.trial_epochs)
+        new_jobs: dict[int, jobs.Job] = {}
+        for number, values in zip(numbers, proposed, strict=True):
+            if known.get(number, {}).get("values") == values:
+                progress.say(f"{label(number)}: score {known[number]['score']:.4f}, from an earlier run")
+                continue
+            state_folder = folder / f"{number}"
+            state_folder.mkdir(exist_ok=True)
+            settings = overrides.with_value(p.train, values)
+            new_jobs[number] = jobs.Job(
+                settings, budget.trial_epochs, state_folder=state_folder, required_scores=required
+            )
+        order = list(new_jobs)
+        lines = [progress.Epochs(label(number), budget.trial_epochs) for number in order]
+
+        def on_epoch(job: int, epoch: int, numbers: dict[str, float]) -> None:
+            lines[job](epoch, {key: numbers[key] for key in ("loss", "val_score")})
+
+        if new_jobs:
+            for job, fitted in jobs.train_all(
+                [*new_jobs.values()], on_epoch, row, train, val, side, budget.precision, soft_targets
+            ):
+                save(order[job], proposed[order[job] - len(trials)], fitted)
+                for later in lines[job + 1 :]:
+                    later.restart()
+        trials.extend(known[number] for number in numbers)
+        return [trial["score"] for trial in trials[-len(proposed) :]]
+
+    rounds = proposals(p.tune, budget.trials, folder / "oracle")
+    proposed = next(rounds)
+    while proposed and not (
+        budget.tune_minutes and len(trials) > 1 and time.monotonic() - started > 60 * budget.tune_minutes
+    ):
+        scores = train_round(proposed)
+        try:
+            proposed = rounds.send(scores)
+        except StopIteration:
+            break
+    best = max(trials, key=lambda trial: trial["score"])
+    gain = best["score"] - trials[0]["score"]
+    return {
+        "values": {} if gain < p.tune.least_gain else best["values"],
+        "defaults": trials[0]["score"],
+        "best": best["score"],
+        "gain": round(gain, 6),
+        "cut_short": len(trials) < budget.trials + 1,
+        "trials": trials,
+    }
+
+
+def as_text(values: dict[str, float]) -> str:
+    """Values as text: `learning_rate 0.001322, dropout 0.4`."""
+    return ", ".join(f"{key} {value:.4g}" for key, value in values.items())
+
+
+def required_scores(trials: Sequence[dict], stopping_after: int | None, epochs: int) -> tuple[float, ...]:
+    """For each epoch, the score that a trial's best must reach, or it is stopped; none where stopping_after is None.
+
+    From epoch `stopping_after` on, it is the median over earlier trials of the mean of their scores up to that epoch
+    (the median stopping rule: Golovin et al. 2017, "Google Vizier", section 3.2.2).
+    """
+    if stopping_after is None or not trials:
+        return ()
+    curves = [[entry["val_score"] for entry in trial["history"]] for trial in trials]
+    required = []
+    for epoch in range(epochs):
+        means = [statistics.mean(curve[: epoch + 1]) for curve in curves if len(curve) > epoch]
+        required.append(statistics.median(means) if means and epoch + 1 >= stopping_after else -float("inf"))
+    return tuple(required)
+
+
+def proposals(tune: params.Tune, trials: int, folder: Path) -> Iterator[list[dict[str, float]]]:
+    """Yield rounds of values to try, tune.together at a time: the defaults, {}, then KerasTuner's over tune.space.
+
+    A generator that is sent the scores of each round, in its order; it ends after `trials` besides the defaults, or
+    where the space has no more to try.
+    """
+    kind = {"bayesian": keras_tuner.BayesianOptimization, "random": keras_tuner.RandomSearch}[tune.method]
+    space = keras_tuner.HyperParameters()
+    for key, values in tune.space.items():
+        space.Float(key, values.min, values.max, step=values.step, sampling=values.sampling)
+    oracle = kind(
+        hyperparameters=space,
+        hypermodel=lambda _: None,  # only values are asked for
+        objective=keras_tuner.Objective("score", "max"),
+        max_trials=trials,
+        seed=tune.seed + 1,  # KerasTuner takes 0 for none
+        tune_new_entries=False,
+        overwrite=True,
+        directory=str(folder),
+        project_name="trials",
+    ).oracle
+    oracle.verbose = 0
+    defaults: list[dict[str, float]] = [{}]
+    while True:
+        started = []
+        while len(defaults) + len(started) < tune.together:
+            trial = oracle.create_trial(f"{len(started)}")
+            if trial.status != RUNNING:
+                break
+            started.append(trial)
+        if not defaults and not started:
+            return
+        proposed = [{key: trial.hyperparameters.values[key] for key in tune.space} for trial in started]
+        scores = yield defaults + proposed
+        scores, defaults = scores[len(defaults) :], []
+        for trial, score in zip(started, scores, strict=True):
+            oracle.update_trial(trial.trial_id, {"score": score})
+            trial.status = COMPLETED
+            oracle.end_trial(trial)
