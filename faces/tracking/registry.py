@@ -11,6 +11,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from faces.images import detection
 from faces.tracking import store
 
 
@@ -78,7 +79,8 @@ def onnx_file(version: ModelVersion) -> Path:
     """
     uri = f"models:/{version.name}/{version.version}"
     with contextlib.suppress(MlflowException, OSError):
-        files = sorted(Path(mlflow.artifacts.download_artifacts(uri)).glob("artifacts/*.onnx"))
+        files = Path(mlflow.artifacts.download_artifacts(uri)).glob("artifacts/*.onnx")
+        files = sorted(path for path in files if path.name != detection.WEIGHTS)
         if files:
             return files[0]
     raise SystemExit(f"{uri}: its files are missing: `dvc repro` restores them")

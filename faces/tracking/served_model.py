@@ -13,7 +13,8 @@ class FaceModel(mlflow.pyfunc.PythonModel):
 
     def load_context(self, context: mlflow.pyfunc.PythonModelContext) -> None:
         """Open the ONNX file and the face detector."""
-        self.predictor, self.detector = Predictor(context.artifacts["onnx"]), detection.FaceDetector()
+        self.predictor = Predictor(context.artifacts["onnx"])
+        self.detector = detection.FaceDetector(path=context.artifacts.get("detector"))
 
     def predict(self, context, model_input: pd.DataFrame, params: dict | None = None) -> pd.DataFrame:  # noqa: ANN001
         """Predict the faces in each image of column `image`: the bytes of a JPEG, PNG, WebP, HEIC, ...
