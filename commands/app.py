@@ -1,8 +1,8 @@
-"""Open the web app: see the data and the models, try a model on a photo, and see why it says what it says.
+"""Open the web app: browse the data and the models, try a model on a photo, and see what its prediction depends on.
 
-Only this machine reaches it, at http://127.0.0.1:8501, unless --phone is given: then the local network does, over
-HTTPS, since phones give their camera to such pages alone, and with a token, in the address that is printed and drawn as
-a QR code. The certificate is made for this start, so that the phone warns of it once; it is gone at the end.
+It listens at http://127.0.0.1:8501, for this machine only. With --phone it listens on the local network, over HTTPS,
+which phones require for camera access, and with a token, which is part of the address that is printed and shown as a QR
+code. The certificate is made at each start and removed at the end, so that the phone warns of it once.
 It stops at Ctrl-C.
 """
 
@@ -19,59 +19,50 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from faces.runtime import ports
+
 TOKEN = "FACES_TOKEN"  # as app/access.py reads it
-PHONE_UPLOAD = 30  # MiB: enough for a phone's photo, and strangers on the network cannot fill the memory as fast
-DAYS = 30  # for which a certificate holds
+PHONE_UPLOAD = 30  # MiB: enough for a phone's photo, and limits how fast others on the network can fill the memory
+DAYS = 30  # that a certificate is valid
 
 
 def main() -> None:
-    """Run Streamlit until it is stopped."""
+    """Run Streamlit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=8501)
-    parser.add_argument("--phone", action="store_true", help="let phones of the local network in, by a token")
-    words = parser.parse_args()
-    address = own_address() if words.phone else "127.0.0.1"
+    parser.add_argument("--phone", action="store_true", help="admit phones of the local network, by a token")
+    args = parser.parse_args()
+    address = own_address() if args.phone else "127.0.0.1"
     if address is None:
-        parser.error("this machine is on no network that a phone could share")
-    taken = in_use(address, words.port)
-    if taken:
-        parser.error(f"port {words.port} is taken ({taken}): name another, as in `make app PORT={words.port + 1}`")
-    for ends in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ends, lambda *_: sys.exit("stopped"))  # so that the server stops, too, and the key is removed
+        parser.error("this machine is on no network, so no phone can reach it")
+    error = ports.bind_error(address, args.port)
+    if error:
+        parser.error(f"port {args.port} is taken ({error}): name another, as in `make app PORT={args.port + 1}`")
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit("stopped"))  # so that the server stops and the key is removed
     with contextlib.ExitStack() as stack:
         options = []
-        if words.phone:
+        if args.phone:
             certificate, key = stack.enter_context(certified(address))
             os.environ[TOKEN] = secrets.token_urlsafe(16)
             options += ["--server.address", address, "--server.sslCertFile", certificate, "--server.sslKeyFile", key]
             options += ["--server.allowedHosts", address, "--browser.serverAddress", address]
             options += ["--server.maxUploadSize", str(PHONE_UPLOAD), "--client.showErrorDetails", "none"]
-            show(f"https://{address}:{words.port}/?token={os.environ[TOKEN]}")
+            show(f"https://{address}:{args.port}/?token={os.environ[TOKEN]}")
         else:
-            print(f"Open http://127.0.0.1:{words.port}", flush=True)
+            print(f"Open http://127.0.0.1:{args.port}", flush=True)
         from streamlit.components.v2 import manifest_scanner
         from streamlit.web import cli
 
-        manifest_scanner.scan_component_manifests = list  # of others, in all packages: half a second, and none is used
-        cli.main(["run", "app/main.py", "--server.port", str(words.port), *options], "streamlit", standalone_mode=False)
-
-
-def in_use(address: str, port: int) -> str:
-    """Why a port of this machine cannot be listened at; '' where it can."""
-    with socket.socket() as trial:
-        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trial.bind((address, port))
-        except (OSError, OverflowError) as error:
-            return str(error)
-    return ""
+        manifest_scanner.scan_component_manifests = list  # skips a scan of all packages: 0.5 s, and none is used
+        cli.main(["run", "app/main.py", "--server.port", str(args.port), *options], "streamlit", standalone_mode=False)
 
 
 def own_address() -> str | None:
-    """This machine's address in its network, IPv4; None where it has none. Nothing is sent."""
+    """This machine's IPv4 address in its network; None where it has none. Nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
         try:
-            trial.connect(("192.0.2.1", 9))  # of no machine (RFC 5737); it makes the system choose a way
+            trial.connect(("192.0.2.1", 9))  # a documentation address (RFC 5737): the system chooses a route
         except OSError:
             return None
         address = trial.getsockname()[0]
@@ -80,7 +71,7 @@ def own_address() -> str | None:
 
 @contextlib.contextmanager
 def certified(address: str) -> Iterator[tuple[str, str]]:
-    """Files of a certificate for an address, signed by itself, and of its key, while they are needed."""
+    """Files of a self-signed certificate for an address, and of its key, which exist within the context."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -112,15 +103,13 @@ def certified(address: str) -> Iterator[tuple[str, str]]:
 
 
 def show(address: str) -> None:
-    """Print an address, and its QR code."""
+    """Print an address and its QR code."""
     import qrcode
 
     code = qrcode.QRCode(border=2)
     code.add_data(address)
     code.print_ascii(tty=sys.stdout.isatty())
-    print(
-        f"On a phone of this network, open {address}\nIt warns of the certificate, which was made just now.", flush=True
-    )
+    print(f"On a phone in this network, open {address}\nIt warns of the certificate, which is self-signed.", flush=True)
 
 
 if __name__ == "__main__":

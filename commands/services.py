@@ -1,8 +1,8 @@
-"""Start what a group shares, on this machine, to try it: PostgreSQL, an S3 server, and MLflow's server on both.
+"""Start the services that a group shares, to try them on this machine: PostgreSQL, S3, and MLflow's server on both.
 
-It prints what to type in another shell, and runs until Ctrl-C; what they hold stays in data/services, and is there at
-the next start. They answer this machine alone, and the passwords are made at the first start. PostgreSQL is Debian's
-(`apt-get install postgresql`), the S3 server is rclone, MLflow is that of this environment (`make setup CLUSTER=1`).
+It prints what to type in another shell, and runs until Ctrl-C; their data stays in data/services for the next start.
+They listen for this machine only, with passwords made at the first start. PostgreSQL is Debian's (`apt-get install
+postgresql`), the S3 server is rclone, MLflow is that of this environment (`make setup CLUSTER=1`).
 """
 
 import argparse
@@ -13,7 +13,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,42 +20,42 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from commands.app import in_use
+from faces.runtime import ports
 
 BUCKET, DATABASE = "faces", "mlflow"
-PATIENCE = 60.0  # seconds for a service to answer
+PATIENCE = 60.0  # seconds for a service to start
 KEYS = "keys.json"
 
 
 def main() -> None:
-    """Start them, one after the other, and stop them in turn."""
+    """Start the services in order, and stop them in reverse order."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path("data/services"), help="where they keep what they hold")
-    parser.add_argument("--port", type=int, default=5000, help="of MLflow; the next two are PostgreSQL's and S3's")
-    words = parser.parse_args()
-    folder = words.folder.absolute()
-    for end in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(end, lambda *_: sys.exit("stopped"))
+    parser.add_argument("--folder", type=Path, default=Path("data/services"), help="where they keep their data")
+    parser.add_argument("--port", type=int, default=5000, help="port of MLflow; the next two are PostgreSQL's and S3's")
+    args = parser.parse_args()
+    folder = args.folder.absolute()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit("stopped"))
     folder.mkdir(parents=True, exist_ok=True)
-    keys = remembered(folder / KEYS)
-    mlflow, postgres, s3 = (f"{words.port + i}" for i in range(3))
+    keys = load_keys(folder / KEYS)
+    mlflow, postgres, s3 = (f"{args.port + i}" for i in range(3))
     environment = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{s3}",
         "AWS_ACCESS_KEY_ID": keys["id"],
         "AWS_SECRET_ACCESS_KEY": keys["secret"],
         "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",  # rclone sends that of the whole with each part
+        "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",  # rclone sends the whole file's with each part
     }
     with contextlib.ExitStack() as stack, contextlib.suppress(KeyboardInterrupt):
         stack.enter_context(database(folder / "postgres", postgres, keys["password"]))
         stack.enter_context(objects(folder / "s3", s3, keys))
         stack.enter_context(tracking(folder, mlflow, postgres, keys["password"], environment))
-        print(told(mlflow, environment), flush=True)
+        print(instructions(mlflow, environment), flush=True)
         signal.pause()
 
 
-def remembered(path: Path) -> dict[str, str]:
-    """Passwords, made where there are none yet; no other user of this machine can read them."""
+def load_keys(path: Path) -> dict[str, str]:
+    """Passwords, made at the first start; no other user of this machine can read them."""
     if not path.exists():
         keys = {"id": "faces", "secret": secrets.token_urlsafe(24), "password": secrets.token_urlsafe(24)}
         path.touch(mode=0o600)
@@ -64,25 +63,25 @@ def remembered(path: Path) -> dict[str, str]:
     return json.loads(path.read_text())
 
 
-def told(mlflow: str, environment: dict[str, str]) -> str:
-    """What to type in a shell that is to use them."""
+def instructions(mlflow: str, environment: dict[str, str]) -> str:
+    """What to type in a shell that uses the services."""
     lines = [f"export {key}={value}" for key, value in environment.items()]
     lines += [
         f"export MLFLOW_TRACKING_URI=http://127.0.0.1:{mlflow}",
         f"dvc remote add --local --force --default shared s3://{BUCKET}/dvc",
         f"dvc remote modify --local shared endpointurl {environment['AWS_ENDPOINT_URL']}",
     ]
-    return "\n".join(["", "All three answer. In another shell, in the project's folder:", "", *lines, ""])
+    return "\n".join(["", "All three run. In another shell, in the project's folder, type:", "", *lines, ""])
 
 
 @contextlib.contextmanager
 def database(folder: Path, port: str, password: str) -> Iterator[None]:
     """PostgreSQL, with a database for MLflow."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
-    found = programs[-1] if programs else Path(shutil.which("postgres") or "").parent
-    if not (found / "initdb").exists():
-        sys.exit("there is no PostgreSQL: `apt-get install postgresql` on Debian")
-    root = getpass.getuser() == "root"  # whom PostgreSQL refuses
+    binaries = programs[-1] if programs else Path(shutil.which("postgres") or "").parent
+    if not (binaries / "initdb").exists():
+        sys.exit("PostgreSQL is not installed: `apt-get install postgresql` on Debian")
+    root = getpass.getuser() == "root"  # as whom PostgreSQL refuses to run
     user = ["runuser", "-u", "postgres", "--"] if root else []
     folder.mkdir(exist_ok=True, mode=0o700)
     if root:
@@ -93,24 +92,24 @@ def database(folder: Path, port: str, password: str) -> Iterator[None]:
             file.flush()
             if root:
                 shutil.chown(file.name, "postgres")
-            words = ["--auth=scram-sha-256", f"--pwfile={file.name}", "--username=faces"]
-            words += ["--encoding=UTF8", "--locale=C.UTF-8", "-D", folder]
-            made = subprocess.run([*user, found / "initdb", *words], text=True, capture_output=True, check=False)
-        if made.returncode:
-            sys.exit(f"PostgreSQL cannot be set up in {folder}: {made.stderr.strip() or made.stdout.strip()}")
+            options = ["--auth=scram-sha-256", f"--pwfile={file.name}", "--username=faces"]
+            options += ["--encoding=UTF8", "--locale=C.UTF-8", "-D", folder]
+            done = subprocess.run([*user, binaries / "initdb", *options], text=True, capture_output=True, check=False)
+        if done.returncode:
+            sys.exit(f"PostgreSQL cannot be set up in {folder}: {done.stderr.strip() or done.stdout.strip()}")
     settings = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-p", port]
-    command = [*user, found / "postgres", "-D", folder, *settings]
+    command = [*user, binaries / "postgres", "-D", folder, *settings]
     with running("PostgreSQL", command, port, folder.parent, signal.SIGINT):
-        access = {**os.environ, "PGPASSWORD": password}
-        where = ["-h", "127.0.0.1", "-p", port, "-U", "faces"]
-        command = [found / "createdb", *where, DATABASE]
+        environment = {**os.environ, "PGPASSWORD": password}
+        server = ["-h", "127.0.0.1", "-p", port, "-U", "faces"]
+        command = [binaries / "createdb", *server, DATABASE]
         end = time.monotonic() + PATIENCE
-        while True:  # it takes connections before it takes orders
-            made = subprocess.run(command, env=access, capture_output=True, text=True, check=False)
-            if not made.returncode or "already exists" in made.stderr:
+        while True:  # it accepts connections before it accepts commands
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+            if not done.returncode or "already exists" in done.stderr:
                 break
             if time.monotonic() > end:
-                sys.exit(f"PostgreSQL makes no database: {made.stderr.strip()}")
+                sys.exit(f"PostgreSQL cannot create a database: {done.stderr.strip()}")
             time.sleep(0.5)
         yield
 
@@ -120,21 +119,21 @@ def objects(folder: Path, port: str, keys: dict[str, str]) -> Iterator[None]:
     """An S3 server on a folder, with one bucket."""
     rclone = Path(sys.executable).with_name("rclone")
     if not rclone.exists():
-        sys.exit("there is no rclone: `make setup CLUSTER=1` installs it")
+        sys.exit("rclone is not installed: `make setup CLUSTER=1` installs it")
     (folder / BUCKET).mkdir(parents=True, exist_ok=True)
-    access = os.environ | {"RCLONE_AUTH_KEY": f'"{keys["id"]},{keys["secret"]}"'}  # one pair of a list
+    environment = os.environ | {"RCLONE_AUTH_KEY": f'"{keys["id"]},{keys["secret"]}"'}  # a list of one pair
     command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--config", os.devnull, folder]
-    with running("The S3 server", command, port, folder.parent, env=access):
+    with running("The S3 server", command, port, folder.parent, env=environment):
         yield
 
 
 @contextlib.contextmanager
 def tracking(folder: Path, port: str, database: str, password: str, access: dict[str, str]) -> Iterator[None]:
-    """MLflow's server: runs in PostgreSQL, artifacts in S3, which it passes on, so that clients need no key."""
+    """MLflow's server: runs in PostgreSQL, artifacts in S3, which it serves, so that clients need no key."""
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port, "--workers", "2"]
     command += ["--artifacts-destination", f"s3://{BUCKET}/mlflow"]
     store = f"postgresql://faces:{password}@127.0.0.1:{database}/{DATABASE}"
-    environment = {**os.environ, **access, "MLFLOW_BACKEND_STORE_URI": store}  # no other user sees it in a list
+    environment = {**os.environ, **access, "MLFLOW_BACKEND_STORE_URI": store}  # other users could read an argument
     environment.pop("MLFLOW_TRACKING_URI", None)
     with running("MLflow", command, port, folder, env=environment):
         yield
@@ -142,12 +141,12 @@ def tracking(folder: Path, port: str, database: str, password: str, access: dict
 
 @contextlib.contextmanager
 def running(
-    what: str, command: list, port: str, folder: Path, ends: int = signal.SIGTERM, env: dict[str, str] | None = None
+    what: str, command: list, port: str, folder: Path, stop: int = signal.SIGTERM, env: dict[str, str] | None = None
 ) -> Iterator[None]:
-    """A service, from when it answers at its port; what it says is in folder/NAME.log."""
-    taken = in_use("127.0.0.1", int(port))
-    if taken:
-        sys.exit(f"{what}: port {port} is taken ({taken}); --port names others")
+    """A service, from when it accepts connections at its port; its output is in folder/NAME.log."""
+    error = ports.bind_error("127.0.0.1", int(port))
+    if error:
+        sys.exit(f"{what}: port {port} is taken ({error}); --port sets others")
     log = folder / f"{what.lower().replace(' ', '-')}.log"
     with log.open("w") as out:
         started = subprocess.Popen(
@@ -155,22 +154,15 @@ def running(
         )
     try:
         end = time.monotonic() + PATIENCE
-        while not answers(port):
+        while not ports.accepts(int(port)):
             if started.poll() is not None or time.monotonic() > end:
-                sys.exit(f"{what} does not answer; the end of {log}:\n{log.read_text()[-2000:]}")
+                sys.exit(f"{what} did not start; the end of {log}:\n{log.read_text()[-2000:]}")
             time.sleep(0.2)
         yield
     finally:
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(started.pid, ends)
+            os.killpg(started.pid, stop)
         started.wait()
-
-
-def answers(port: str) -> bool:
-    """Whether something takes connections at a port of this machine."""
-    with socket.socket() as trial:
-        trial.settimeout(1)
-        return trial.connect_ex(("127.0.0.1", int(port))) == 0
 
 
 if __name__ == "__main__":

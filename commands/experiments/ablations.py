@@ -1,13 +1,11 @@
-"""Train one model with one thing changed at a time, and write what each change gives on validation.
+"""Train one model with one thing changed at a time, and write the gain of each change on validation.
 
-recipes/NAME.levers.yaml lists the changes, and what all have in common so that they are short; each is a DVC
-experiment that stops at `train`, so that test is not looked at. Its `readings` read the model of `base` in other ways,
-and train nothing. Writes reports/published/NAME/levers.csv, with the gain of each over `base`.
+recipes/NAME.levers.yaml lists the changes, and the settings that all share so that they are short. Each is a DVC
+experiment that ends with `train`, so test faces are not used. Its `readings` train nothing: they predict with the model
+of `base` in other ways. Writes reports/published/NAME/levers.csv, with each gain over `base`.
 """
 
 import argparse
-import copy
-import hashlib
 import json
 import re
 import resource
@@ -19,91 +17,71 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from commands.publish import recipe
 from faces import params, targets
 from faces.data import labelled_faces, packs, records
 from faces.evaluation import metrics, score_tables
-from faces.params import overrides
-from faces.runtime import dvc_experiments, progress
-
-FOLDER = Path("recipes")
+from faces.params import overrides, recipes
+from faces.reporting import published
+from faces.runtime import dvc_experiments, pipeline, progress
 
 
 def main() -> None:
-    """Run the levers that are named, or all; those that ran before cost nothing."""
+    """Run the named ablations, or all; DVC restores those that ran before from its cache."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", help="NAME of recipes/NAME.levers.yaml; put its recipe into params.yaml first")
-    parser.add_argument("levers", nargs="*", help="levers to run; all unless given")
-    words = parser.parse_args()
-    listed = yaml.safe_load((FOLDER / f"{words.recipe}.levers.yaml").read_text())
-    model, levers, readings = listed["model"], listed["levers"], listed.get("readings", {})
-    short = listed.get("short", {})
-    known = [*levers, *readings]
+    parser.add_argument("ablations", nargs="*", help="ablations to run; all unless given")
+    args = parser.parse_args()
+    listed = recipes.ablations(args.recipe)
+    model, trained, readings = listed["model"], listed["levers"], listed.get("readings", {})
+    common = listed.get("short", {})
+    every = trained | readings
     if model not in params.load().models:
-        parser.error(f"params.yaml has no model {model}: `make recipe RECIPE={words.recipe}` puts it there")
-    strange = [name for name in words.levers if name not in known]
-    if strange:
-        parser.error(f"{strange[0]!r} is not a lever: {', '.join(known)}")
-    # the levers start from what DVC's cache has of the faces, and find it by the dvc.lock of this tree
-    recipe.run_to_split(params.load().models[model].dataset)
-    out = Path("reports/published") / words.recipe / "levers.csv"
+        parser.error(f"params.yaml has no model {model}: `make recipe RECIPE={args.recipe}` puts it there")
+    unknown = [name for name in args.ablations if name not in every]
+    if unknown:
+        parser.error(f"{unknown[0]!r} is not an ablation: {', '.join(every)}")
+    # DVC experiments take data from DVC's cache by the dvc.lock of this tree
+    pipeline.run_to_split(params.load().models[model].dataset)
+    out = published.FOLDER / args.recipe / published.ABLATIONS
     out.parent.mkdir(parents=True, exist_ok=True)
-    wanted = words.levers or known
+    wanted = args.ablations or list(every)
     for number, name in enumerate(wanted):
-        changed = levers.get(name, readings.get(name))
-        progress.say(f"lever {number + 1} of {len(wanted)}: {name}, {changed or 'nothing changed'}")
+        changed = every[name]
+        progress.say(f"ablation {number + 1} of {len(wanted)}: {name}, {changed or 'nothing changed'}")
         before = core_minutes()
         if name in readings:
-            found = read(dvc_experiments.commit(experiment_of("base")), model, **changed)
+            row = evaluate(dvc_experiments.commit(experiment_name("base")), model, **changed)
         else:
-            dvc_experiments.run(experiment_of(name), short | changed, [f"train@{model}"])
-            found = read(dvc_experiments.commit(experiment_of(name)), model)
+            dvc_experiments.run(experiment_name(name), common | changed, [f"train@{model}"])
+            row = evaluate(dvc_experiments.commit(experiment_name(name)), model)
         took = core_minutes() - before
-        if name in levers and took < 1:
+        if name in trained and took < 1:
             took = float("nan")  # nothing was trained: DVC's cache had it
-        found |= {"lever": name, "changed": json.dumps(changed), "core_minutes": took}
-        found["basis"] = basis(short, found["precision"], yaml.safe_load(params.PATH.read_text()))
-        records.write(with_gains(add(out, found)).round(4), out)
+        row |= {"lever": name, "changed": json.dumps(changed), "core_minutes": took}
+        row["basis"] = recipes.basis(common, row["precision"], yaml.safe_load(params.PATH.read_text()))
+        records.write(with_gains(add(out, row)).round(4), out)
     print(pd.read_csv(out).to_markdown(index=False))
-    print(f"{out}: `python -m commands.publish {words.recipe} --page` shows it")
-
-
-def basis(short: dict, precision: str, values: dict) -> str:
-    """Digest of all that the levers have in common: rows of others are not to be compared with these.
-
-    precision: what the levers were trained in; `auto` is something else on another machine. values: of params.yaml.
-    """
-    values = copy.deepcopy(values)
-    for key, value in short.items():
-        *path, last = key.split(".")
-        at = values
-        for part in path:
-            at = at[part]
-        at[last] = value
-    values["budgets"] = values["budgets"]["real"]
-    values["budgets"]["precision"] = precision
-    shown = {key: values[key] for key in ("models", "budgets", "train", "split", "clean", "pack")}
-    return hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:8]
+    print(f"{out}: `python -m commands.publish {args.recipe} --page` shows it")
 
 
 def core_minutes() -> float:
-    """Processor time of this process and those it started and waited for: wall time tells less on a busy machine."""
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in used) / 60
+    """CPU minutes of this process and its ended children: wall time says less on a busy machine."""
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(used.ru_utime + used.ru_stime for used in usage) / 60
 
 
-def experiment_of(lever: str) -> str:
-    """Name of a lever's DVC experiment."""
-    return "lever-" + re.sub(r"[^a-z0-9]+", "-", lever.lower()).strip("-")
+def experiment_name(ablation: str) -> str:
+    """Name of an ablation's DVC experiment."""
+    return "lever-" + re.sub(r"[^a-z0-9]+", "-", ablation.lower()).strip("-")
 
 
-def read(
+def evaluate(
     commit: str, model: str, views: int | None = None, decode: str = "median", zoom: float | None = None
 ) -> dict[str, float]:
     """Validation scores of a DVC experiment's model, and of the groups where models of faces are weakest.
 
-    views: 1 or 2 at prediction; decode: the age's median or mean; zoom: scale at prediction. The lever's own unless
-    given.
+    views: 2 to average with the mirror image, or 1; decode: the age's median or mean; zoom: scale at prediction. As in
+    the experiment unless given.
     """
     from faces.training import callbacks, loop
 
@@ -121,47 +99,48 @@ def read(
         network.load_weights(weights)
         val, _ = labelled_faces.select_part(records.read(split), packs.Pack(pack), "val", row.targets)
         images = np.concatenate([*labelled_faces.pixels(val, *labelled_faces.view(about["pack_size"], settings))])
-    said = callbacks.probabilities(network, images, tta_flip=(settings.views if views is None else views) == 2)
+    tta_flip = (settings.views if views is None else views) == 2
+    probabilities = callbacks.probabilities(network, images, tta_flip=tta_flip)
     decoded: dict[str, np.ndarray] = {}
-    for name, probabilities in said.items():
-        decoded |= targets.decode(targets.TARGETS[name], probabilities)
+    for name, p in probabilities.items():
+        decoded |= targets.decode(targets.TARGETS[name], p)
         if decode == "mean" and targets.TARGETS[name].kind == "years":
             decoded[f"{name}_predicted"] = decoded[f"{name}_mean"]
     with files.open(f"data/models/{model}/history.csv") as history:
         epochs = len(pd.read_csv(history))
-    found = {"epochs": epochs, "parameters": about["parameters"], "precision": about["recipe"]["budget"]["precision"]}
-    return found | metrics.evaluate(list(val.labels), val.labels, decoded, about["floors"]) | weakest(val, decoded)
+    trained = {"epochs": epochs, "parameters": about["parameters"], "precision": about["recipe"]["budget"]["precision"]}
+    scores = metrics.evaluate(list(val.labels), val.labels, decoded, about["floors"])
+    return trained | scores | weak_groups(val, decoded)
 
 
-def weakest(val: labelled_faces.Faces, decoded: dict[str, np.ndarray]) -> dict[str, float]:
+def weak_groups(faces: labelled_faces.Faces, decoded: dict[str, np.ndarray]) -> dict[str, float]:
     """Scores of the groups that a published result names, where their target and age are known."""
-    found = {}
-    ages, known = val.labels.get("age", (np.zeros(len(val)), np.zeros(len(val))))
-    for name, score, title, chosen in (
-        ("sex", "accuracy", f"below_{score_tables.YOUNG}", (ages < score_tables.YOUNG) & (known > 0)),
-        ("age", "mae", f"above_{score_tables.OLD}", (ages > score_tables.OLD) & (known > 0)),
-        ("ethnicity", f"recall_{score_tables.LAST}", "", np.ones(len(val), bool)),
+    scores = {}
+    ages, known = faces.labels.get("age", (np.zeros(len(faces)), np.zeros(len(faces))))
+    for name, score, group, inside in (
+        ("sex", "accuracy", f"_below_{score_tables.YOUNG}", (ages < score_tables.YOUNG) & (known > 0)),
+        ("age", "mae", f"_above_{score_tables.OLD}", (ages > score_tables.OLD) & (known > 0)),
+        ("ethnicity", f"recall_{score_tables.LAST}", "", np.ones(len(faces), bool)),
     ):
-        if name in val.labels:
+        if name in faces.labels:
             target = targets.TARGETS[name]
-            each = metrics.statistics(target, *val.labels[name], decoded)[chosen]
-            value = metrics.scores(target, each.sum(axis=0))[score]
-            found["_".join(part for part in (name, score, title) if part)] = float(value)
-    return found
+            totals = metrics.statistics(target, *faces.labels[name], decoded)[inside].sum(axis=0)
+            scores[f"{name}_{score}{group}"] = float(metrics.scores(target, totals)[score])
+    return scores
 
 
-def add(path: Path, found: dict) -> pd.DataFrame:
-    """Rows of levers.csv with one more, in the place of one of its name, and with its cost where none is known now.
+def add(path: Path, row: dict) -> pd.DataFrame:
+    """Rows of levers.csv with a row added, or replaced by name; one of unknown cost keeps the cost known before.
 
-    Rows that were measured on another basis go.
+    Rows of another basis are removed.
     """
     digest = {"basis": str}  # also where it has no letter
     rows = pd.read_csv(path, dtype=digest) if path.exists() else pd.DataFrame(columns=["lever", "basis"])
-    rows = rows[rows["basis"] == found["basis"]]
-    old = rows[rows["lever"] == found["lever"]]
-    if len(old) and found["core_minutes"] != found["core_minutes"]:
-        found["core_minutes"] = float(old["core_minutes"].iloc[0])
-    return pd.concat([rows[rows["lever"] != found["lever"]], pd.DataFrame([found])], ignore_index=True)
+    rows = rows[rows["basis"] == row["basis"]]
+    old = rows[rows["lever"] == row["lever"]]
+    if len(old) and row["core_minutes"] != row["core_minutes"]:
+        row["core_minutes"] = float(old["core_minutes"].iloc[0])
+    return pd.concat([rows[rows["lever"] != row["lever"]], pd.DataFrame([row])], ignore_index=True)
 
 
 def with_gains(rows: pd.DataFrame) -> pd.DataFrame:

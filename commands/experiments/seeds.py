@@ -1,7 +1,7 @@
-"""Train every model with several seeds and write how much its scores differ: what the gate's margins rest on.
+"""Train every model with several seeds and write how much its scores differ, which sets the gate's margins.
 
-It writes reports/baselines/NAME/spread.csv; or the predictions, where --keep names a folder. Teachers keep their own
-seeds, so that what others would change is not in the spread of a distilled model.
+It writes reports/baselines/NAME/spread.csv, or, with --keep, the predictions to a folder. Teachers keep their own
+seeds, so the spread of a distilled model is that of the student alone.
 """
 
 import argparse
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from commands.experiments import variations
 from faces import params
 from faces.evaluation import predictions
 from faces.gate import baselines, paired, seed_spread
@@ -19,67 +20,56 @@ SEEDS = "seeds.csv.gz"
 
 
 def main() -> None:
-    """Run one DVC experiment a seed; those that ran before cost nothing."""
+    """Run one DVC experiment a seed; DVC restores those that ran before from its cache."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("count", type=int, nargs="?", default=5, help="seeds to train with; 5")
-    parser.add_argument("--first", type=int, default=0, help="how many seeds after train.seed to skip; 0")
+    parser.add_argument("count", type=int, nargs="?", default=5, help="number of seeds; 5")
+    parser.add_argument("--first", type=int, default=0, help="number of seeds after train.seed to skip; 0")
     parser.add_argument("--keep", type=Path, help="write the predictions to KEEP/NAME/, with the baseline")
     parser.add_argument("--models", nargs="+", help="models of params.yaml to train; all unless given")
-    words = parser.parse_args()
-    if words.count < 2:
-        parser.error("a spread needs two seeds at least")
+    args = parser.parse_args()
+    if args.count < 2:
+        parser.error(f"{args.count}: a standard deviation needs at least two seeds")
     p = params.load()
-    wanted = words.models or list(p.models)
-    seeds = after(p, words.first + words.count)[words.first :]
+    wanted = args.models or list(p.models)
+    seeds = variations.seed_numbers(p, args.first + args.count)[args.first :]
     for number, seed in enumerate(seeds):
         progress.say(f"seed {seed}, {number + 1} of {len(seeds)}")
-        dvc_experiments.run(f"seed-{seed}", settings(p, wanted, seed), [f"evaluate@{model}" for model in wanted])
+        settings = variations.seed_settings(p, wanted, seed)
+        dvc_experiments.run(f"seed-{seed}", settings, [f"evaluate@{model}" for model in wanted])
     for name, models in baselines.by_name(p).items():
-        said = {model: {seed: read(seed, model) for seed in seeds} for model in models if model in wanted}
-        if not said:
+        tables = {model: {seed: load(seed, model) for seed in seeds} for model in models if model in wanted}
+        if not tables:
             continue
-        if words.keep:
-            keep(said, name, words.keep / name)
+        if args.keep:
+            keep(tables, name, args.keep / name)
             continue
-        found = baselines.load(name)
-        if found is None:
+        baseline = baselines.load(name)
+        if baseline is None:
             raise SystemExit(f"there is no baseline {name} yet: `make baseline` makes it")
         rows = [
-            seed_spread.sd_over_seeds(list(each.values()), p.evaluate.min_n).assign(model=model)
-            for model, each in said.items()
+            seed_spread.sd_over_seeds(list(by_seed.values()), p.evaluate.min_n).assign(model=model)
+            for model, by_seed in tables.items()
         ]
-        kept = found.seed_sd[~found.seed_sd["model"].isin(said)]
-        found.seed_sd = pd.concat([kept, *rows], ignore_index=True)[
+        kept = baseline.seed_sd[~baseline.seed_sd["model"].isin(tables)]
+        baseline.seed_sd = pd.concat([kept, *rows], ignore_index=True)[
             ["model", "target", "slice", "n", "seeds", "sd"]
         ].round(6)
-        baselines.write(name, found)
-        print(found.seed_sd[found.seed_sd["slice"] == paired.ALL].to_markdown(index=False))
+        baselines.write(name, baseline)
+        print(baseline.seed_sd[baseline.seed_sd["slice"] == paired.ALL].to_markdown(index=False))
         print(f"{baselines.FOLDER / name / baselines.SEED_SD}: commit it")
 
 
-def after(p: params.Params, count: int) -> list[int]:
-    """So many seeds, the first ones after that of params.yaml."""
-    return [p.train.seed + 1 + i for i in range(count)]
-
-
-def settings(p: params.Params, wanted: list[str], seed: int) -> dict[str, int]:
-    """Keys of params.yaml that give models a seed: that of all, and that of each row that has one of its own."""
-    own = {f"models.{name}.train.seed": seed for name in wanted if "seed" in p.models[name].train}
-    return {"train.seed": seed, **own}
-
-
-def read(seed: int, model: str) -> pd.DataFrame:
+def load(seed: int, model: str) -> pd.DataFrame:
     """Test predictions of a model trained with a seed."""
-    rows = predictions.parse(
-        dvc_experiments.read(f"seed-{seed}", predictions.FOLDER / model / "predictions.csv").encode()
-    )
+    path = predictions.FOLDER / model / "predictions.csv"
+    rows = predictions.parse(dvc_experiments.read(f"seed-{seed}", path).encode())
     return predictions.checked(rows[rows["part"] == "test"], f"seed {seed}, {model}")
 
 
-def keep(said: dict[str, dict[int, pd.DataFrame]], name: str, folder: Path) -> None:
+def keep(tables: dict[str, dict[int, pd.DataFrame]], name: str, folder: Path) -> None:
     """Write predictions {model: {seed: rows}} as baselines.unpack reads them, beside a copy of the baseline."""
     shutil.copytree(baselines.FOLDER / name, folder, dirs_exist_ok=True)
-    rows = {f"{model} seed {seed}": table for model, each in said.items() for seed, table in each.items()}
+    rows = {f"{model} seed {seed}": table for model, by_seed in tables.items() for seed, table in by_seed.items()}
     (folder / SEEDS).write_bytes(baselines.pack(rows))
 
 

@@ -1,1 +1,1 @@
-"""Commands that publish a finished run, and make it again."""
+"""Commands that publish a finished run, and reproduce it."""

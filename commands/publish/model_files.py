@@ -53,22 +53,22 @@ step = {crop} / {less} / {size} / {zoom}  # pixels of the face to one of the inp
 start = (len(face) - {size} * step) / 2
 look = (step, 0, start, 0, step, start)
 face = Image.fromarray(face).transform(({size}, {size}), Image.Transform.AFFINE, look, Image.Resampling.BILINEAR)"""
-DRAWN = 24  # faces whose predictions are kept beside a shipped model
-TOLERANCE = 0.005  # by which a probability may stray from those, in Keras too, and on other versions of libraries
-TOLERANCE_INT8 = 0.02  # the same for the 8-bit file, where a last digit that rounds the other way is a 256th
-MEGABYTES = 10.0  # the largest file that is shipped
-SEEN = 256  # faces whose activations set the scales of the 8-bit file
-PERCENTILE = 99.99  # of what an activation was seen to be; rarer values are clipped
+EXAMPLES = 24  # synthetic faces whose predictions are kept beside a shipped model
+TOLERANCE = 0.005  # largest difference of a probability from those, also in Keras and other versions of libraries
+TOLERANCE_INT8 = 0.02  # the same for the 8-bit file, where a last digit that is rounded the other way is 1 / 256
+MEGABYTES = 10.0  # largest file that is shipped
+CALIBRATION_FACES = 256  # their activations set the scales of the 8-bit file
+PERCENTILE = 99.99  # of observed activations; larger ones are clipped
 
 
-def write_keras(model: keras.Model, views: int, path: Path) -> None:
-    """Write a model, as it is served, as a .keras file of stock layers whose matrices are stored as float16.
+def write_keras(model: keras.Model, path: Path, tta_flip: bool) -> None:
+    """Write a model as served as a .keras file of stock layers whose matrices are stored as float16.
 
-    `keras.models.load_model` opens it without this project, and computes in float32. The same model gives the same
-    bytes.
+    `keras.models.load_model` loads it without this project and computes in float32. The same model gives the same
+    bytes. tta_flip: whether it averages with the mirror image.
     """
     whole = path.with_suffix(".whole.keras")
-    export.served(stock(export.in_float32(model)), tta_flip=views == 2).save(whole)
+    export.served(stock(export.in_float32(model)), tta_flip=tta_flip).save(whole)
     with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as target:
         for name in source.namelist():
             content = source.read(name)
@@ -78,25 +78,23 @@ def write_keras(model: keras.Model, views: int, path: Path) -> None:
 
 
 def repeatable(content: bytes) -> bytes:
-    """JSON of a .keras file without what differs each time that it is written: the date, and addresses in memory."""
+    """JSON of a .keras file without what differs in each writing: the date, and addresses in memory."""
     numbers: dict[bytes, int] = {}
     content = re.sub(rb', "date_saved": "[^"]*"', b"", content)
     return re.sub(
-        rb'(?<="shared_object_id": )\d+', lambda found: b"%d" % numbers.setdefault(found[0], len(numbers)), content
+        rb'(?<="shared_object_id": )\d+', lambda match: b"%d" % numbers.setdefault(match[0], len(numbers)), content
     )
 
 
 def stock(model: keras.Model) -> keras.Model:
-    """The same model with Keras's own batch normalisation in the place of the fused one."""
+    """The same model with Keras's batch normalisation instead of the fused one."""
 
     def plain(node: object) -> None:
         if isinstance(node, dict):
             if node.get("registered_name") == f"faces>{networks.FusedBatchNormalization.__name__}":
                 node.update(module="keras.layers", class_name="BatchNormalization", registered_name=None)
             if str(node.get("registered_name")).startswith("faces>"):
-                raise SystemExit(
-                    f"{node['class_name']} is a layer of this project: a file of stock layers cannot hold it"
-                )
+                raise SystemExit(f"{node['class_name']} is a layer of this project, and no stock layer of Keras")
             for value in node.values():
                 plain(value)
         elif isinstance(node, list):
@@ -105,35 +103,35 @@ def stock(model: keras.Model) -> keras.Model:
 
     config = model.get_config()
     plain(config)
-    found = type(model).from_config(config)
-    found.set_weights(model.get_weights())
-    return found
+    rebuilt = type(model).from_config(config)
+    rebuilt.set_weights(model.get_weights())
+    return rebuilt
 
 
 def halved(content: bytes) -> bytes:
-    """An HDF5 file with its float32 matrices as float16; vectors, such as variances, stay as they are."""
+    """An HDF5 file with its float32 matrices as float16; vectors, such as variances, stay float32."""
     out = io.BytesIO()
     with h5py.File(io.BytesIO(content), "r") as source, h5py.File(out, "w") as target:
 
-        def copy(name: str, found: h5py.Dataset | h5py.Group) -> None:
-            if isinstance(found, h5py.Dataset):
-                values = found[()]
-                small = values.dtype == np.float32 and values.ndim >= 2
-                made = target.create_dataset(name, data=values.astype(np.float16) if small else values)
+        def copy(name: str, node: h5py.Dataset | h5py.Group) -> None:
+            if isinstance(node, h5py.Dataset):
+                values = node[()]
+                matrix = values.dtype == np.float32 and values.ndim >= 2
+                copied = target.create_dataset(name, data=values.astype(np.float16) if matrix else values)
             else:
-                made = target.require_group(name)
-            for key, value in found.attrs.items():
-                made.attrs[key] = value
+                copied = target.require_group(name)
+            for key, value in node.attrs.items():
+                copied.attrs[key] = value
 
         source.visititems(copy)
     return out.getvalue()
 
 
 def write_onnx(source: Path, path: Path) -> None:
-    """Write an ONNX file with its float32 matrices stored as float16; it computes in float32, as before."""
+    """Write an ONNX file with its float32 matrices stored as float16; it still computes in float32."""
     model = onnx.load(source)
     graph = model.graph
-    for matrix in [each for each in graph.initializer if len(each.dims) >= 2 and each.data_type == TensorProto.FLOAT]:
+    for matrix in [x for x in graph.initializer if len(x.dims) >= 2 and x.data_type == TensorProto.FLOAT]:
         stored = numpy_helper.from_array(numpy_helper.to_array(matrix).astype(np.float16), f"{matrix.name}_stored")
         graph.initializer.remove(matrix)
         graph.initializer.append(stored)
@@ -143,10 +141,10 @@ def write_onnx(source: Path, path: Path) -> None:
 
 
 def write_int8(source: Path, images: np.ndarray, path: Path) -> None:
-    """Write an ONNX file whose convolutions compute in 8 bits, weights by channel, activations scaled by what is seen.
+    """Write an ONNX file whose convolutions compute in 8 bits: weights scaled by channel, activations by images.
 
-    images: (n, s, s, 3) uint8 of training faces. Weights take 7 of the 8 bits, without which processors that have no
-    VNNI instructions overflow. What is not a convolution stays float32.
+    images: (n, s, s, 3) uint8 of training faces. Weights use 7 of the 8 bits, since processors without VNNI
+    instructions would overflow. All other layers stay float32.
     """
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -158,7 +156,7 @@ def write_int8(source: Path, images: np.ndarray, path: Path) -> None:
         def get_next(self) -> dict | None:
             return next(self.batches, None)
 
-    told = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
+    properties = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
     with tempfile.TemporaryDirectory() as folder:
         folded, small = Path(folder) / "folded.onnx", Path(folder) / "int8.onnx"
         quant_pre_process(str(source), str(folded), skip_symbolic_shape=True)
@@ -169,34 +167,34 @@ def write_int8(source: Path, images: np.ndarray, path: Path) -> None:
             extra_options={"CalibPercentile": PERCENTILE},
         )  # fmt: skip
         model = onnx.load(small)
-    onnx.helper.set_model_props(model, told)
+    onnx.helper.set_model_props(model, properties)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def drawn_faces(size: int) -> np.ndarray:
-    """Drawn faces (DRAWN, size, size, 3) uint8, framed as UTKFace's chips are: what a shipped model is tested on."""
-    return np.stack([np.asarray(image) for image in drawing.squares(DRAWN, 11, size)])
+def synthetic_faces(size: int) -> np.ndarray:
+    """Synthetic faces (EXAMPLES, size, size, 3) uint8, framed as UTKFace's chips, that shipped models are tested on."""
+    return np.stack([np.asarray(image) for image in drawing.squares(EXAMPLES, 11, size)])
 
 
 def write_expected(model: Path, path: Path, tolerance: float) -> None:
-    """Write what a shipped ONNX file says of drawn faces: JSON of probabilities {target: (DRAWN, units)}, tolerance."""
+    """Write a shipped ONNX file's probabilities {target: (EXAMPLES, units)} of synthetic_faces, and tolerance: JSON."""
     predictor = Predictor(model, threads=1)
-    said = predictor.raw(drawn_faces(predictor.metadata["image_size"]))
-    rounded = {name: p.astype(float).round(6).tolist() for name, p in said.items()}
+    probabilities = predictor.raw(synthetic_faces(predictor.metadata["image_size"]))
+    rounded = {name: p.astype(float).round(6).tolist() for name, p in probabilities.items()}
     path.write_text(json.dumps({"tolerance": tolerance, "probabilities": rounded}) + "\n")
 
 
 def card(text: str, name: str, about: dict) -> str:
-    """A model's card with a section that says how to use its shipped files; text: the card, about: model.json."""
+    """A model's card with a section on how to use its shipped files; text: the card, about: model.json."""
     outputs = [f"`{target}` (n, {targets.TARGETS[target].units}), {meaning(target)}" for target in about["targets"]]
     side, crop, size = about["pack_size"], about.get("crop", about["image_size"]), about["image_size"]
-    seen = crop / about["zoom"]
+    shown = crop / about["zoom"]
     view = f"a face that is framed as in UTKFace's aligned and cropped chips and resized to {side} x {side} pixels "
-    view += f"(bicubic), of which the middle {seen:.4g} x {seen:.4g}{', the edge repeated,' if seen > side else ''} "
+    view += f"(bicubic), of which the middle {shown:.4g} x {shown:.4g}{', the edge repeated,' if shown > side else ''} "
     view += f"are shown in {size} x {size}, each read from the four nearest (bilinear): by another filter a face is "
     view += "sharper or softer, and looks older or younger"
     less = preprocessing.reduction_factor(side, crop, size)
-    edge = max(0, math.ceil((seen - side) / less / 2)) + 1  # as pictures.to_input, whose rounding the edge moves
+    edge = max(0, math.ceil((shown - side) / less / 2)) + 1  # as preprocessing.to_input, whose rounding the edge moves
     pixels = PIXELS.format(side=side, crop=crop, size=size, zoom=about["zoom"], less=less, edge=edge)
     use = USE.format(name=name, size=size, view=view, outputs="; ".join(outputs), pixels=pixels)
     head, mark, rest = text.partition("\n## Scores\n")
@@ -204,6 +202,6 @@ def card(text: str, name: str, about: dict) -> str:
 
 
 def meaning(target: str) -> str:
-    """What the units of a target are, in words."""
-    found = targets.TARGETS[target]
-    return "of whole years from 0" if found.kind == "years" else f"of {', '.join(found.classes)}"
+    """What the units of a target are."""
+    head = targets.TARGETS[target]
+    return "of whole years from 0" if head.kind == "years" else f"of {', '.join(head.classes)}"

@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from commands import services
+from faces.runtime import ports
 from tests.runtime.test_ray_cluster import digests
 from tests.stages.test_pipeline import clone, dvc
 
@@ -43,33 +44,33 @@ def shared(tmp_path, monkeypatch):
         stderr=subprocess.STDOUT,
         text=True,
     )
-    said = ""
+    output = ""
     try:
-        while "dvc remote modify" not in said:
+        while "dvc remote modify" not in output:
             line = running.stdout.readline()
-            assert line, said
-            said += line
-        for name, value in re.findall(r"^export (\w+)=(\S+)", said, re.MULTILINE):
+            assert line, output
+            output += line
+        for name, value in re.findall(r"^export (\w+)=(\S+)", output, re.MULTILINE):
             monkeypatch.setenv(name, value)
-        yield said
+        yield output
     finally:
         running.terminate()
         running.wait(timeout=60)
-    assert not any(str(folder) in " ".join(each.info["cmdline"] or []) for each in psutil.process_iter(["cmdline"]))
+    commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    assert not any(str(folder) in " ".join(command) for command in commands)
 
 
 def test_a_group_shares_runs_models_and_outputs(shared, tmp_path, monkeypatch):
     import mlflow
 
-    remote = [line.split() for line in shared.splitlines() if line.startswith("dvc remote")]
+    dvc_remotes = [line.split() for line in shared.splitlines() if line.startswith("dvc remote")]
     one = clone(tmp_path / "one")
-    for _, *words in remote:
+    for _, *words in dvc_remotes:
         dvc(one, *words)
     dvc(one, "repro")
     assert not (one / "mlflow.db").exists()
     client = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
-    (found,) = [each for each in client.search_registered_models() if each.name == "faces-utkface-sample"]
-    version = client.get_model_version_by_alias(found.name, "challenger")
+    version = client.get_model_version_by_alias("faces-utkface-sample", "challenger")
     run = client.get_run(version.run_id)
     assert run.info.artifact_uri.startswith("mlflow-artifacts:")
     assert "test_mae" in run.data.metrics
@@ -77,7 +78,7 @@ def test_a_group_shares_runs_models_and_outputs(shared, tmp_path, monkeypatch):
 
     two = clone(tmp_path / "two")
     (two / "dvc.lock").write_bytes((one / "dvc.lock").read_bytes())
-    for _, *words in remote:
+    for _, *words in dvc_remotes:
         dvc(two, *words)
     dvc(two, "pull")
     assert digests(two / f"data/models/{MODEL}") == digests(one / f"data/models/{MODEL}")
@@ -114,24 +115,24 @@ def test_a_tracking_server_that_goes_away_loses_nothing(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     with server(tmp_path, port):
         training = begun(folder, f"train@{MODEL}")
-        said = ""
-        while "epoch 2 of 12" not in said:
+        output = ""
+        while "epoch 2 of 12" not in output:
             line = training.stdout.readline()
-            assert line, said
-            said += line
-    said += training.communicate()[0]
-    assert training.returncode == 0, said
-    assert "MLflow did not take epoch" in said
+            assert line, output
+            output += line
+    output += training.communicate()[0]
+    assert training.returncode == 0, output
+    assert "MLflow did not take epoch" in output
     logging = begun(folder, f"log@{MODEL}")
     time.sleep(60)
     with server(tmp_path, port):
-        said, _ = logging.communicate(timeout=600)
-        assert logging.returncode == 0, said
+        output, _ = logging.communicate(timeout=600)
+        assert logging.returncode == 0, output
         client = mlflow.MlflowClient(os.environ["MLFLOW_TRACKING_URI"])
-        ids = [each.experiment_id for each in client.search_experiments(filter_string="name LIKE 'faces-%'")]
-        (run,) = client.search_runs(ids, "tags.stage = 'train'")
+        experiments = client.search_experiments(filter_string="name LIKE 'faces-%'")
+        (run,) = client.search_runs([experiment.experiment_id for experiment in experiments], "tags.stage = 'train'")
         history = client.get_metric_history(run.info.run_id, "curve/loss")
-        assert sorted(each.step for each in history) == list(range(12))
+        assert sorted(metric.step for metric in history) == list(range(12))
         assert run.info.status == "FINISHED"
         lock = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
         assert f"log@{MODEL}" in lock
@@ -160,7 +161,7 @@ def server(folder, port):
         started = subprocess.Popen([*command, *store], env=environment, stdout=log, stderr=log, start_new_session=True)
     try:
         end = time.monotonic() + 60
-        while not services.answers(str(port)):
+        while not ports.accepts(port):
             assert time.monotonic() < end, (folder / "server.log").read_text()
             time.sleep(0.2)
         yield

@@ -46,7 +46,7 @@ def assert_as_stored(predicted, name):
     assert set(stored) <= set(predicted)
     assert max(p.std(axis=0).max() for p in stored.values()) > 2 * tolerance  # other weights would be noticed
     for target, p in stored.items():
-        assert p.shape[0] == model_files.DRAWN
+        assert p.shape[0] == model_files.EXAMPLES
         assert np.abs(predicted[target] - p).max() <= tolerance, target
 
 
@@ -55,7 +55,7 @@ def test_an_onnx_file_predicts_what_is_stored(name):
     model = Predictor(FOLDER / f"{name}.onnx", threads=1)
     assert model.metadata["kind"] != "sample"
     assert "age" not in model.metadata["targets"] or "scale" in model.fitted["age"]
-    assert_as_stored(model.raw(model_files.drawn_faces(model.metadata["image_size"])), name)
+    assert_as_stored(model.raw(model_files.synthetic_faces(model.metadata["image_size"])), name)
 
 
 @pytest.fixture(scope="module", params=NAMES)
@@ -66,7 +66,8 @@ def alone(request, tmp_path_factory):
     for path in FOLDER.glob(f"{name}.*"):
         (folder / path.name).symlink_to(path)
     drawing.squares(1, 5, 200)[0].save(folder / "face.jpg", quality=95)
-    np.save(folder / "images.npy", model_files.drawn_faces(Predictor(FOLDER / f"{name}.onnx").metadata["image_size"]))
+    size = Predictor(FOLDER / f"{name}.onnx").metadata["image_size"]
+    np.save(folder / "images.npy", model_files.synthetic_faces(size))
     command = [sys.executable, "-c", f"{code}\nnp.save('image.npy', image)\n{ALONE}"]
     words = [FOLDER / f"{name}.keras", "images.npy", "predicted.npz"]
     done = subprocess.run([*command, *words], cwd=folder, capture_output=True, text=True, check=False)
@@ -91,7 +92,7 @@ def test_only_the_8_bit_file_predicts_otherwise_for_the_mirror_image(name):
     model, fast = (Predictor(FOLDER / f"{name}.{kind}", threads=1) for kind in ("onnx", "int8.onnx"))
     if model.metadata["recipe"]["train"]["views"] == 1:
         pytest.skip("the model predicts without the mirror image")
-    images = model_files.drawn_faces(model.metadata["image_size"])
+    images = model_files.synthetic_faces(model.metadata["image_size"])
     for target, p in model.raw(images).items():
         np.testing.assert_allclose(p, model.raw(images[:, :, ::-1])[target], atol=1e-5)
         assert np.abs(fast.raw(images)[target] - fast.raw(images[:, :, ::-1])[target]).max() > 1e-3

@@ -1,4 +1,4 @@
-"""Many trainings at a time, each beside the tree."""
+"""Many trainings at a time, each in a DVC experiment of its own."""
 
 import subprocess
 
@@ -13,24 +13,24 @@ from faces.runtime import dvc_experiments
 def test_what_a_sweep_trains(project, edit):
     p = params.load()
     models = list(p.models)
-    starts, searches, runs = sweep.plan(sweep.variations(p, models, 0, False), models)
+    starts, searches, runs = sweep.plan(sweep.settings(p, models, 0, False), models)
     assert starts == {"sweep-once-start": ({}, ["split", "teach"])}
     assert searches == {}
     assert runs["sweep-utkface-cropped-once"] == ({}, ["train@utkface-cropped"])
     assert len(runs) == len(models)
 
-    starts, searches, runs = sweep.plan(sweep.variations(p, models[:2], 3, False), models[:2])
+    starts, searches, runs = sweep.plan(sweep.settings(p, models[:2], 3, False), models[:2])
     first = {"train.seed": p.train.seed + 1}
-    assert [settings for settings, _ in starts.values()] == [{"train.seed": p.train.seed + i} for i in (1, 2, 3)]
+    assert [keys for keys, _ in starts.values()] == [{"train.seed": p.train.seed + i} for i in (1, 2, 3)]
     assert [*searches.values()] == [(first, [f"tune@{model}"]) for model in models[:2]]
     assert len(runs) == 6
     last = f"sweep-{models[1]}-seed-{p.train.seed + 3}"
     assert runs[last] == ({"train.seed": p.train.seed + 3}, [f"train@{models[1]}"])
 
     with pytest.raises(SystemExit, match="there is one fold"):
-        sweep.variations(p, models, 0, True)
+        sweep.settings(p, models, 0, True)
     edit(r"^  folds: \d+", "  folds: 5")
-    assert [*sweep.variations(params.load(), models, 0, True).values()] == [{"split.fold": fold} for fold in range(5)]
+    assert [*sweep.settings(params.load(), models, 0, True).values()] == [{"split.fold": fold} for fold in range(5)]
 
 
 def test_one_that_fails_stops_no_other(tmp_path, monkeypatch, capfd):

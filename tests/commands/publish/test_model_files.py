@@ -1,4 +1,4 @@
-"""Shipped files are small, say what the model says, and load without this project."""
+"""Shipped files are small, predict as the model does, and load without this project."""
 
 import subprocess
 import sys
@@ -19,10 +19,10 @@ import sys, keras, numpy as np
 model = keras.models.load_model(sys.argv[1])
 assert {weight.dtype for weight in model.weights} == {"float32"}
 with np.load(sys.argv[2]) as known:
-    said = model.predict(known["images"], verbose=0)
+    predicted = model.predict(known["images"], verbose=0)
     for name in ("age", "sex", "ethnicity"):
-        assert np.abs(said[name] - known[name]).max() < 2e-3, name
-assert not any(name.startswith("stages") for name in sys.modules)
+        assert np.abs(predicted[name] - known[name]).max() < 2e-3, name
+assert not any(name.startswith("faces") for name in sys.modules)
 """
 
 
@@ -40,45 +40,45 @@ def trained():
 def test_the_keras_file_is_half_as_large_and_loads_alone(tmp_path):
     model, images = trained()
     path = tmp_path / "model.keras"
-    model_files.write_keras(model, 2, path)
+    model_files.write_keras(model, path, tta_flip=True)
     model.save(tmp_path / "whole.keras")
     assert path.stat().st_size < 0.75 * (tmp_path / "whole.keras").stat().st_size
     np.savez(tmp_path / "known.npz", images=images, **callbacks.probabilities(model, images, tta_flip=True))
     command = [sys.executable, "-c", ALONE, str(path), str(tmp_path / "known.npz")]
-    found = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert found.returncode == 0, found.stderr[-2000:]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_the_same_model_gives_the_same_keras_file(tmp_path):
     for name in ("first.keras", "second.keras"):
         keras.utils.clear_session()  # as in a process of its own
-        model_files.write_keras(trained()[0], 2, tmp_path / name)
+        model_files.write_keras(trained()[0], tmp_path / name, tta_flip=True)
     assert (tmp_path / "first.keras").read_bytes() == (tmp_path / "second.keras").read_bytes()
     with zipfile.ZipFile(tmp_path / "first.keras") as file:
         assert b"date" not in file.read("metadata.json")
 
 
-def test_the_onnx_file_is_half_as_large_and_says_the_same(tmp_path):
+def test_the_onnx_file_is_half_as_large_and_predicts_the_same(tmp_path):
     model, images = trained()
     export.export_onnx(model, tmp_path / "whole.onnx", {"faces": "{}"}, tta_flip=True)
     model_files.write_onnx(tmp_path / "whole.onnx", tmp_path / "model.onnx")
     assert (tmp_path / "model.onnx").stat().st_size < 0.75 * (tmp_path / "whole.onnx").stat().st_size
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     wanted = callbacks.probabilities(model, images, tta_flip=True)
-    for name, found in zip(HEADS, session.run(list(HEADS), {"image": images}), strict=True):
-        assert np.abs(found - wanted[name]).max() < 2e-3
+    for name, p in zip(HEADS, session.run(list(HEADS), {"image": images}), strict=True):
+        assert np.abs(p - wanted[name]).max() < 2e-3
     assert session.get_modelmeta().custom_metadata_map["faces"] == "{}"
 
 
-def test_the_8_bit_file_computes_in_8_bits_and_says_almost_the_same(tmp_path):
+def test_the_8_bit_file_computes_in_8_bits_and_predicts_almost_the_same(tmp_path):
     model, images = trained()
     export.export_onnx(model, tmp_path / "whole.onnx", {"faces": "{}", "calibration": "[]"}, tta_flip=True)
     model_files.write_int8(tmp_path / "whole.onnx", images, tmp_path / "int8.onnx")
     graph = onnx.load(tmp_path / "int8.onnx").graph
-    weights = {each.name: each.data_type for each in graph.initializer if len(each.dims) == 4}
+    weights = {tensor.name: tensor.data_type for tensor in graph.initializer if len(tensor.dims) == 4}
     assert set(weights.values()) == {onnx.TensorProto.INT8}
     session = onnxruntime.InferenceSession(str(tmp_path / "int8.onnx"), providers=["CPUExecutionProvider"])
     wanted = callbacks.probabilities(model, images, tta_flip=True)
-    for name, found in zip(HEADS, session.run(list(HEADS), {"image": images}), strict=True):
-        assert 0 < np.abs(found - wanted[name]).max() < 0.02, name
+    for name, p in zip(HEADS, session.run(list(HEADS), {"image": images}), strict=True):
+        assert 0 < np.abs(p - wanted[name]).max() < 0.02, name
     assert session.get_modelmeta().custom_metadata_map == {"faces": "{}", "calibration": "[]"}

@@ -1,0 +1,84 @@
+"""What a published result was made from (about.json), and how that differs from another run."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from commands.publish import results
+from faces import params
+from faces.data import provenance, records
+from faces.params import recipes
+from faces.reporting import cards, published
+from faces.tracking import lineage
+from faces.tracking.origin import commit_tags, packages
+
+PACKAGES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "dvc", "mlflow")
+
+
+def collect(name: str, p: params.Params) -> dict:
+    """Commit, recipe, archives, digests, packages and settings of a finished run; no path and no clock."""
+    row = p.models[name]
+    source = provenance.read(row.dataset, row.variant)
+    model = json.loads(Path(f"data/models/{name}/model.json").read_text())
+    tuned = json.loads(Path(f"data/tuned/{name}.json").read_text())
+    split, installed = Path(f"data/splits/{row.dataset}.csv"), packages()
+    digests = {key: value for key, value in lineage.digests(name, row).items() if not key.startswith("archive ")}
+    return {
+        "commit": commit_tags()["git_commit"],
+        "recipe": f"{recipes.FOLDER}/{name}.yaml",
+        "kind": source["kind"],
+        "simulated": source["simulated"],
+        "archives": source["archives"],
+        "digests": digests | {published.TEST_FACES: published.digest_test_faces(split)},
+        "parameters": model["parameters"],
+        "resampled": cards.resampled(records.read(f"data/evaluated/{name}/predictions.csv")["group"]),
+        "faces": records.read(split)["part"].value_counts().to_dict(),
+        "trained": model["recipe"],
+        "search": {key: value for key, value in tuned.items() if key != "trials"},
+        "params": p.model_dump(mode="json", by_alias=True, exclude={"data"}),
+        "packages": {key: installed[key] for key in PACKAGES if key in installed},
+    }
+
+
+def changed_faces(about: dict, before: dict) -> str:
+    """A line, after a line break, for the split and each archive that differs from the published one; '' if none."""
+    old, new = (run["digests"] | {a["name"]: a["sha256"] for a in run["archives"]} for run in (before, about))
+    names = ["split", *(a["name"] for a in before["archives"])]
+    return "".join(f"\n{name}: not that of the published result" for name in names if old.get(name) != new.get(name))
+
+
+def earlier_models(folder: Path, about: dict) -> list[dict]:
+    """Other models that were published with scores on the same test faces, oldest first: commit and headlines.
+
+    folder: as last published; none where its test faces are others.
+    """
+    if not (folder / published.ABOUT).exists():
+        return []
+    before = json.loads((folder / published.ABOUT).read_text())
+    old, new = before["digests"], about["digests"]
+    if old[published.TEST_FACES] != new[published.TEST_FACES]:
+        return []
+    earlier = before.get("earlier", [])
+    if old["weights"] == new["weights"]:
+        return earlier
+    titles = [title for _, _, title in results.HEADLINES]
+    values = pd.read_csv(folder / published.RESULTS).set_index("title")["value"].reindex(titles).dropna()
+    return [*earlier, {"commit": before["commit"], **values.to_dict()}]
+
+
+def outdated_tables(name: str, about: dict, folder: Path) -> dict[str, str]:
+    """Warnings {file: text} for tables of a folder that were not measured on what is published now."""
+    warnings = {}
+    if (folder / published.ABLATIONS).exists():
+        rows = pd.read_csv(folder / published.ABLATIONS, dtype={"basis": str})
+        common = recipes.ablations(name).get("short", {})
+        if set(rows["basis"]) != {recipes.basis(common, rows["precision"].iloc[0], recipes.expected(name))}:
+            warnings[published.ABLATIONS] = (
+                "**Measured on an earlier recipe than the one published here, from an earlier list.**"
+            )
+    if (folder / published.PEERS).exists():
+        splits = set(pd.read_csv(folder / published.PEERS, dtype=str)["split"])
+        if splits != {about["digests"][published.TEST_FACES][:8]}:
+            warnings[published.PEERS] = "**Tested on other faces than the model published here.**"
+    return warnings

@@ -1,0 +1,191 @@
+"""The Markdown page of a published model."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from commands.publish import results
+from faces.data import provenance
+from faces.reporting import cards, dataset_card, published
+
+PREFIX = re.compile(r"^\+?(models\.[^.]+\.)?((train|budget|options)\.)?")  # of a changed key, left out of the table
+
+
+def markdown(name: str, rows: pd.DataFrame, about: dict, folder: Path) -> str:
+    """The page; rows: of results.csv; about: of about.json; folder: has the other tables and the plots."""
+    lines = [
+        f"# {name}",
+        "",
+        f"Written by `make publish RECIPE={name}` from a finished run of `{about['recipe']}`; no number is typed by "
+        "hand. The recipe was chosen on validation faces alone.",
+        "",
+    ]
+    lines += [line for text in provenance.warnings(about) for line in (f"> {text}", "")]
+    lines += [
+        results.markdown(rows),
+        "",
+        "Copies of one photo are never on both sides of the split. MAE is of the median of the age distribution, RMSE "
+        f"of its mean. Intervals are by bootstrap over {about['resampled']}; a group of few faces has no score. All "
+        "groups: `groups.csv`; gaps between them: `gaps.csv`.",
+        "",
+        *earlier_section(about["earlier"]),
+        "## Learning",
+        "",
+        "![loss and validation scores by epoch](learning_curves.png)",
+        "",
+    ]
+    for title, file, text in (
+        (
+            "Files",
+            published.FILES,
+            "What is shipped in `pretrained/`, each file scored on the same test faces: the Keras file as it is, ONNX "
+            "files with the calibration that they hold.",
+        ),
+        (
+            "Search",
+            published.TRIALS,
+            f"Short trainings with other numbers, by `tune`, judged on {about['faces']['val']:,} validation faces: "
+            + search_result(about["params"]["tune"]["least_gain"], about["search"]),
+        ),
+        (
+            "What was tried",
+            published.ABLATIONS,
+            "Each changes one thing of `base`, judged on validation. In brackets what it gains over `base`, less error "
+            "being a gain. All scores, those of groups too: `levers.csv`; what all have in common: "
+            f"`recipes/{name}.levers.yaml`.",
+        ),
+        (
+            "Other networks",
+            published.PEERS,
+            "All trained from random weights by the same stages, for about as long, and tested on the same faces, with "
+            "what `params.yaml` says by default of optimiser, changes of pictures and widths of labels; none of it was "
+            "searched for any. `residual` is the published model's network, trained so: by itself and shortly. "
+            "*minutes* are what it took.",
+        ),
+    ):
+        if (folder / file).exists():
+            table = pd.read_csv(folder / file)
+            text = f"{text} {about['stale'].get(file, '')}".rstrip()
+            ablations = file == published.ABLATIONS
+            cells = ablation_cells(table) if ablations else as_text(table.drop(columns="split", errors="ignore"))
+            lines += [f"## {title}", "", text, "", cards.markdown(cells), ""]
+    lines += [*folds_section(name), "", "## Ages and groups", ""]
+    plots = sorted(path.name for path in folder.glob("*.png") if path.name != "learning_curves.png")
+    lines += [line for file in plots for line in (f"![{file.removesuffix('.png').replace('_', ' ')}]({file})", "")]
+    lines += [
+        "## What it came from",
+        "",
+        f"{size_and_cost(about)} Commit `{about['commit']}`; `about.json` has all of `params.yaml`, and the packages.",
+        "",
+        "| archive | bytes | sha256 | as published |",
+        "| --- | --- | --- | --- |",
+        *(
+            f"| {a['name']} | {a['size']:,} | `{a['sha256']}` | {dataset_card.published(a)} |"
+            for a in about["archives"]
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def earlier_section(earlier: list[dict]) -> list[str]:
+    """Section on models that were scored on the same test faces before; earlier: as origin.earlier_models."""
+    if not earlier:
+        return []
+    rows = [{**row, "commit": f"`{row['commit'][:8]}`"} for row in earlier]
+    return [
+        "## Earlier looks at the test faces",
+        "",
+        "These were published before it, with scores on the same test faces, so the scores above are no first look at "
+        "them. Each was trained and chosen without them.",
+        "",
+        cards.markdown(as_text(pd.DataFrame(rows))),
+        "",
+    ]
+
+
+def search_result(min_improvement: float, search: dict) -> str:
+    """What a search chose; search: data/tuned/NAME.json without its trials."""
+    if search["gain"] is None:
+        return "of a model published before; this one was not searched for."
+    text = f"the best is {search['gain']:.4f} of score above the defaults"
+    if search["values"]:
+        return f"{text}, and its numbers were taken."
+    return f"{text}, less than the {min_improvement:g} that is asked for, so these were kept."
+
+
+def folds_section(name: str) -> list[str]:
+    """Section on the mean scores over the folds of a published split, where `make folds` ran them."""
+    path = published.FOLDER / published.FOLDS
+    rows = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=["model", "protocol"])
+    rows = rows[(rows["model"] == name) & (rows["protocol"] != published.OWN_FOLDS)]
+    if not len(rows):
+        return [
+            "## Five folds of the CVPR 2024 benchmark",
+            "",
+            "Not measured: its file of faces and folds was not at hand (`split.from` in the README says how).",
+        ]
+    return ["## Folds that others published", "", cards.markdown(as_text(rows.drop(columns="model")))]
+
+
+def size_and_cost(about: dict) -> str:
+    """Parameters, files, epochs, minutes where known, and the cost of its teachers and search."""
+    cost, trained = about["cost"], about["trained"]
+    files = " and ".join(f"`{file}` {size / 1e6:.1f} MB" for file, size in cost["files"].items())
+    took = f", in {cost['minutes']:.0f} minutes ({cost['machine']})" if cost["minutes"] else ""
+    text = (
+        f"{about['parameters']:,} parameters, {files}; trained for {cost['epochs']} epochs on "
+        f"{trained['train']['threads']} threads, in {trained['budget']['precision']}{took}."
+    )
+    before = []
+    if cost["teachers"]:
+        counts = epoch_counts(cost["teachers"].values())
+        before += [f"{len(cost['teachers'])} teachers, which it is distilled from ({counts})"]
+    if cost["trials"]:
+        before += [f"a search of {len(cost['trials'])} short trainings ({epoch_counts(cost['trials'])})"]
+    return f"{text} Before it came {' and '.join(before)}." if before else text
+
+
+def epoch_counts(counts: Iterable[int]) -> str:
+    """Epochs of several trainings: `20 and 20 epochs`, or `4 epochs each`."""
+    *others, last = counts
+    if set(others) <= {last}:
+        return f"{last} epochs each" if others else f"{last} epochs"
+    return f"{', '.join(map(str, others))} and {last} epochs"
+
+
+def ablation_cells(rows: pd.DataFrame) -> list[dict]:
+    """Cells of each ablation: what it changes, its scores and gains, its cost; rows of levers.csv."""
+    table = []
+    for row in rows.to_dict("records"):
+        changes = [f"{PREFIX.sub('', key)} {value}" for key, value in json.loads(row["changed"]).items()]
+        cells = {"lever": row["lever"], "changed": ", ".join(changes)}
+        cells |= {"epochs": short(row["epochs"]), "parameters": short(row["parameters"])}
+        for key, title in (
+            ("score", "score"),
+            ("age_mae", "MAE, years"),
+            ("sex_accuracy", "accuracy of sex"),
+            ("ethnicity_accuracy", "accuracy of ethnicity"),
+        ):
+            if key in row and row[key] == row[key]:
+                gain = f" ({round(row[f'{key}_gain'], 3) + 0.0:+.3f})" if row["lever"] != "base" else ""
+                cells[title] = f"{row[key]:.3f}{gain}"
+        if row["core_minutes"] == row["core_minutes"]:
+            cells["core minutes"] = short(round(row["core_minutes"], 1))
+        table.append(cells)
+    return table
+
+
+def as_text(rows: pd.DataFrame) -> list[dict]:
+    """Cells of rows as short text; those without a value are left out."""
+    return [{key: short(value) for key, value in row.items() if value == value} for row in rows.to_dict("records")]
+
+
+def short(value: object) -> str:
+    """Text of a cell: whole numbers whole, others to four digits."""
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value + 0.0:,.0f}" if value.is_integer() else f"{value:.4g}"

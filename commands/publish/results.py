@@ -1,0 +1,116 @@
+"""Tables of scores of a published model: on the test faces, and of the search on the validation faces."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from faces import params, scores, targets
+from faces.data import records
+from faces.evaluation import predictions, score_tables
+from faces.reporting import cards
+
+HEADLINES = (
+    ("age", "mae", "MAE of the median, years"),
+    ("age", "rmse", "RMSE of the mean, years"),
+    ("age", "bin_accuracy", "accuracy of 5 age bins"),
+    ("sex", "accuracy", "accuracy of sex"),
+    ("ethnicity", "accuracy", "accuracy of ethnicity"),
+)
+WORST = "worst group"
+COLUMNS = ["target", "score", "group", "n", "value", "low", "high", "title", "headline"]
+
+
+def collect(name: str, row: params.Model, settings: params.Evaluate) -> pd.DataFrame:
+    """Scores of a model on test, from the pipeline's reports: COLUMNS, of which headline is a bool."""
+    table = records.read(f"reports/models/{name}/scores.csv").fillna({"group": ""})
+    test = table[table["part"] == "test"].drop(columns="part")
+    groups = records.read(f"reports/models/{name}/subgroups.csv")
+    summary = json.loads(Path(f"reports/models/{name}/summary.json").read_text())
+    rows = []
+    for target, score, title in HEADLINES:
+        if target in row.targets:
+            at = test[(test["target"] == target) & (test["score"] == score) & (test["group"] == "")]
+            rows.append(at.assign(title=title, headline=True))
+    for score, title in (
+        ("coverage", "ages inside the {:.0%} interval"),
+        ("width", "width of the {:.0%} interval, years"),
+    ):
+        at = groups[(groups["target"] == "age") & (groups["score"] == score) & (groups["by"] == "")]
+        rows.append(at.assign(title=title.format(summary.get("interval_confidence")), group="", headline=True))
+    rows += weak_groups(predictions.read(name), row, settings)
+    for group in targets.AGE_BINS:
+        at = test[(test["score"] == "mae") & (test["group"] == group)]
+        rows.append(at.assign(title=f"{score_title('age', 'mae')}, {group} years", headline=False))
+    recalls = test[test["score"] == "recall"]
+    for target, group in recalls[["target", "group"]].itertuples(index=False):
+        at = recalls[(recalls["target"] == target) & (recalls["group"] == group)]
+        rows.append(at.assign(title=f"recall of {target}, {group}", headline=group == score_tables.LAST))
+    for target, worst in summary["worst"].items():
+        title = f"{WORST}, {score_title(target, worst['score'])}: {worst['group']}"
+        rows.append(pd.DataFrame([{"target": target, **worst, "headline": True, "title": title}]))
+    return scores.table(pd.concat(rows, ignore_index=True)[COLUMNS])
+
+
+def weak_groups(table: pd.DataFrame, row: params.Model, settings: params.Evaluate) -> list[pd.DataFrame]:
+    """Scores of the ages at which models of faces are weakest; table: rows of predictions.csv."""
+    ages = table.get("age", pd.Series(np.nan, table.index))
+    rows = []
+    for target, score, group, inside in (
+        ("sex", "accuracy", f"below {score_tables.YOUNG} years", ages < score_tables.YOUNG),
+        ("age", "mae", f"above {score_tables.OLD} years", ages > score_tables.OLD),
+    ):
+        if {target, "age"} <= set(row.targets):
+            scored = score_tables.one_score(table[inside.to_numpy()], targets.TARGETS[target], score, settings)
+            title = f"{score_title(target, score)}, {group}"
+            rows.append(pd.DataFrame([scored | {"group": group, "title": title, "headline": True}]))
+    return rows
+
+
+def score_title(target: str, score: str) -> str:
+    """Title of a score."""
+    return "MAE in years" if score == "mae" else f"{score} of {target}"
+
+
+def markdown(rows: pd.DataFrame) -> str:
+    """Rows of results.csv as a Markdown table."""
+    cells = [
+        {
+            "score": row["title"],
+            "test faces": f"{row['n']:.0f}",
+            "value [interval]": cards.interval(row, scores.digits(row["score"])),
+        }
+        for row in rows.to_dict("records")
+    ]
+    return cards.markdown(cells)
+
+
+def differences(rows: pd.DataFrame, before: pd.DataFrame) -> str:
+    """A line for each published score that rows do not reproduce: of other n, or outside its interval; '' if none.
+
+    before: the published results.csv.
+    """
+    fixed = before[~before["title"].str.startswith(WORST)]  # which group is the worst may change
+    both = fixed.merge(rows, on="title", how="left", suffixes=("", "_now"))
+    lines = []
+    for row in both[both["value"].notna()].to_dict("records"):
+        if row["n"] != row["n_now"]:
+            lines.append(f"{row['title']}: published of {row['n']:.0f} faces, now of {row['n_now']:.0f}")
+        if row["value"] != row["value_now"] and not row["low"] <= row["value_now"] <= row["high"]:
+            lines.append(f"{row['title']}: published {cards.interval(row)}, now {row['value_now']:.3f}")
+    return "\n".join(lines)
+
+
+def trials(tuned: dict) -> pd.DataFrame:
+    """A row for each trial of a search: what was changed, and the validation scores of its best epoch.
+
+    tuned: data/tuned/NAME.json.
+    """
+    rows = []
+    for trial in tuned["trials"]:
+        best = max(trial["history"], key=lambda epoch: epoch["val_score"])
+        val = {key.removeprefix("val_"): value for key, value in best.items() if key.startswith("val_")}
+        changed = ", ".join(f"{key} {value:.3g}" for key, value in trial["values"].items()) or "nothing"
+        rows.append({"trial": trial["trial"], "changed": changed, "epochs": len(trial["history"]), **val})
+    return pd.DataFrame(rows)

@@ -1,0 +1,72 @@
+"""Recipes: recipes/NAME.yaml is what differs from params.yaml, as committed, for one published model."""
+
+import copy
+import hashlib
+import json
+import subprocess
+from pathlib import Path
+
+import yaml
+
+from faces.params.loading import PATH
+
+FOLDER = Path("recipes")
+REPLACED = ("models", "variants", "lessons", "tables", "space")  # replaced whole, not merged key by key
+
+
+def names() -> list[str]:
+    """Names of the recipes."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml") if "." not in path.stem)
+
+
+def committed() -> str:
+    """Text of params.yaml as committed, which recipes are merged into; the file itself where git does not have it."""
+    shown = subprocess.run(["git", "show", f"HEAD:./{PATH}"], capture_output=True, text=True, check=False)
+    return shown.stdout if shown.returncode == 0 else PATH.read_text()
+
+
+def expected(name: str) -> dict:
+    """Values of the committed params.yaml with a recipe merged in."""
+    values = yaml.safe_load(committed())
+    merge(values, yaml.safe_load((FOLDER / f"{name}.yaml").read_text()))
+    return values
+
+
+def same(values: dict, other: dict) -> bool:
+    """Whether two params.yaml are equal in all but section data, which says where the archives are."""
+    return {**values, "data": None} == {**other, "data": None}
+
+
+def merge(values: dict, changes: dict) -> None:
+    """Merge changes into a mapping in place, key by key, REPLACED whole. Raises SystemExit at an unknown key."""
+    for key, value in changes.items():
+        if key not in values:
+            raise SystemExit(f"{key!r} of the recipe is not a key of params.yaml")
+        if isinstance(value, dict) and key not in REPLACED and values[key]:
+            merge(values[key], value)
+        else:
+            values[key] = value
+
+
+def ablations(name: str) -> dict:
+    """Content of recipes/NAME.levers.yaml: the ablations of a recipe's model."""
+    return yaml.safe_load((FOLDER / f"{name}.levers.yaml").read_text())
+
+
+def basis(common: dict, precision: str, values: dict) -> str:
+    """Digest of what all ablations of a recipe have in common: scores of another digest are not comparable.
+
+    common: {key of params.yaml: value} set in all; precision: the one trained in, since `auto` depends on the machine;
+    values: of params.yaml.
+    """
+    values = copy.deepcopy(values)
+    for key, value in common.items():
+        *parents, last = key.split(".")
+        section = values
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+    values["budgets"] = values["budgets"]["real"]
+    values["budgets"]["precision"] = precision
+    shared = {key: values[key] for key in ("models", "budgets", "train", "split", "clean", "pack")}
+    return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:8]

@@ -1,0 +1,60 @@
+"""Cost of a training, for tables: epochs, minutes by the times at which epochs were logged, and the machine."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from faces import params
+from faces.data import provenance, records
+from faces.tracking import runs, store
+
+MIN_SECONDS = 0.5  # of an epoch that was trained here
+
+
+def training_cost(name: str, row: params.Model) -> dict:
+    """Epochs, minutes of training and machine of a trained model; epochs of its teachers, and of each trial.
+
+    minutes and machine are '' where they are unknown.
+    """
+    from faces.training import input_pipeline
+
+    folder = Path("data/models") / name
+    about, epochs = json.loads((folder / "model.json").read_text()), len(records.read(folder / "history.csv"))
+    tuned = json.loads(Path(f"data/tuned/{name}.json").read_text())
+    settings, planned = params.Train(**about["recipe"]["train"]), about["recipe"]["budget"]["epochs"]
+    source = provenance.read(row.dataset, row.variant)
+    client, experiment = store.open_experiment(provenance.store_name(row.dataset, source))
+    machine, ends = runs.timings(client, experiment, about["fingerprint"])
+    took = minutes(ends, [input_pipeline.side_shown(settings, epoch, planned) for epoch in range(len(ends))])
+    return {
+        "epochs": epochs,
+        "minutes": took,
+        "machine": machine if took else "",
+        "teachers": teacher_epochs(row.lesson),
+        "trials": [len(trial["history"]) for trial in tuned["trials"]],
+    }
+
+
+def teacher_epochs(name: str) -> dict[str, int]:
+    """Epochs of each teacher, and assistant, of a row of `lessons`; the model's own minutes do not include them."""
+    path = Path("data/lessons") / name / "history.csv"
+    if not path.exists():
+        return {}
+    return {str(teacher): int(n) for teacher, n in records.read(path).groupby("teacher", sort=False).size().items()}
+
+
+def minutes(ends: list[float], sides: list[int]) -> float | str:
+    """Minutes of a training, from when each epoch was logged, in seconds, and its image side in pixels; '' if unknown.
+
+    Sums the median epoch of each side, so that a pause between two epochs does not count. It is unknown where all
+    epochs were logged at once: they were trained elsewhere, or are from DVC's cache.
+    """
+    seconds: dict[int, list[float]] = {}
+    for (before, now), side in zip(pairwise(ends), sides[1:], strict=True):
+        seconds.setdefault(side, []).append(now - before)
+    median = {side: float(np.median(values)) for side, values in seconds.items()}
+    if not median or min(median.values()) < MIN_SECONDS:
+        return ""
+    return round(sum(median.get(side, max(median.values())) for side in sides) / 60, 1)

@@ -1,0 +1,65 @@
+"""The page of a published model: tables, search, folds, size and cost."""
+
+import numpy as np
+import pandas as pd
+
+from commands.experiments import folds
+from commands.publish import page
+from faces.reporting import published
+
+
+def test_folds_of_a_published_split_are_shown_and_others_are_not(project):
+    assert page.folds_section("m")[-1].startswith("Not measured")
+    scores = [{"m": {"age_mae": 4.0}}, {"m": {"age_mae": 4.4}}]
+    protocols = ("UTKFace_aligned.json", published.OWN_FOLDS)
+    rows = pd.concat([folds.table(scores, {"m": protocol}) for protocol in protocols])
+    assert rows[["mean", "sd", "folds"]].to_numpy().tolist() == [[4.2, 0.2828, 2], [4.2, 0.2828, 2]]
+    published.FOLDER.mkdir(parents=True)
+    rows.to_csv(published.FOLDER / published.FOLDS, index=False)
+    table = page.folds_section("m")[-1]
+    assert table.count("age_mae") == 1
+    assert "UTKFace_aligned.json" in table
+
+
+def test_the_result_of_a_search_says_whether_its_values_were_taken():
+    assert page.search_result(0.01, {"gain": 0.0073, "values": {}}).endswith("asked for, so these were kept.")
+    assert page.search_result(0.01, {"gain": 0.02, "values": {"dropout": 0.1}}).endswith("its numbers were taken.")
+    assert page.search_result(0.01, {"gain": None, "values": {}}).endswith("this one was not searched for.")
+
+
+def test_ablations_are_shown_by_change_and_gain():
+    scores = {"score": 0.5, "age_mae": 5.0, "score_gain": 0.0, "age_mae_gain": 0.0}
+    base = {"lever": "base", "changed": "{}", "epochs": 6, "parameters": 1200.0, "core_minutes": np.nan, **scores}
+    changed = '{"models.utkface.options.widths": [64, 128], "train.loss_weights.sex": 3.0}'
+    wide = {"lever": "wide", "changed": changed, "core_minutes": 38.71, "age_mae": 5.2, "age_mae_gain": -0.2}
+    first, second = page.ablation_cells(pd.DataFrame([base, base | wide]))
+    assert first["changed"] == "" and first["MAE, years"] == "5.000" and "core minutes" not in first
+    assert second["changed"] == "widths [64, 128], loss_weights.sex 3.0"
+    assert second["MAE, years"] == "5.200 (-0.200)" and second["score"] == "0.500 (+0.000)"
+    assert second["core minutes"] == "38.7" and second["parameters"] == "1,200"
+    assert "accuracy of sex" not in second
+
+
+def test_size_and_cost_are_shown_where_they_are_known():
+    about = {
+        "parameters": 3406292,
+        "trained": {"budget": {"precision": "float32"}, "train": {"threads": 2}},
+        "cost": {
+            "epochs": 26,
+            "minutes": 101.4,
+            "machine": "Linux",
+            "files": {"x.onnx": 6800000},
+            "teachers": {},
+            "trials": [],
+        },
+    }
+    text = "3,406,292 parameters, `x.onnx` 6.8 MB; trained for 26 epochs on 2 threads, in float32"
+    assert page.size_and_cost(about) == f"{text}, in 101 minutes (Linux)."
+    assert page.size_and_cost(about | {"cost": about["cost"] | {"minutes": ""}}) == f"{text}."
+    before = {"minutes": "", "teachers": {"teacher 1": 20, "teacher 2": 18}, "trials": [4, 4, 4]}
+    assert page.size_and_cost(about | {"cost": about["cost"] | before}) == (
+        f"{text}. Before it came 2 teachers, which it is distilled from (20 and 18 epochs) and a search of 3 short "
+        "trainings (4 epochs each)."
+    )
+    assert page.epoch_counts([3]) == "3 epochs"
+    assert page.epoch_counts([3, 4, 4]) == "3, 4 and 4 epochs"
