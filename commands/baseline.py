@@ -1,4 +1,4 @@
-"""Accept the present results as the baseline that later changes are held against; WHY says why, where it is worse."""
+"""Accept the present results as the baseline that later changes are compared with; WHY is the reason, where worse."""
 
 import argparse
 import shutil
@@ -10,28 +10,29 @@ from faces.gate.baselines import Baseline
 
 
 def main() -> None:
-    """Write reports/baselines/NAME/ for every dataset of params.yaml; the measured spread of seeds stays.
+    """Write reports/baselines/NAME/ for every dataset of params.yaml, and keep its measured spread of seeds.
 
-    A baseline of drawn faces that no model is held against any more goes.
+    Baselines of synthetic faces that no model is compared with any more are removed.
     """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("why", nargs="?", default="", help="why a worse result is accepted; CI shows it")
+    parser.add_argument("why", nargs="?", default="", help="reason for accepting a worse result; CI shows it")
     why = parser.parse_args().why.strip()
-    found = baselines.by_name(params.load())
-    for name, models in found.items():
-        now = {model: predictions.read(model) for model in models}
-        made = Baseline({model: predictions.scores(model).get("test", {}) for model in models}, now, accepted=why)
+    by_name = baselines.by_name(params.load())
+    for name, models in by_name.items():
+        tables = {model: predictions.read(model) for model in models}
+        scores = {model: predictions.scores(model).get("test", {}) for model in models}
+        baseline = Baseline(scores, tables, accepted=why)
         try:
             old = baselines.load(name)
         except predictions.PredictionsError as error:
-            print(f"{error}; its spread is lost: make seeds")
+            print(f"{error}; its spread of seeds is removed: `make seeds` measures it again")
             shutil.rmtree(baselines.FOLDER / name)
             old = None
         if old is not None:
-            made.seed_sd = old.seed_sd
-        baselines.write(name, made)
+            baseline.seed_sd = old.seed_sd
+        baselines.write(name, baseline)
         print(f"{baselines.FOLDER / name}: {', '.join(models)}; commit it")
-    for name in decisions.removed_baselines(found):
+    for name in decisions.removed_baselines(by_name):
         shutil.rmtree(baselines.FOLDER / name)
         print(f"{baselines.FOLDER / name} is removed: params.yaml has no model of this dataset")
 

@@ -1,4 +1,4 @@
-"""Tell what a registered model came from: commit, uncommitted changes, params, archives, split, machine, versions."""
+"""Print the origin of a registered model: commit, uncommitted changes, params, archives, split, machine, versions."""
 
 import argparse
 import json
@@ -15,22 +15,20 @@ def main() -> None:
     """Print it as Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", help="models:/NAME@champion or models:/NAME/VERSION")
-    parser.add_argument(
-        "--packages", action="store_true", help="list the version of every package, not of the main ones"
-    )
-    words = parser.parse_args()
-    print("\n".join(told(words.model or default(), words.packages)))
+    parser.add_argument("--packages", action="store_true", help="list the versions of all packages")
+    args = parser.parse_args()
+    print("\n".join(markdown(args.model or default(), args.packages)))
 
 
 def default() -> str:
-    """The champion of faces-utkface, else of the first registered model that there is."""
+    """The champion of faces-utkface, else of the first registered model."""
     names = sorted(model.name for model in store.open_client().search_registered_models())
     if not names:
         raise SystemExit("no model is registered yet: type `dvc repro` first")
     return f"models:/{'faces-utkface' if 'faces-utkface' in names else names[0]}@champion"
 
 
-def told(uri: str, every_package: bool = False) -> list[str]:
+def markdown(uri: str, every_package: bool = False) -> list[str]:
     """Lines of Markdown on a registered version."""
     client, version, run = registry.find_version(uri)
     tags = run.data.tags
@@ -46,8 +44,8 @@ def told(uri: str, every_package: bool = False) -> list[str]:
     lines += [f"- chosen by: {version.tags['score']} {float(version.tags['val']):.4f} on validation"]
     looks = runs.count_test_evaluations(client, run)
     lines += [
-        f"- its test faces were looked at by {looks} training{'s' if looks != 1 else ''} that this store "
-        "has in full (`make seeds` and `make leakage` look, too, and choose nothing)"
+        f"- its test faces were used by {looks} training{'s' if looks != 1 else ''} that this store has in full (also "
+        "by `make seeds` and `make leakage`, which choose nothing)"
     ]
     lines += ["", "## Digests (sha256)", ""]
     lines += [f"- {key}: {value}" for key, value in kept.get("digests", {}).items()]
@@ -64,15 +62,15 @@ def told(uri: str, every_package: bool = False) -> list[str]:
 
 
 def nested(flat: dict[str, str]) -> dict:
-    """Undo tracking.flat: {'train.seed': '1'} -> {'train': {'seed': 1}}."""
-    found: dict = {}
+    """Undo runs.flatten: {'train.seed': '1'} -> {'train': {'seed': 1}}."""
+    values: dict = {}
     for key, value in sorted(flat.items()):
         *parents, last = key.split(".")
-        place = found
+        section = values
         for parent in parents:
-            place = place.setdefault(parent, {})
-        place[last] = None if value == "None" else yaml.safe_load(value)
-    return found
+            section = section.setdefault(parent, {})
+        section[last] = None if value == "None" else yaml.safe_load(value)
+    return values
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Tell age, sex and ethnicity of the faces in pictures: files, folders, globs, or - for standard input.
+"""Predict age, sex and ethnicity of the faces in pictures: files, folders, globs, or - for standard input.
 
-One row a face: file, face (its number, the largest first), its box in pixels and the score of its finding, age in years
-with its interval and 25-year bin, classes with probabilities, the model's version. A picture that cannot be used, or
-that shows no face, is a row with its reason in `error`. - is a picture's bytes, or the names of pictures, a line each.
+One row a face: file, face (its number, the largest first), its box in pixels and detection score, age in years with its
+interval and 25-year bin, classes with probabilities, the model's version. A picture that cannot be used, or that shows
+no face, is a row with the reason in `error`. - is a picture's bytes, or names of pictures, one a line.
 
-Exit status: 0, each picture gave a row of a face; 1, some have a reason in `error`; 2, nothing was predicted, since the
-words, the model or the pictures are not there.
+Exit status: 0, every picture gave a row of a face; 1, some have a reason in `error`; 2, nothing was predicted, since an
+argument, the model or the pictures are missing.
 """
 
 import argparse
@@ -30,49 +30,47 @@ from faces.inference.predictor import ModelError, Predictor
 from faces.runtime import progress
 from faces.tracking import model_choice
 
-LOT = 32  # pictures that are predicted together
+BATCH = 32  # pictures that are predicted together
 STDIN = "-"
-HEADS = [
-    head
+COLUMNS = [
+    column
     for name, target in targets.TARGETS.items()
-    for head in ([name, "interval", "years"] if target.kind == "years" else [name])
+    for column in ([name, "interval", "years"] if target.kind == "years" else [name])
 ]
 
 
 def main() -> None:
-    """Write the rows as they are made."""
+    """Write the rows as they are predicted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("pictures", nargs="+", help="files, folders (with those in them), globs, or -")
+    parser.add_argument("images", nargs="+", help="files, folders (with their subfolders), globs, or -")
     parser.add_argument(
-        "--model", help="an ONNX file, models:/NAME@ALIAS or a registered NAME; the champion of "
-        f"{model_choice.REGISTERED}, or the shipped model where there is none, unless given",
+        "--model", help="an ONNX file, models:/NAME@ALIAS or a registered NAME; unless given, the champion of "
+        f"{model_choice.REGISTERED}, or the shipped model where there is none",
     )  # fmt: skip
-    parser.add_argument("--cropped", action="store_true", help="each picture is a face, framed as the model knows them")
+    parser.add_argument("--cropped", action="store_true", help="each picture is one face, framed as the model needs")
+    parser.add_argument("--least", type=float, default=detection.MIN_SCORE, help="lowest score of a detected face; 0.5")
     parser.add_argument(
-        "--least", type=float, default=detection.MIN_SCORE, help="score from which a finding is a face; 0.5"
+        "--format", choices=("table", "csv", "jsonl"), help="unless given, table on a terminal, else csv"
     )
-    parser.add_argument(
-        "--format", choices=("table", "csv", "jsonl"), help="table on a terminal, else csv, unless given"
-    )
-    words = parser.parse_args()
-    if not 0 < words.least <= 1:
-        parser.error(f"--least {words.least} is not above 0 and up to 1")
+    args = parser.parse_args()
+    if not 0 < args.least <= 1:
+        parser.error(f"--least {args.least}: must be above 0 and at most 1")
     try:
-        served = model_choice.find(words.model)
+        served = model_choice.find(args.model)
         predictor = Predictor(served.path)
     except ModelError as error:
         parser.error(str(error))
-    names = list(expand(words.pictures))
+    names = list(expand(args.images))
     if not names:
-        parser.error(f"no picture in {' '.join(words.pictures)}: their names end in {' '.join(IMAGE_SUFFIXES)}")
-    finder = None if words.cropped else detection.FaceDetector(threads=1)  # pictures, not parts of one, are shared out
-    lots = prepared(progress.bar(names, "predicting", len(names), "pictures"), predictor, finder, words.least)
+        parser.error(f"no picture in {' '.join(args.images)}: their names end in {' '.join(IMAGE_SUFFIXES)}")
+    detector = None if args.cropped else detection.FaceDetector(threads=1)  # `prepared` has a thread a picture
+    counted = progress.bar(names, "predicting", len(names), "pictures")
     rows = (
         {"file": row.pop("name")} | row | {"model": served.version}
-        for lot in lots
-        for row in photos.predict(lot, predictor)
+        for batch in prepared(counted, predictor, detector, args.least)
+        for row in photos.predict(batch, predictor)
     )
-    kind = words.format or ("table" if sys.stdout.isatty() else "csv")
+    kind = args.format or ("table" if sys.stdout.isatty() else "csv")
     try:
         failed = write(rows, ["file", *photos.columns(predictor), "model", "error"], kind)
     except KeyboardInterrupt:
@@ -83,66 +81,66 @@ def main() -> None:
     sys.exit(1 if failed else 0)
 
 
-def expand(words: Iterable[str]) -> Iterator[str]:
-    """Names of pictures, in order: of files, of the pictures in folders, of what globs match, and of standard input."""
-    for word in words:
-        if word == STDIN:
+def expand(arguments: Iterable[str]) -> Iterator[str]:
+    """Names of pictures, in order: files, the pictures in folders, matches of globs, and lines of standard input."""
+    for argument in arguments:
+        if argument == STDIN:
             start = sys.stdin.buffer.peek(16)[:16]
-            if picture_begins(start):
+            if starts_image(start):
                 yield STDIN
             else:
                 yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
-        elif Path(word).is_dir():
+        elif Path(argument).is_dir():
             yield from (
                 str(path)
-                for path in sorted(Path(word).rglob("*"))
+                for path in sorted(Path(argument).rglob("*"))
                 if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
             )
-        elif not Path(word).exists() and glob.has_magic(word):
-            found = glob.glob(word, recursive=True)  # noqa: PTH207, since Path's knows no absolute pattern
-            yield from sorted(name for name in found if Path(name).is_file())
+        elif not Path(argument).exists() and glob.has_magic(argument):
+            matches = glob.glob(argument, recursive=True)  # noqa: PTH207, since Path's takes no absolute pattern
+            yield from sorted(name for name in matches if Path(name).is_file())
         else:
-            yield word
+            yield argument
 
 
-def picture_begins(start: bytes) -> bool:
-    """Whether bytes are those that a picture's file begins with, not a text's."""
-    marks = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"BM", b"II*", b"MM\0", b"GIF8")
-    return start.startswith(marks) or start[4:8] == b"ftyp"
+def starts_image(start: bytes) -> bool:
+    """Whether the first bytes of a file are those of an image, not of text."""
+    magic = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"BM", b"II*", b"MM\0", b"GIF8")
+    return start.startswith(magic) or start[4:8] == b"ftyp"
 
 
 def prepared(
-    names: Iterable[str], predictor: Predictor, finder: detection.FaceDetector | None, least: float
+    names: Iterable[str], predictor: Predictor, detector: detection.FaceDetector | None, min_score: float
 ) -> Iterator[list[Prepared]]:
-    """Lots of pictures, read, and their faces found, by as many threads as cores; a lot ahead of who takes them."""
+    """Batches of pictures, read, with their faces detected by a thread for each core, one batch ahead."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         ahead: list = []
-        for lot in lots_of(names):
-            ahead.append([pool.submit(prepare, name, predictor, finder, least) for name in lot])
+        for batch in batches(names):
+            ahead.append([pool.submit(prepare, name, predictor, detector, min_score) for name in batch])
             if len(ahead) > 1:
-                yield [each.result() for each in ahead.pop(0)]
-        for lot in ahead:
-            yield [each.result() for each in lot]
+                yield [future.result() for future in ahead.pop(0)]
+        for futures in ahead:
+            yield [future.result() for future in futures]
 
 
-def lots_of(names: Iterable[str]) -> Iterator[list[str]]:
-    """LOT names at a time."""
+def batches(names: Iterable[str]) -> Iterator[list[str]]:
+    """BATCH names at a time."""
     names = iter(names)
-    while lot := list(itertools.islice(names, LOT)):
-        yield lot
+    while batch := list(itertools.islice(names, BATCH)):
+        yield batch
 
 
-def prepare(name: str, predictor: Predictor, finder: detection.FaceDetector | None, least: float) -> Prepared:
-    """Read a picture and find its faces; finder: None where the whole is one."""
+def prepare(name: str, predictor: Predictor, detector: detection.FaceDetector | None, min_score: float) -> Prepared:
+    """Read a picture and detect its faces; detector: None where the picture is one face."""
     try:
         content = read(name)
     except OSError as error:
         return Prepared(name, error=error.strerror or str(error))
-    return photos.prepare(name, content, predictor, finder, least)
+    return photos.prepare(name, content, predictor, detector, min_score)
 
 
 def read(name: str) -> bytes:
-    """Bytes of a picture's file, no more of a larger one than decode needs to refuse it. Raises OSError."""
+    """Bytes of a picture's file, of a too large one only as many as decode needs to reject it. Raises OSError."""
     if name == STDIN:
         return sys.stdin.buffer.read(preprocessing.MAX_BYTES + 1)
     with Path(name).open("rb") as file:
@@ -150,13 +148,13 @@ def read(name: str) -> bytes:
 
 
 def write(rows: Iterable[dict], names: list[str], kind: str) -> int:
-    """Write rows to standard output as they come; returns how many have a reason in `error`."""
+    """Write rows to standard output as they arrive; returns how many have a reason in `error`."""
     failed = 0
     if kind == "csv":
         table = csv.DictWriter(sys.stdout, names, lineterminator="\n")
         table.writeheader()
     elif kind == "table":
-        print(line("file", "face", HEADS))
+        print(line("file", "face", COLUMNS))
     for row in rows:
         failed += "error" in row
         if kind == "csv":
@@ -164,18 +162,18 @@ def write(rows: Iterable[dict], names: list[str], kind: str) -> int:
         elif kind == "jsonl":
             print(json.dumps(row, default=plain))
         else:
-            print(shown(row))
+            print(as_line(row))
     sys.stdout.flush()
     return failed
 
 
 def plain(value: object) -> object:
-    """A NumPy number as Python's own."""
+    """A NumPy number as a Python number."""
     return value.item() if isinstance(value, np.generic) else str(value)
 
 
-def shown(row: dict) -> str:
-    """A row as a person reads it."""
+def as_line(row: dict) -> str:
+    """A row as a line of the table."""
     if "error" in row:
         return line(row["file"], "", [row["error"]])
     cells = []
@@ -191,7 +189,7 @@ def shown(row: dict) -> str:
 
 
 def line(name: str, face: str, cells: list[str]) -> str:
-    """Cells below one another, after the end of a long name."""
+    """Aligned cells; of a long name, the end."""
     name = name if len(name) <= 44 else "..." + name[-41:]
     return "  ".join([name.ljust(44), face.ljust(4), *(cell.ljust(12) for cell in cells)]).rstrip()
 

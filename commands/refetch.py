@@ -1,4 +1,4 @@
-"""Look at a mirror, or at one's own pictures, again; `dvc repro` then runs what follows from a changed one."""
+"""Fetch again from a mirror, or from the user's own photos; `dvc repro` then runs what depends on a change."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from faces import params
 
 
 def main() -> None:
-    """Run the downloads though DVC sees no reason to; where one fails, put back what was there."""
+    """Force the downloads, which DVC considers up to date; where one fails, restore what was there."""
     p = params.load()
     mirror = p.data.source not in ("sample", "official")
     keys = [key for key, row in p.variants.items() if mirror or row.pictures is not None]
@@ -17,8 +17,8 @@ def main() -> None:
         name = f"download@{key}"
         if subprocess.run(["dvc", "repro", "--force", "--single-item", name], check=False).returncode:
             subprocess.run(["dvc", "checkout", name], check=False)
-            sys.exit(f"{name} failed; the archives that were there before are back")
-    print("Fetched. `dvc repro` runs what follows, if anything changed.")
+            sys.exit(f"{name} failed; the earlier archives are restored")
+    print("Fetched. `dvc repro` runs the stages that depend on a change, if any.")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Serve a model over HTTP by MLflow, on this machine alone: the champion, or the shipped model where there is none.
+"""Serve a model over HTTP by MLflow, for this machine only: the champion, or the shipped model where there is none.
 
-POST pictures to /invocations, as README.md shows; one row a face comes back. It stops at Ctrl-C.
+POST photos to /invocations, as README.md shows; it returns one row a face. It stops at Ctrl-C.
 """
 
 import argparse
@@ -15,28 +15,28 @@ HOST = "127.0.0.1"
 
 
 def main() -> None:
-    """Become MLflow's own server of the model."""
+    """Replace this process by MLflow's server of the model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="a registered NAME, models:/NAME@ALIAS or models:/NAME/VERSION")
-    parser.add_argument("--host", default=HOST, help=f"address to listen at; {HOST}, which others cannot reach")
+    parser.add_argument("--host", default=HOST, help=f"address to listen at; {HOST}, for this machine only")
     parser.add_argument("--port", type=int, default=5001)
-    words = parser.parse_args()
+    args = parser.parse_args()
     try:
-        uri = place(words.model)
+        uri = model_uri(args.model)
     except ModelError as error:
         parser.error(str(error))
-    print(f"{uri}: http://{words.host}:{words.port}/invocations", file=sys.stderr, flush=True)
+    print(f"{uri}: http://{args.host}:{args.port}/invocations", file=sys.stderr, flush=True)
     for name, folder in {"PYTHONPATH": Path.cwd(), "PATH": Path(sys.executable).parent}.items():
         os.environ[name] = os.pathsep.join(filter(None, [str(folder), os.environ.get(name)]))
     command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", uri, "--env-manager", "local"]
-    os.execv(command[0], [*command, "--host", words.host, "--port", str(words.port)])
+    os.execv(command[0], [*command, "--host", args.host, "--port", str(args.port)])
 
 
-def place(named: str | None) -> str:
-    """Where MLflow finds the model: models:/NAME/VERSION, or the folder of the shipped one."""
-    if named and named.endswith(".onnx"):
-        raise ModelError(f"{named} is a file: what is served is registered, or shipped")
-    served = model_choice.find(named)
+def model_uri(name: str | None) -> str:
+    """URI of a model for MLflow: models:/NAME/VERSION, or the folder of the shipped one."""
+    if name and name.endswith(".onnx"):
+        raise ModelError(f"{name} is a file: only registered models, and the shipped one, can be served")
+    served = model_choice.find(name)
     return str(SHIPPED.parent) if served.path == SHIPPED else f"models:/{served.version}"
 
 

@@ -13,34 +13,33 @@ from faces.tracking import registry, store
 
 
 def main() -> None:
-    """Read what the pipeline wrote."""
+    """Print what the pipeline wrote."""
     p = params.load()
     path = Path("reports/comparison/models.csv")
     if not path.exists():
-        raise SystemExit("nothing to show yet: type `dvc repro` first")
+        raise SystemExit("there are no results yet: type `dvc repro` first")
     print()
-    noted = {row.dataset: provenance.read(row.dataset, row.variant) for row in p.variants.values()}
-    for text in dict.fromkeys(text for row in noted.values() for text in provenance.warnings(row)):
+    sources = {row.dataset: provenance.read(row.dataset, row.variant) for row in p.variants.values()}
+    for text in dict.fromkeys(text for row in sources.values() for text in provenance.warnings(row)):
         print(text)
     print(f"\nOn the test faces, with {p.evaluate.confidence:.0%} intervals; MAE and RMSE in years:")
     table = pd.read_csv(path, index_col="model", keep_default_na=False)
     print(table.T.to_string(line_width=progress.WIDTH))
     print()
-    shown = {json.loads(Path(f"data/models/{name}/model.json").read_text())["fingerprint"] for name in p.models}
-    for dataset, row in noted.items():
-        name = provenance.store_name(dataset, row)
+    fingerprints = {json.loads(Path(f"data/models/{name}/model.json").read_text())["fingerprint"] for name in p.models}
+    for dataset, source in sources.items():
+        name = provenance.store_name(dataset, source)
         client, _ = store.open_experiment(name)
         champion = registry.version_by_alias(client, name, "champion")
         if champion:
             score = json.loads(champion.tags["val"])
             about = f"{champion.tags['model']}, {champion.tags['score']} {score:.4f} on validation"
-            other = (
-                "" if champion.tags["fingerprint"] in shown else "; of an earlier run or experiment, not in the table"
-            )
-            print(f"models:/{name}@champion is version {champion.version}: {about}{other}")
-    verdict = Path("reports/gate/verdict.json")
-    if verdict.exists():
-        print(f"Against the committed baseline: {gate_page.summary(json.loads(verdict.read_text()))} (make gate)")
+            other = champion.tags["fingerprint"] not in fingerprints
+            about += "; of an earlier run or experiment, not in the table" if other else ""
+            print(f"models:/{name}@champion is version {champion.version}: {about}")
+    gate = Path("reports/gate/verdict.json")
+    if gate.exists():
+        print(f"Against the committed baseline: {gate_page.summary(json.loads(gate.read_text()))} (make gate)")
     print("\nThe report is reports/index.md. To compare runs: make ui (or, with .venv activated, mlflow ui),")
     print("then open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning")
 

@@ -42,10 +42,11 @@ def run(monkeypatch, capsys, *words, ci=False):
 
 @pytest.fixture
 def old(project, edit):
-    """A repository with params.yaml, a source file and a baseline of real faces, committed."""
+    """A repository with params.yaml, source files and a baseline of real faces, committed."""
     git("init", "--quiet")
-    (project / "stages").mkdir()
-    (project / "stages/train.py").write_text("1\n")
+    for folder in ("stages", "faces"):
+        (project / folder).mkdir()
+        (project / folder / "code.py").write_text("1\n")
     for name in ("dvc.yaml", "requirements.txt"):
         (project / name).write_text("\n")
     edit(r"  floors:  .*\n(    .*\n)+", "  floors: {}\n")
@@ -81,11 +82,12 @@ def test_a_worse_result_that_is_meant_passes_and_is_shown(old, monkeypatch, caps
     assert status == 1  # the reason of then does not excuse what comes later: a score and a face are gone
 
 
-def test_code_that_changed_without_its_results_is_not_measured(old, monkeypatch, capsys, project):
+@pytest.mark.parametrize("folder", ["stages", "faces"])
+def test_code_that_changed_without_its_results_is_not_measured(old, monkeypatch, capsys, project, folder):
     _, before = old
     status, page = run(monkeypatch, capsys, "--against", before)
     assert (status, "**utkface**: as it was" in page) == (0, True)
-    (project / "stages/train.py").write_text("2\n")
+    (project / folder / "code.py").write_text("2\n")
     status, page = run(monkeypatch, capsys, "--against", before)
     assert status == 0
     assert "**utkface: not measured**: code or params changed" in page
@@ -172,12 +174,12 @@ def test_what_the_stage_wrote_decides_and_goes_to_the_summary(project, monkeypat
     (project / "reports/gate").mkdir(parents=True)
     (project / "reports/gate/table.md").write_text("# Gate: the table\n")
 
-    def verdict(said):
-        found = {"x": {"verdict": said, "models": {"m": {"verdict": said, "reasons": []}}}}
-        (project / "reports/gate/verdict.json").write_text(json.dumps(found))
+    def write(verdict):
+        decided = {"x": {"verdict": verdict, "models": {"m": {"verdict": verdict, "reasons": []}}}}
+        (project / "reports/gate/verdict.json").write_text(json.dumps(decided))
 
     for word, here, in_ci in ((decisions.REGRESSED, 1, 1), (decisions.UNCHANGED, 0, 0), (decisions.NO_BASELINE, 0, 1)):
-        verdict(word)
+        write(word)
         assert run(monkeypatch, capsys)[0] == here
         assert run(monkeypatch, capsys, ci=True)[0] == in_ci
     monkeypatch.setenv("GATE_TABLE", str(tmp_path / "table"))

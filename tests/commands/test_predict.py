@@ -1,4 +1,4 @@
-"""Pictures of all kinds are told row by row, what cannot be used with its reason, by the model that should speak."""
+"""Pictures of all kinds give rows, unusable ones with a reason, by the model that is chosen."""
 
 import contextlib
 import csv
@@ -79,12 +79,12 @@ def process(*words, stdin=b"", cwd=ROOT):
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 
 
-def test_a_folder_is_told_row_by_row(folder):
+def test_a_folder_gives_a_row_a_face(folder):
     status, out, _ = process(folder, "--model", SHIPPED_FILE)
     assert status == 1
     rows = list(csv.DictReader(io.StringIO(out)))
-    told = [(row["file"].removeprefix(f"{folder}/"), row["face"], row["error"]) for row in rows]
-    assert told == [
+    faces = [(row["file"].removeprefix(f"{folder}/"), row["face"], row["error"]) for row in rows]
+    assert faces == [
         ("a.jpg", "1", ""),
         ("below/b.webp", "1", ""),
         ("c two.png", "1", ""),
@@ -133,14 +133,14 @@ def test_standard_input_is_a_picture_or_names(folder):
         (["faces-none"], "faces-none: no model is registered here: run `dvc repro`"),
     ],
 )
-def test_a_model_that_is_not_there_is_said(folder, words, message):
+def test_a_missing_model_is_named(folder, words, message):
     status, out, error = run(folder, "--model", *words, cwd=folder)
     assert (status, out) == (2, "")
     assert message in error
     assert not (folder / "mlflow.db").exists()
 
 
-def test_nothing_to_predict_is_said(tmp_path):
+def test_nothing_to_predict_is_an_error(tmp_path):
     status, _, error = run(tmp_path, "--model", SHIPPED_FILE)
     assert status == 2
     assert f"no picture in {tmp_path}" in error
@@ -213,10 +213,10 @@ def test_a_server_answers_as_the_readme_says(folder):
                     break
                 time.sleep(0.25)
             shutil.copy(folder / "c two.png", folder / "photo.jpg")
-            said = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=True).stdout
+            output = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=True).stdout
         finally:
             server.terminate()
-    rows = json.loads(said)["predictions"]
+    rows = json.loads(output)["predictions"]
     assert [(row["face"], row["sex"], row["error"]) for row in rows] == [(1, "female", ""), (2, "female", "")]
 
 

@@ -207,7 +207,7 @@ def test_archives_that_full_has_are_not_fetched_again_for_detected(web, project,
     edit(r"^  source: \S+", "  source: official")
     plan.main()
     line = re.search(r"utkface-found: part1.tar.gz .*", capsys.readouterr().out)[0]
-    assert line.endswith("(fetched once: another variant's, too)")
+    assert line.endswith("(shared with another variant: fetched once)")
     web.responses = {HUGGING: servers.whole(CONTENT)}
     download.main("utkface", "full")
     web.requests.clear()

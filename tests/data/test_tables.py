@@ -145,7 +145,7 @@ def test_a_missing_file_is_reported_before_anything_runs(mine):
     mine(photos(mine.folder))
     assert check.absent(params.load()) == []
     (mine.folder / "labels.csv").unlink()
-    with pytest.raises(SystemExit, match=r"params.yaml:\d+: tables.mine.labels: .*labels.csv is not there"):
+    with pytest.raises(SystemExit, match=r"params.yaml:\d+: tables.mine.labels: .*labels.csv is missing"):
         check.main()
 
 

@@ -130,7 +130,7 @@ def test_a_truncated_rwlock_is_removed(tmp_path, cut, capsys):
     lock.write_text(cut)
     check.mend(lock, patience=0.1)
     assert not lock.exists()
-    assert "cut short" in capsys.readouterr().out
+    assert "truncated" in capsys.readouterr().out
 
 
 def test_a_rwlock_that_is_being_written_stays(tmp_path, capsys):

@@ -58,7 +58,7 @@ def test_uncommitted_changes_are_kept_with_new_files_and_can_be_applied(reposito
 
 
 def test_a_missing_commit_is_an_error(repository, tmp_path):
-    with pytest.raises(SystemExit, match="commit " + "0" * 40 + " can't be checked out here"):
+    with pytest.raises(SystemExit, match="commit " + "0" * 40 + " cannot be checked out here"):
         reproduce.check_out(tmp_path / "again", "0" * 40, "")
 
 
@@ -136,14 +136,14 @@ def registered(tracked, monkeypatch):
 
 
 def test_one_command_prints_all(registered):
-    lines = command.told("models:/faces-utkface-sample@champion")
+    lines = command.markdown("models:/faces-utkface-sample@champion")
     text = "\n".join(lines)
     for part in ("version 1", "c" * 40, "uncommitted: x.py (patch below)", "a machine", "archive a: ab", "split: s1",
                  "keras 3.15.1", "none -> version 1; the first; gate: unchanged", "seed: 1", "flip: true", "+changed",
-                 "looked at by 2 trainings"):  # fmt: skip
+                 "used by 2 trainings"):  # fmt: skip
         assert part in text, part
     assert "zipp" not in text
-    assert "zipp 1" in "\n".join(command.told("models:/faces-utkface-sample/1", every_package=True))
+    assert "zipp 1" in "\n".join(command.markdown("models:/faces-utkface-sample/1", every_package=True))
     assert command.default() == "models:/faces-utkface-sample@champion"
 
 
@@ -186,7 +186,7 @@ def test_margins_of_a_reproduction_come_from_the_baseline(project, registered, m
     client, run = registered
     client.log_param(run.info.run_id, "model.targets", "['age', 'sex']")
     run = client.get_run(run.info.run_id)
-    assert reproduce.spread_of(run, "m") == ({"age_mae": 1.0, "sex_accuracy": 0.05}, False)
+    assert reproduce.allowed_differences(run, "m") == ({"age_mae": 1.0, "sex_accuracy": 0.05}, False)
     (project / "reports/baselines/utkface-sample").mkdir(parents=True)
     from faces.gate import baselines
     from tests.gate.test_decisions import faces, predict
@@ -194,7 +194,7 @@ def test_margins_of_a_reproduction_come_from_the_baseline(project, registered, m
     one = baselines.Baseline({"m": {}}, {"m": predict(faces(30), 1)})
     one.seed_sd = pd.DataFrame([{"model": "m", "target": "age", "slice": "all faces", "n": 100, "seeds": 5, "sd": 0.1}])
     baselines.write("utkface-sample", one)
-    allowed, measured = reproduce.spread_of(run, "m")
+    allowed, measured = reproduce.allowed_differences(run, "m")
     assert not measured  # sex was not
     assert allowed["age_mae"] == pytest.approx(3 * 2**0.5 * 0.1)
 
