@@ -23,7 +23,7 @@ export PYTHONDONTWRITEBYTECODE :=
 TRAINING := tests/training tests/networks tests/inference tests/commands/publish
 QUICKLY := python -m pytest -n 2 --dist loadfile -m "not slow and not run"
 
-.PHONY: help setup check repro test test-slow lint plan refetch gate baseline seeds lineage reproduce relocate leakage folds \
+.PHONY: help setup check repro test test-slow lint fetch gate baseline seeds lineage reproduce leakage folds \
 	recipe publish published serve app ui services sweep lock bench bench-training clean
 
 help: ## list these targets
@@ -61,12 +61,8 @@ lint: setup ## ruff, check and format
 	@ruff check .
 	@ruff format --check .
 
-plan: check ## say what would be fetched from data.source, without fetching
-	@python -m commands.plan
-
-refetch: check ## look at a mirror again, then run what follows
-	@python -m commands.refetch
-	@dvc repro
+fetch: check ## print what is fetched from data.source, its size and its terms, then fetch it; a mirror is read again
+	@python -m commands.fetch
 
 gate: check ## hold the results against the baseline; fails where they are worse
 	@dvc repro gate
@@ -109,9 +105,6 @@ lineage: check ## say what a registered model came from (MODEL=models:/NAME@cham
 
 reproduce: check ## make a registered model again elsewhere, and compare (MODEL=..., SET="train.seed=2", SOURCE=...)
 	@python -m commands.reproduce $(MODEL) $(if $(SOURCE),--source "$(SOURCE)") $(foreach one,$(SET),--set "$(one)")
-
-relocate: setup ## mend MLflow's store in a folder that was moved or copied
-	@python -m commands.relocate
 
 serve: check ## answer predictions over HTTP with the champion, or the shipped model (MODEL=NAME, PORT=5001)
 	@python -m commands.serve $(if $(MODEL),--model "$(MODEL)") --port $(or $(PORT),5001)

@@ -1,6 +1,12 @@
-"""Check params.yaml and the files that it names; repair what a move or a full disk broke. Silent where all is well."""
+"""Check params.yaml and the files that it names; repair what a move or a full disk broke. Silent where all is well.
 
+Outputs of models, teachers and datasets that params.yaml no longer names are removed, so that nobody takes them for
+results. With --migrate, files with old names of params are rewritten instead; comments stay.
+"""
+
+import argparse
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -8,13 +14,32 @@ from pathlib import Path
 import yaml
 
 from faces import params
+from faces.params import loading, renamed
+
+# Folders with one entry for each model, teacher set or dataset.
+OUTPUTS = {
+    "models": ("data/tuned", "data/models", "data/calibrated", "data/evaluated", "mlruns/receipts", "reports/models"),
+    "teachers": ("data/soft_targets",),
+    "datasets": ("data/audits", "reports/audits"),
+}
 
 
 def main() -> None:
     """Check what may have changed, or been truncated on a full disk, since the last run."""
-    missing = absent(params.load())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--migrate", nargs="*", type=Path, metavar="FILE", help="rename old params in these files; params.yaml if none"
+    )
+    files = parser.parse_args().migrate
+    if files is not None:
+        for path in files or [params.PATH]:
+            migrate(path)
+        return
+    p = params.load()
+    missing = absent(p)
     if missing:
         sys.exit("\n".join(missing))
+    remove_leftovers(p)
     mend(Path(".dvc/tmp/rwlock"))
     lock = Path("dvc.lock")
     try:
@@ -28,6 +53,28 @@ def main() -> None:
             old = store.relocate(Path.cwd())
         if old:
             print(f"This folder was moved from {old}; the paths in MLflow's store are updated.")
+
+
+def migrate(path: Path) -> None:
+    """Give the old keys of a YAML file their new names."""
+    editor = loading.yaml_editor()
+    values = editor.load(path)
+    before = repr(values)
+    renamed.translate(values)
+    if repr(values) == before:
+        print(f"{path} has no old names")
+        return
+    editor.dump(values, path)
+    print(f"{path} has the new names; `git diff {path}` shows them")
+
+
+def remove_leftovers(p: params.Params) -> None:
+    """Remove the outputs of rows that params.yaml no longer has."""
+    for section, folders in OUTPUTS.items():
+        for path in (path for folder in map(Path, folders) if folder.exists() for path in sorted(folder.iterdir())):
+            if path.stem not in getattr(p, section):
+                print(f"{path} is removed: params.yaml has no {path.stem} under {section}")
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def absent(p: params.Params) -> list[str]:

@@ -7,10 +7,9 @@ rows that are replaced. `git checkout params.yaml dvc.lock reports` restores wha
 import argparse
 
 import yaml
-from ruamel.yaml import YAML
 
 from faces import params
-from faces.params import recipes
+from faces.params import loading, recipes
 
 
 def main() -> None:
@@ -28,16 +27,11 @@ def main() -> None:
             f"{params.PATH} has changes of its own, which a recipe would overwrite: commit them, or type "
             f"`git checkout {params.PATH}` first"
         )
-    round_trip = YAML()
-    round_trip.preserve_quotes = True
-    round_trip.width = 4096
-    round_trip.representer.add_representer(
-        type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
-    values = round_trip.load(committed)
-    recipes.merge(values, round_trip.load(recipes.FOLDER / f"{args.recipe}.yaml"))
+    editor = loading.yaml_editor()
+    values = editor.load(committed)
+    recipes.merge(values, editor.load(recipes.FOLDER / f"{args.recipe}.yaml"))
     values["data"] |= current["data"] | {"source": args.source}
-    round_trip.dump(values, params.PATH)
+    editor.dump(values, params.PATH)
     params.load()
     print(f"{params.PATH} is now that of {args.recipe}, with faces from {args.source}: type `dvc repro`")
 

@@ -40,7 +40,7 @@ def list_archives(folder: Path) -> list[Location]:
             size = file_size(entry["address"])
             if size != entry["size"]:
                 fault = f"has {size} bytes, before it had {entry['size']}" if size is not None else "no longer exists"
-                raise ArchiveError(f"{entry['address']}: {fault}: `make refetch` reads it again")
+                raise ArchiveError(f"{entry['address']}: {fault}: `make fetch` reads it again")
     return [entry.get("address") or folder / entry["name"] for entry in entries]
 
 
@@ -77,7 +77,7 @@ def members(path: Location, on_skip: OnSkip = lambda name, reason: None) -> Iter
             zipped = zipfile.is_zipfile(file)
         yield from (_zip_members if zipped else _tar_members)(path, on_skip)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, zlib.error) as error:
-        raise ArchiveError(f"{path}: is damaged ({error}): check its source, then run `make refetch`") from error
+        raise ArchiveError(f"{path}: is damaged ({error}): check its source, then run `make fetch`") from error
     except Exception as error:  # each file system of fsspec raises errors of its own
         if isinstance(path, Path):
             raise

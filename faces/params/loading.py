@@ -6,6 +6,7 @@ from typing import Any
 
 import pydantic
 import yaml
+from ruamel.yaml import YAML
 
 from faces.params import checks, schema
 
@@ -40,6 +41,17 @@ def load(path: Path = PATH) -> schema.Params:
 def where(key: schema.Key, path: Path = PATH) -> str:
     """Line and name of a key, as in errors: `params.yaml:88: train.batch_size`."""
     return f"{path}:{_line(_lines(_read(path)), key)}: {'.'.join(key)}"
+
+
+def yaml_editor() -> YAML:
+    """Reads and writes YAML files with their comments and quotes; see ruamel.yaml."""
+    editor = YAML()
+    editor.preserve_quotes = True
+    editor.width = 4096
+    editor.representer.add_representer(
+        type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    return editor
 
 
 def _read(path: Path) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from commands import plan
+from commands import fetch
+from faces import params
 from faces.data import archives, datasets, downloads, fetching
 from faces.data.archives import ArchiveError
 from faces.data.datasets import Archive, utkface
@@ -205,7 +206,7 @@ def part(monkeypatch, edit):
 
 def test_archives_that_full_has_are_not_fetched_again_for_detected(web, project, edit, part, capsys):
     edit(r"^  source: \S+", "  source: official")
-    plan.main()
+    fetch.print_plan(params.load())
     line = re.search(r"utkface-found: part1.tar.gz .*", capsys.readouterr().out)[0]
     assert line.endswith("(shared with another variant: fetched once)")
     web.responses = {HUGGING: servers.whole(CONTENT)}
@@ -321,9 +322,7 @@ def test_archives_are_read_in_place(project, edit, tmp_path, where, name):
     assert len(Path("data/records/utkface.csv").read_text().splitlines()) == 902
     with fsspec.open(address, "wb") as file:
         file.write(content[:-1])
-    with pytest.raises(
-        ArchiveError, match=f"has {len(content) - 1} bytes, before it had {len(content)}: `make refetch`"
-    ):
+    with pytest.raises(ArchiveError, match=f"has {len(content) - 1} bytes, before it had {len(content)}: `make fetch`"):
         archives.list_archives(raw)
     fsspec.open(address).fs.rm(fsspec.open(address).path)
     with pytest.raises(ArchiveError, match="no longer exists"):

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from commands import check, plan, refetch
+from commands import check, fetch
 from faces import params
 from faces.data import archives, packs, records, tables
 from faces.data.archives import ArchiveError
@@ -225,14 +225,13 @@ def test_a_large_table_is_read_in_seconds(mine):
     assert faces["face_id"].tolist() == sorted(names)
 
 
-def test_plan_and_refetch_include_ones_own_pictures(mine, capsys, monkeypatch):
+def test_fetch_reads_ones_own_images_again(mine, capsys, monkeypatch):
     mine(photos(mine.folder))
-    plan.main()
+    commands = []
+    monkeypatch.setattr(fetch.subprocess, "run", lambda command, check: commands.append(command) or Done)
+    fetch.main()
     assert f"mine-cropped: your own, {mine.folder / 'photos'}" in capsys.readouterr().out
-    ran = []
-    monkeypatch.setattr(refetch.subprocess, "run", lambda command, check: ran.append(command) or Done)
-    refetch.main()
-    assert [command[-1] for command in ran] == ["download@mine-cropped"]
+    assert [command[-2:] for command in commands] == [["--force", "download@mine-cropped"]]
 
 
 class Done:

@@ -201,5 +201,5 @@ def test_margins_of_a_reproduction_come_from_the_baseline(project, registered, m
 
 def test_the_readme_names_the_commands():
     text = (ROOT / "README.md").read_text()
-    for word in ("make gate", "make baseline", "make seeds", "make lineage", "make reproduce", "make relocate"):
+    for word in ("make gate", "make baseline", "make seeds", "make lineage", "make reproduce"):
         assert word in text, word

@@ -1,7 +1,12 @@
-"""Print what `dvc repro` would fetch: archives, addresses, size, disk space, time and terms; fetches nothing."""
+"""Print what is fetched, from where, its size and its terms; then fetch it. A mirror is read again.
+
+`dvc repro` fetches by itself what it lacks, but reads a mirror, and your own images, once only.
+"""
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from faces import params
@@ -9,8 +14,23 @@ from faces.data import archives, datasets, downloads
 
 
 def main() -> None:
-    """Print a block for each variant of params.yaml, then the sum."""
+    """Print the plan, then run the downloads; if one fails, restore the archives that it had before."""
     p = params.load()
+    print_plan(p)
+    for key, row in p.variants.items():
+        mirror = row.pictures is not None or p.data.source not in ("sample", "official")
+        if not mirror and p.data.source == "sample":
+            continue
+        name = f"download@{key}"
+        command = ["dvc", "repro", "--single-item", *(["--force"] if mirror else []), name]
+        if subprocess.run(command, check=False).returncode:
+            subprocess.run(["dvc", "checkout", name], check=False)
+            sys.exit(f"{name} failed; the archives of the last download are restored")
+    print("`dvc repro` runs what depends on archives that changed.")
+
+
+def print_plan(p: params.Params) -> None:
+    """Print a block for each variant, then the sum."""
     total, planned = 0, set()
     for key, row in p.variants.items():
         if row.pictures is not None:

@@ -1,0 +1,14 @@
+"""`make check` and `--migrate`."""
+
+from commands import check
+from faces import params
+
+
+def test_outputs_of_rows_that_are_gone_are_removed(project):
+    for name in ("utkface-cropped", "gone"):
+        (project / "reports/models" / name).mkdir(parents=True)
+        (project / "mlruns/receipts").mkdir(parents=True, exist_ok=True)
+        (project / "mlruns/receipts" / f"{name}.json").write_text("{}")
+    check.remove_leftovers(params.load())
+    assert [path.name for path in (project / "reports/models").iterdir()] == ["utkface-cropped"]
+    assert [path.name for path in (project / "mlruns/receipts").iterdir()] == ["utkface-cropped.json"]
