@@ -199,11 +199,11 @@ def test_a_registered_model_finds_faces_in_pictures(registered, face):
     assert np.isnan(cropped["left"][0])
 
 
-def test_a_server_answers_as_the_readme_says(folder):
+def test_a_server_answers_as_the_docs_say(folder):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs/use.md").read_text()
     line = re.search(r"^\(printf .*(?:\n.*)?/invocations$", text, re.MULTILINE)[0].replace("5001", str(port))
     command = [sys.executable, "-m", "commands.serve", "--port", str(port)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as server:

@@ -11,7 +11,6 @@ from commands import reproduce
 from faces import params
 from faces.tracking import lineage, origin, registry, runs, store
 from stages import register
-from tests.conftest import ROOT
 
 
 def git(folder, *words):
@@ -197,9 +196,3 @@ def test_margins_of_a_reproduction_come_from_the_baseline(project, registered, m
     allowed, measured = reproduce.allowed_differences(run, "m")
     assert not measured  # sex was not
     assert allowed["age_mae"] == pytest.approx(3 * 2**0.5 * 0.1)
-
-
-def test_the_readme_names_the_commands():
-    text = (ROOT / "README.md").read_text()
-    for word in ("make gate", "make baseline", "make seeds", "make lineage", "make reproduce"):
-        assert word in text, word
