@@ -64,7 +64,7 @@ def intervals(rows: pd.DataFrame, settings: params.Evaluate) -> None:
 def tables(rows: pd.DataFrame, settings: params.Evaluate) -> None:
     """The tables of the stage assess."""
     sums = subgroups.Sums(rows, settings.resamples, settings.seed)
-    subgroups.scores(sums, settings.min_n, settings.confidence)
+    subgroups.group_scores(sums, settings.min_n, settings.confidence)
     subgroups.gaps(sums, settings.min_n, settings.confidence)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from faces import params, scores, targets
+from faces import params, scores
 from faces.data import duplicates, labelled_faces, packs, records
 from faces.evaluation import label_issues, leaks, predictions, score_tables
 from faces.inference.predictor import EMBEDDING, Predictor
@@ -19,7 +19,6 @@ from faces.runtime import progress, running
 LISTED = 200  # most doubtful labels of each target
 PAIRS = ["face_id", "other", "part", "by", "cosine", "hash_bits", "correlation", "same_photo"]
 CROSS_DATASET = ["dataset", "target", "score", "n", "value", "low", "high"]
-SCORES = {"years": ("mae", "rmse", "bias", "within_5"), "classes": ("accuracy", "balanced_accuracy")}
 
 
 def main(dataset: str) -> None:
@@ -145,8 +144,7 @@ def score_on(predictor: Predictor, row: params.Model, dataset: str, p: params.Pa
     decoded = predictor.stream(progress.bar(images, f"{predictor.metadata['name']} on {dataset}", unit="batches"))
     people = split.set_index("face_id").loc[ids, "group"].to_numpy()
     _, table = score_tables.part_scores(found.labels, decoded, "test", people, p.evaluate)
-    shown = [row["score"] in SCORES[targets.TARGETS[row["target"]].kind] for row in table.to_dict("records")]
-    table = table[np.array(shown) & (table["group"] == "") & table["value"].notna()]
+    table = scores.select(table[(table["group"] == "") & table["value"].notna()], "cross_dataset")
     return table.assign(dataset=dataset)[CROSS_DATASET]
 
 

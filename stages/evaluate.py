@@ -70,7 +70,7 @@ def write_subgroups(name: str, settings: params.Evaluate, confidence: float, out
     """
     test = predictions.read(name)
     sums = subgroups.Sums(test, settings.resamples, settings.seed)
-    by_group = subgroups.scores(sums, settings.min_n, settings.confidence)
+    by_group = subgroups.group_scores(sums, settings.min_n, settings.confidence)
     of_group = (by_group["score"] == "width") & (by_group["by"] != "")
     by_group = scores.table(by_group, by_group["score"].mask(of_group, "group_width"))
     curves = scores.table(reliability.by_group(test, settings.min_n))

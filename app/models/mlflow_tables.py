@@ -68,4 +68,4 @@ def read_store() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def headline_scores() -> list[str]:
     """Names of the headline scores, as in metrics.json."""
-    return [f"{name}_{score}" for name, target in targets.TARGETS.items() for score in scores.HEADLINES[target.kind]]
+    return scores.keys("metrics")

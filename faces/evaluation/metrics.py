@@ -15,7 +15,9 @@ HIGHER_IS_BETTER = {
     "bias": None,
     "mae_bin_average": False,
     "percentile_gap": False,
+    "width": False,
 }
+SHARES = ("accuracy", "recall", "within_5", "bin_accuracy", "coverage")  # of faces: binomial
 HEADLINE = {"years": "mae", "classes": "accuracy"}
 PERCENTILES = (25, 50, 75, 95)
 

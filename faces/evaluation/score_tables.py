@@ -32,15 +32,16 @@ def part_scores(
         n = int(found.pop("n"))
         for key, value in found.items():
             value = float(value)
-            kind, _, group = key.partition("_")
-            group = group if f"{kind}_{group}" == key and group in counts else ""
+            prefix, _, group = key.partition("_")
+            group = group if group in counts else ""
+            score = prefix if group else key
             size = counts.get(group, n)
             usable = size >= settings.min_n and value == value
             low, high = limits.get(key, (np.nan, np.nan)) if usable else (np.nan, np.nan)
-            if low == high and kind in ("recall", "accuracy", "within", "bin"):
+            if low == high and score in metrics.SHARES:
                 low, high = bootstrap.exact(value, size, settings.confidence)
-            rows.append((part, name, kind if group else key, group, size, value if usable else np.nan, low, high))
-            if key in scores.HEADLINES[target.kind]:
+            rows.append((part, name, score, group, size, value if usable else np.nan, low, high))
+            if f"{name}_{key}" in scores.keys("metrics"):
                 headline[f"{name}_{key}"] = value
     columns = ["part", "target", "score", "group", "n", "value", "low", "high"]
     return headline, pd.DataFrame(rows, columns=columns)

@@ -10,15 +10,12 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 
-from faces import targets
-from faces.evaluation import bootstrap
+from faces import scores, targets
+from faces.evaluation import bootstrap, metrics
 
 ALL = "all faces"
 DECADE = 10  # years, within which faces count as of equal age
 LEAST = 5  # faces of a decade that a group must have for that decade to be compared
-LOWER_IS_BETTER = ("mae", "width")
-SHARES = ("accuracy", "coverage", "within_5")
-COMPARED = ("mae", "bias", "accuracy")
 
 
 def measures(table: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
@@ -99,7 +96,7 @@ class Sums:
             return observed[0, :, 0], observed[0, :, 1] / observed[0, :, 0], drawn[:, :, 1] / drawn[:, :, 0]
 
 
-def scores(sums: Sums, min_n: int, confidence: float) -> pd.DataFrame:
+def group_scores(sums: Sums, min_n: int, confidence: float) -> pd.DataFrame:
     """One row for each measure and group: target, score, by, group, n, value, low, high; no value below min_n faces.
 
     A class's accuracy in a group of that class alone is its recall, and is called so.
@@ -121,7 +118,7 @@ def scores(sums: Sums, min_n: int, confidence: float) -> pd.DataFrame:
             row = {"target": target, "score": shown, "by": by, "group": group, "n": int(n[i, j])}
             if n[i, j] >= min_n:
                 low, high = np.nanquantile(drawn[:, i, j], [tail, 1 - tail])
-                if low == high and score in SHARES:
+                if low == high and score in metrics.SHARES:
                     low, high = bootstrap.exact(value[i, j], int(n[i, j]), confidence)
                 row |= {"value": value[i, j], "low": low, "high": high}
             rows.append(row)
@@ -141,7 +138,7 @@ def gaps(sums: Sums, min_n: int, confidence: float) -> pd.DataFrame:
     decades = sums.cells["decade"].to_numpy() if "decade" in sums.cells else np.full(len(sums.cells), -1)
     rows = []
     for i, (target, score) in enumerate(sums.measures):
-        if score not in COMPARED:
+        if f"{target}_{score}" not in scores.keys("gaps"):
             continue
         for by, groups in axes(sums.cells).items():
             inside = np.column_stack(list(groups.values())).astype(float)
@@ -165,8 +162,9 @@ def _gap(names, n, value, drawn, score, confidence) -> dict:  # noqa: ANN001 - a
     lowest, highest = int(np.argmin(value)), int(np.argmax(value))
     if lowest == highest:  # all score the same, so the first two stand for any
         lowest, highest = 0, 1
-    up = score in LOWER_IS_BETTER or (score == "bias" and abs(value[highest]) >= abs(value[lowest]))
-    best, worst = (lowest, highest) if up else (highest, lowest)
+    up = metrics.higher_is_better(score)
+    up = abs(value[highest]) < abs(value[lowest]) if up is None else up
+    best, worst = (highest, lowest) if up else (lowest, highest)
     one, other = np.triu_indices(len(names), 1)
     apart = drawn[:, one] - drawn[:, other]
     error = np.nanstd(apart, axis=0)
@@ -213,8 +211,9 @@ def summary(by_group: pd.DataFrame, sure: pd.DataFrame, confidence: float) -> di
         found[f"{target}_calibration_error"] = float(rows["error"].iloc[0])
     found["worst"] = {}
     shown = by_group[(by_group["by"] != "") & by_group["value"].notna()]
-    for target, rows in shown[shown["score"].isin(("mae", "accuracy", "recall"))].groupby("target", sort=False):
-        row = rows.loc[rows["value"].idxmax() if (rows["score"] == "mae").all() else rows["value"].idxmin()]
+    for target, rows in scores.select(shown, "worst").groupby("target", sort=False):
+        up = metrics.higher_is_better(rows["score"].iloc[0])
+        row = rows.loc[rows["value"].idxmin() if up else rows["value"].idxmax()]
         found["worst"][target] = {
             "score": row["score"], "group": row["group"], "n": int(row["n"]),
             **{key: float(row[key]) for key in ("value", "low", "high")},

@@ -148,7 +148,7 @@ def other_scores(candidate: pd.DataFrame, baseline: pd.DataFrame, evaluate: para
         samples = np.split(bootstrap.sums(by_person, evaluate.resamples, evaluate.seed), 2, axis=1)
         old, new = (metrics.scores(target, part.sum(axis=0)) for part in tables)
         old_samples, new_samples = (metrics.scores(target, part) for part in samples)
-        for score in scores.HEADLINES[target.kind]:
+        for score in (row.name for row in scores.listed("metrics", target.kind)):
             if score == metrics.HEADLINE[target.kind] or not np.isfinite([old[score], new[score]]).all():
                 continue
             low, high = np.nanpercentile(new_samples[score] - old_samples[score], [tail, 100 - tail])

@@ -210,7 +210,7 @@ def _check_train_section(p: schema.Params, key: Key, train: schema.Train) -> Ite
 
 def _check_scores(p: schema.Params) -> Iterator[Fault]:
     """Check the scores that the gate limits, and the one that chooses the registered model."""
-    known = [f"{name}_{score}" for name, row in targets.TARGETS.items() for score in scores.HEADLINES[row.kind]]
+    known = scores.keys("metrics")
     for baseline, models in p.gate.floors.items():
         for model, limits in models.items():
             key = ("gate", "floors", baseline, model)

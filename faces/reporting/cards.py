@@ -15,7 +15,6 @@ UNFIT = (
     "few classes that do not hold everybody, and so is what the model says. Faces from pictures that are framed, lit "
     "or taken otherwise than those that it learnt from."
 )
-METRICS = ("mae", "rmse", "accuracy", "balanced_accuracy")  # of the model-index
 
 
 def model_data(
@@ -28,11 +27,12 @@ def model_data(
     """
     results = []
     for target in about["targets"]:
-        for score in METRICS:
+        kind = targets.TARGETS[target].kind
+        task = "image-regression" if kind == "years" else "image-classification"
+        for score in (row.name for row in scores.listed("card", kind)):
             value = numbers.get(f"{target}_{score}")
             if value is None:
                 continue
-            task = "image-regression" if targets.TARGETS[target].kind == "years" else "image-classification"
             results.append(
                 EvalResult(
                     task_type=task, task_name=f"{target} from a face", dataset_type=about["dataset"],
@@ -88,26 +88,24 @@ def interval(row: dict | pd.Series, digits: int = 3) -> str:
 
 def score_rows(table: pd.DataFrame) -> str:
     """Headline scores on test; rows of scores.csv."""
-    rows = table[(table["part"] == "test") & (table["group"] == "")]
-    keep = [row["score"] in scores.HEADLINES[targets.TARGETS[row["target"]].kind] for row in rows.to_dict("records")]
+    rows = scores.select(table[(table["part"] == "test") & (table["group"] == "")], "metrics")
     shown = [
         {"target": row["target"], "score": row["score"], "faces": int(row["n"]),
          "value [interval]": interval(row, scores.digits(row["score"]))}
-        for row in rows[keep].to_dict("records")
+        for row in rows.to_dict("records")
     ]  # fmt: skip
     return markdown(shown)
 
 
 def groups(table: pd.DataFrame, by: str) -> str:
     """One column a score, one row a group; rows of groups.csv of one axis."""
-    rows = table[table["by"].isin(("", by))]
+    rows = table[table["by"].isin(("", by))].replace({"score": {"recall": "accuracy"}})
     found: dict[str, dict] = {}
     for row in rows.to_dict("records"):
         cell = found.setdefault(row["group"], {"group": row["group"], "faces": 0})
         cell["faces"] = max(cell["faces"], int(row["n"]))
-        label = "accuracy" if row["score"] == "recall" else row["score"]
-        if label in ("mae", "bias", "accuracy", "coverage"):
-            cell[f"{row['target']} {label}"] = interval(row, scores.digits(label))
+        if f"{row['target']}_{row['score']}" in scores.keys("groups"):
+            cell[f"{row['target']} {row['score']}"] = interval(row, scores.digits(row["score"]))
     return markdown(list(found.values()))
 
 
@@ -129,7 +127,7 @@ def worst(found: dict) -> list[str]:
     if not found["worst"]:
         return ["- there is no group of that size"]
     return [
-        f"- {name}: {row['group']}, {'MAE' if row['score'] == 'mae' else row['score']} "
+        f"- {name}: {row['group']}, {scores.find(row['score']).title} "
         f"{interval(row, scores.digits(row['score']))}, n {row['n']}"
         for name, row in found["worst"].items()
     ]

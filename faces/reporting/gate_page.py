@@ -3,6 +3,7 @@
 import pandas as pd
 
 from faces import scores, targets
+from faces.evaluation import metrics
 from faces.gate import decisions, paired
 
 SIGNS = {
@@ -64,17 +65,17 @@ def failed(found: dict[str, dict], missing_fails: bool) -> bool:
 
 def table(rows: pd.DataFrame) -> str:
     """Rows of pairing.compare, the surest losses first; accuracies as shares of faces that are right."""
-    kinds = {name: target.kind for name, target in targets.TARGETS.items()}
     lines = []
     for row in rows.sort_values(["p_holm", "p"], kind="stable").to_dict("records"):
-        years = kinds[row["target"]] == "years"
-        digits, sign = (2, 1) if years else (3, -1)
+        kind = targets.TARGETS[row["target"]].kind
+        years, score = kind == "years", scores.find(metrics.HEADLINE[kind])
+        digits, sign = score.digits, 1 if years else -1
         old, new = (row[side] if years else 1 - row[side] for side in ("baseline", "candidate"))
         lines.append(
             {
                 "": SIGNS[row["verdict"]],
                 "model": row["model"],
-                "score": f"{row['target']} {'MAE' if years else 'accuracy'}",
+                "score": f"{row['target']} {score.title}",
                 "faces": row["slice"],
                 "n": row["n"],
                 "baseline": f"{old:.{digits}f}",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from faces import targets
+from faces import scores, targets
 from faces.data import records
 from faces.evaluation.score_tables import STEP
 from faces.reporting import plots
@@ -19,8 +19,7 @@ def draw(name: str, confidence: float, out: Path) -> None:
     history = (tables / "history.csv").read_text().strip()
     history = pd.read_csv(tables / "history.csv") if history else pd.DataFrame()
     plots.save(plots.learning_curves(history, about["best_epoch"] + 1, name), out / "learning_curves.png")
-    scores = records.read(tables / "scores.csv")
-    test = scores[scores["part"] == "test"]
+    test = records.read(tables / "scores.csv").query("part == 'test'")
     if len(test):
         draw_scores(name, about["targets"], records.read(tables / "counts.csv"), test, out)
     draw_subgroups(
@@ -32,7 +31,7 @@ def draw(name: str, confidence: float, out: Path) -> None:
         plots.save(plots.gate(compared, name), out / "gate.png")
 
 
-def draw_scores(name: str, wanted: list[str], counts: pd.DataFrame, scores: pd.DataFrame, folder: Path) -> None:
+def draw_scores(name: str, wanted: list[str], counts: pd.DataFrame, test: pd.DataFrame, folder: Path) -> None:
     """Draw the plots of each target on test, from rows of counts.csv and scores.csv."""
     for key in wanted:
         target, rows = targets.TARGETS[key], counts[counts["target"] == key]
@@ -40,7 +39,7 @@ def draw_scores(name: str, wanted: list[str], counts: pd.DataFrame, scores: pd.D
             plots.save(plots.confusion(rows, target.classes, name, key), folder / f"{key}_confusion.png")
             continue
         rows = rows.astype({"true": int, "predicted": int})  # the file has names of classes in these columns, too
-        by_bin = scores[(scores["target"] == key) & (scores["score"] == "mae") & (scores["group"] != "")]
+        by_bin = test[(test["target"] == key) & (test["score"] == "mae") & (test["group"] != "")]
         plots.save(plots.predicted_against_true(rows, STEP, name), folder / f"{key}_predicted_against_true.png")
         plots.save(plots.histograms(rows, STEP, name), folder / f"{key}_histogram.png")
         plots.save(plots.error_by_age(by_bin, name), folder / f"{key}_error_by_age.png")
@@ -48,13 +47,10 @@ def draw_scores(name: str, wanted: list[str], counts: pd.DataFrame, scores: pd.D
 
 def draw_subgroups(name: str, by_group: pd.DataFrame, sure: pd.DataFrame, confidence: float, out: Path) -> None:
     """A plot of each score by group, and a reliability diagram of each target of classes."""
-    scores = {"mae": "MAE (years)", "bias": "predicted less true (years)", "accuracy": "accuracy"}
-    by_group = by_group.replace({"score": {"recall": "accuracy"}})
+    by_group = scores.select(by_group.replace({"score": {"recall": "accuracy"}}), "groups")
     for (target, score), rows in by_group.groupby(["target", "score"], sort=False):
-        title = scores.get(score) or (f"share inside the {confidence:.0%} interval" if score == "coverage" else None)
-        if title:
-            wanted = {"coverage": confidence, "bias": 0.0}.get(score)
-            plots.save(plots.by_group(rows, f"{name}: {target}", title, wanted), out / f"{target}_{score}.png")
+        label, wanted = scores.axis_label(score, confidence), {"coverage": confidence, "bias": 0.0}.get(score)
+        plots.save(plots.by_group(rows, f"{name}: {target}", label, wanted), out / f"{target}_{score}.png")
     for target, rows in sure[sure["by"] == ""].groupby("target", sort=False):
         plots.save(plots.reliability(rows, f"{name}: {target}"), out / f"{target}_reliability.png")
     for target, rows in sure[sure["by"] != ""].groupby("target", sort=False):
