@@ -5,6 +5,7 @@ import pandas as pd
 
 from faces import targets
 from faces.data import records
+from faces.evaluation import predictions
 
 
 def contradicted_labels(said: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -33,9 +34,9 @@ def contradicted_labels(said: dict[str, pd.DataFrame]) -> pd.DataFrame:
 def age_doubts(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """face_id, part, label, predicted, doubt, contradicted of faces with an age."""
     rows = rows[rows[name].notna()]
-    error = rows[name] - rows[f"{name}_predicted"]
+    errors = predictions.face_scores(rows, targets.TARGETS[name])
     above, below = (rows[f"{name}_high"] - rows[f"{name}_predicted"], rows[f"{name}_predicted"] - rows[f"{name}_low"])
-    doubt = error.abs() / np.maximum(np.where(error > 0, above, below), 0.5)
+    doubt = errors["mae"] / np.maximum(np.where(errors["bias"] < 0, above, below), 0.5)
     kept = rows[["face_id", "part"]].assign(label=rows[name].map("{:g}".format), doubt=doubt)
     return kept.assign(predicted=rows[f"{name}_predicted"].map("{:.1f}".format), contradicted=doubt > 2)
 

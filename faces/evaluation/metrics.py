@@ -27,6 +27,28 @@ def higher_is_better(metric: str) -> bool | None:
     return HIGHER_IS_BETTER.get(metric, True)
 
 
+def face_scores(
+    target: Target,
+    true: np.ndarray,
+    predicted: np.ndarray,
+    low: np.ndarray | None = None,
+    high: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """Errors of single faces, {score: (n,)}, named by the score that their mean over faces is.
+
+    true, predicted: (n,) years, or classes; low, high: (n,) ends of the age intervals in years.
+    years: mae (absolute error), bias (signed error), both in years, within_5 (0 or 1) and, with intervals, coverage
+    (0 or 1) and width in years. classes: accuracy (0 or 1).
+    """
+    if target.kind == "classes":
+        return {"accuracy": true == predicted}
+    error = predicted - true
+    found = {"mae": np.abs(error), "bias": error, "within_5": np.abs(error) <= 5}
+    if low is not None and high is not None:
+        found |= {"coverage": (low <= true) & (true <= high), "width": high - low}
+    return found
+
+
 def statistics(target: Target, values: np.ndarray, known: np.ndarray, decoded: dict[str, np.ndarray]) -> np.ndarray:
     """Additive statistics (n, k) of each face; zero where its label is unknown.
 
@@ -38,13 +60,13 @@ def statistics(target: Target, values: np.ndarray, known: np.ndarray, decoded: d
         table = np.zeros((len(values), target.units**2))
         table[np.arange(len(values)), cell] = 1.0
         return table * known[:, None]
-    error = predicted - values
+    faces = face_scores(target, values, predicted)
     squared = (decoded[f"{target.name}_mean"] - values) ** 2
     bins = targets.age_bin(values)
     in_bin = bins[:, None] == np.arange(len(AGE_BINS))
     hit = bins == decoded[f"{target.name}_bin"]
-    columns = [np.ones(len(values)), np.abs(error), error, squared, np.abs(error) <= 5, hit]
-    table = np.column_stack([*columns, in_bin, in_bin * np.abs(error)[:, None]])
+    columns = [np.ones(len(values)), faces["mae"], faces["bias"], squared, faces["within_5"], hit]
+    table = np.column_stack([*columns, in_bin, in_bin * faces["mae"][:, None]])
     return table * known[:, None]
 
 

@@ -100,6 +100,19 @@ def aligned(candidate: pd.DataFrame, baseline: pd.DataFrame) -> str:
     return ""
 
 
+def face_scores(rows: pd.DataFrame, target: targets.Target) -> dict[str, np.ndarray]:
+    """metrics.face_scores of rows of predictions.csv, as float, NaN where the label is unknown; {} without a target."""
+    name = target.name
+    if not {name, f"{name}_predicted"} <= set(rows):
+        return {}
+    dtype = float if target.kind == "years" else str
+    columns = (name, f"{name}_predicted", f"{name}_low", f"{name}_high")
+    label, *others = (rows[column].to_numpy(dtype) if column in rows else None for column in columns)
+    known = np.isfinite(label) if target.kind == "years" else label != ""
+    values = metrics.face_scores(target, label, *others)
+    return {score: np.where(known, value, np.nan) for score, value in values.items()}
+
+
 def statistics(table: pd.DataFrame, target: targets.Target) -> np.ndarray:
     """metrics.statistics of rows of predictions.csv."""
     values, known = targets.encode(target, table[target.name].to_numpy())

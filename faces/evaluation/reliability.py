@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from faces import targets
-from faces.evaluation import subgroups
+from faces.evaluation import predictions, subgroups
 
 BINS = 10  # of equal width
 
@@ -28,13 +28,6 @@ def expected_error(rows: pd.DataFrame) -> float:
     return float(np.nansum(n * (rows["accuracy"] - rows["confidence"]).abs()) / n.sum()) if n.sum() else float("nan")
 
 
-def sureness(table: pd.DataFrame, target: targets.Target) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of rows of predictions.csv: known (n,) bool, probability of the said class (n,), whether it is right (n,)."""
-    p = table[[f"{target.name}_p_{name}" for name in target.classes]].to_numpy(float).max(axis=1)
-    label = table[target.name].to_numpy(str)
-    return label != "", p, label == table[f"{target.name}_predicted"].to_numpy(str)
-
-
 def by_group(test: pd.DataFrame, min_n: int) -> pd.DataFrame:
     """Rows of reliability.curve for each target of classes, over all faces and each group of min_n or more.
 
@@ -46,14 +39,15 @@ def by_group(test: pd.DataFrame, min_n: int) -> pd.DataFrame:
     for by, named in subgroups.axes(cells).items():
         every += [(by, group, inside[cell]) for group, inside in named.items()]
     for name, target in targets.TARGETS.items():
-        if target.kind != "classes" or f"{name}_predicted" not in test or name not in test:
+        right = predictions.face_scores(test, target).get("accuracy")
+        if right is None:
             continue
-        known, sure, right = sureness(test, target)
+        confidence = test[[f"{name}_p_{label}" for label in target.classes]].to_numpy(float).max(axis=1)
         for by, group, inside in every:
-            at = inside & known
+            at = inside & np.isfinite(right)
             if at.sum() < min_n:
                 continue
-            bins = curve(sure[at], right[at])
+            bins = curve(confidence[at], right[at])
             found.append(bins.assign(target=name, by=by, group=group, error=expected_error(bins)))
     columns = ["target", "by", "group", "low", "high", "n", "confidence", "accuracy", "error"]
     return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)

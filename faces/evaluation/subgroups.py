@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse
 
 from faces import scores, targets
-from faces.evaluation import bootstrap, metrics
+from faces.evaluation import bootstrap, metrics, predictions
 
 ALL = "all faces"
 DECADE = 10  # years, within which faces count as of equal age
@@ -19,27 +19,12 @@ LEAST = 5  # faces of a decade that a group must have for that decade to be comp
 
 
 def measures(table: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
-    """What is averaged over a group, {(target, score): (n,)}, from rows of predictions.csv; NaN where unlabelled.
-
-    Years: mae, bias (predicted less true) and width in years, within_5 and coverage as shares; classes: accuracy.
-    """
+    """What is averaged over a group, {(target, score): (n,)}, from rows of predictions.csv; NaN where unlabelled."""
     found = {}
     for name, target in targets.TARGETS.items():
-        if f"{name}_predicted" not in table:
-            continue
-        label, said = table[name], table[f"{name}_predicted"]
-        if target.kind == "classes":
-            known = label.to_numpy(str) != ""
-            found[name, "accuracy"] = np.where(known, (label == said).to_numpy(float), np.nan)
-            continue
-        error = (said - label).to_numpy(float)
-        found |= {(name, "mae"): np.abs(error), (name, "bias"): error}
-        found[name, "within_5"] = np.where(np.isnan(error), np.nan, np.abs(error) <= 5)
-        if f"{name}_low" in table:
-            low, high = table[f"{name}_low"].to_numpy(float), table[f"{name}_high"].to_numpy(float)
-            held = (low <= label.to_numpy(float)) & (label.to_numpy(float) <= high)
-            found[name, "coverage"] = np.where(np.isnan(error), np.nan, held)
-            found[name, "width"] = np.where(np.isnan(error), np.nan, high - low)
+        values = predictions.face_scores(table, target)
+        listed = [score.name for score in scores.listed("subgroups", target.kind)]
+        found |= {(name, score): values[score] for score in listed if score in values}
     return found
 
 

@@ -16,7 +16,7 @@ import scipy.sparse
 import scipy.special
 
 from faces import targets
-from faces.evaluation import bootstrap
+from faces.evaluation import bootstrap, predictions
 
 REGRESSED, UNCHANGED, IMPROVED, INCONCLUSIVE = "regressed", "unchanged", "improved", "inconclusive"
 ALL = "all faces"
@@ -25,11 +25,9 @@ MIN_ERROR_RATIO = 0.1  # least standard error of a resample to that of all faces
 
 
 def loss(target: targets.Target, table: pd.DataFrame) -> np.ndarray:
-    """Loss (n,) of each row of predictions.csv: years, or 0 or 1; NaN where the label is unknown."""
-    label, predicted = table[target.name], table[f"{target.name}_predicted"]
-    if target.kind == "years":
-        return (predicted - label).abs().to_numpy(float)
-    return np.where(label.to_numpy(str) == "", np.nan, (label != predicted).to_numpy(float))
+    """Loss (n,) of each row of predictions.csv: years, or 0 and 1; NaN where the label is unknown."""
+    errors = predictions.face_scores(table, target)
+    return errors["mae"] if target.kind == "years" else 1 - errors["accuracy"]
 
 
 def slices(table: pd.DataFrame, min_group_size: int) -> dict[str, np.ndarray]:
