@@ -26,6 +26,11 @@ class Target:
         return len(self.classes)
 
     @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups that faces are counted and scored by: age bins, or classes."""
+        return AGE_BINS if self.kind == "years" else self.classes
+
+    @property
     def monitors(self) -> tuple[str, ...]:
         """The scores that training tracks each epoch."""
         return ("mae", "percentile_gap") if self.kind == "years" else ("accuracy",)
@@ -61,6 +66,14 @@ def encode(target: Target, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(f"{target.name}: {strange[0]!r} is not one of {', '.join(target.classes)}")
     known = np.array([name != "" for name in names], np.float32)
     return np.array([index.get(name, 0) for name in names], np.float32), known
+
+
+def group_index(target: Target, labels: np.ndarray) -> np.ndarray:
+    """Index (n,) into target.groups of labels as `encode` takes them; -1 where unlabelled, or none of the classes."""
+    if target.kind == "years":
+        return age_bin(labels)
+    index = {name: i for i, name in enumerate(target.classes)}
+    return np.array([index.get(label, -1) for label in labels], int)
 
 
 def decode(target: Target, probabilities: np.ndarray) -> dict[str, np.ndarray]:

@@ -148,14 +148,8 @@ def balance(faces: pd.DataFrame) -> list[dict]:
     """Faces by part for each age bin and class, with the p of a chi-square test that parts and labels are unrelated."""
     found = []
     for name, target in targets.TARGETS.items():
-        if target.kind == "years":
-            label = pd.Series(targets.age_bin(faces[name]), index=faces.index)
-            label = label.map(dict(enumerate(targets.AGE_BINS)))
-        else:
-            label = faces[name].replace("", None)
-        order = targets.AGE_BINS if target.kind == "years" else target.classes
-        table = pd.crosstab(label, faces["part"])
-        table = table.reindex([each for each in order if each in table.index])
+        index = pd.Series(targets.group_index(target, faces[name].to_numpy()), faces.index)
+        table = pd.crosstab(index[index >= 0], faces["part"]).rename(dict(enumerate(target.groups)))
         table = table[[part for part in PARTS if part in table]]
         if table.size == 0 or min(table.shape) < 2:
             continue

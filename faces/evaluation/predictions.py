@@ -5,6 +5,7 @@ data/evaluated/MODEL/ holds what is not rounded: predictions.csv, and metrics.js
 
 import hashlib
 import io
+import itertools
 import json
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ from faces import targets
 from faces.evaluation import metrics
 
 FOLDER = Path("data/evaluated")
+ALL = "all faces"
 NAMELESS = re.compile("face-[0-9a-f]{16}")
 
 
@@ -111,6 +113,24 @@ def face_scores(rows: pd.DataFrame, target: targets.Target) -> dict[str, np.ndar
     known = np.isfinite(label) if target.kind == "years" else label != ""
     values = metrics.face_scores(target, label, *others)
     return {score: np.where(known, value, np.nan) for score, value in values.items()}
+
+
+def groups(rows: pd.DataFrame, crossed: bool = True) -> list[tuple[str, str, np.ndarray]]:
+    """Axis, name and members (n,) bool of each group that labels make: all faces, age bins, classes, crossings of two.
+
+    rows: any table with the labels of faces. The axis is "", a target, or "TARGET x TARGET" where crossed.
+    """
+    axes: dict[str, list[tuple[str, np.ndarray]]] = {}
+    for name, target in targets.TARGETS.items():
+        if name in rows:
+            index, prefix = targets.group_index(target, rows[name].to_numpy()), f"{name} " * (target.kind == "years")
+            axes[name] = [(prefix + group, index == i) for i, group in enumerate(target.groups)]
+    listed = [("", ALL, np.ones(len(rows), bool))]
+    listed += [(axis, *group) for axis, members in axes.items() for group in members]
+    for one, other in itertools.combinations(axes, 2) if crossed else ():
+        pairs = itertools.product(axes[one], axes[other])
+        listed += [(f"{one} x {other}", f"{a}, {b}", x & y) for (a, x), (b, y) in pairs]
+    return listed
 
 
 def statistics(table: pd.DataFrame, target: targets.Target) -> np.ndarray:

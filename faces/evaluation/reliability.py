@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from faces import targets
-from faces.evaluation import predictions, subgroups
+from faces.evaluation import predictions
 
 BINS = 10  # of equal width
 
@@ -34,16 +34,13 @@ def by_group(test: pd.DataFrame, min_n: int) -> pd.DataFrame:
     Columns: target, by, group, then those of reliability.curve, then error, the group's expected calibration error.
     """
     found = []
-    cell, cells = subgroups.cells_of(test)
-    every = [("", subgroups.ALL, np.ones(len(test), bool))]
-    for by, named in subgroups.axes(cells).items():
-        every += [(by, group, inside[cell]) for group, inside in named.items()]
+    groups = predictions.groups(test, crossed=False)
     for name, target in targets.TARGETS.items():
         right = predictions.face_scores(test, target).get("accuracy")
         if right is None:
             continue
         confidence = test[[f"{name}_p_{label}" for label in target.classes]].to_numpy(float).max(axis=1)
-        for by, group, inside in every:
+        for by, group, inside in groups:
             at = inside & np.isfinite(right)
             if at.sum() < min_n:
                 continue

@@ -49,12 +49,8 @@ def part_scores(
 
 def group_counts(target: targets.Target, values: np.ndarray, known: np.ndarray) -> dict[str, int]:
     """Faces in each group that a target's scores are broken down by: age bins, or classes."""
-    values = values[known > 0]
-    if target.kind == "years":
-        counts = np.bincount(targets.age_bin(values), minlength=len(targets.AGE_BINS))
-        return dict(zip(targets.AGE_BINS, map(int, counts), strict=True))
-    counts = np.bincount(values.astype(int), minlength=target.units)
-    return dict(zip(target.classes, map(int, counts), strict=True))
+    index = (targets.age_bin(values) if target.kind == "years" else values.astype(int))[known > 0]
+    return dict(zip(target.groups, np.bincount(index, minlength=len(target.groups)).tolist(), strict=True))
 
 
 def confusion_counts(labels: dict, decoded: dict) -> pd.DataFrame:

@@ -4,8 +4,6 @@ Groups are age bins, sexes, ethnicities and crossings of two. Faces are summed i
 every group is a sum of cells, so that one set of resamples serves them all.
 """
 
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
 import scipy.sparse
@@ -13,7 +11,6 @@ import scipy.sparse
 from faces import scores, targets
 from faces.evaluation import bootstrap, metrics, predictions
 
-ALL = "all faces"
 DECADE = 10  # years, within which faces count as of equal age
 LEAST = 5  # faces of a decade that a group must have for that decade to be compared
 
@@ -28,33 +25,21 @@ def measures(table: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
     return found
 
 
-def axes(cells: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
-    """Groups {axis: {name: (cells,) bool}} of cells with columns decade, and one of each target that groups go by."""
-    found = {}
-    for name, target in targets.TARGETS.items():
-        if name not in cells:
-            continue
-        names = [f"{name} {bin_}" for bin_ in targets.AGE_BINS] if target.kind == "years" else target.classes
-        found[name] = {label: (cells[name] == i).to_numpy() for i, label in enumerate(names)}
-    return found
-
-
 def cells_of(table: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
-    """Cell (n,) of each row of predictions.csv, and the cells: decade and index of age bin and classes, -1 unknown."""
-    columns = {}
-    for name, target in targets.TARGETS.items():
-        if name not in table:
-            continue
-        if target.kind == "years":
-            age = table[name].to_numpy(float)
-            columns["decade"] = np.where(np.isnan(age), -1, np.nan_to_num(age) // DECADE).astype(int)
-            columns[name] = targets.age_bin(age)
-        else:
-            index = {label: i for i, label in enumerate(target.classes)}
-            columns[name] = table[name].map(index).fillna(-1).astype(int).to_numpy()
-    rows = pd.DataFrame(columns)
-    cell = rows.groupby(list(rows), sort=True).ngroup().to_numpy()
-    return cell, rows.assign(cell=cell).drop_duplicates("cell").sort_values("cell").drop(columns="cell")
+    """Cell (n,) of each row of predictions.csv; and the labels of one face of each cell, with its `decade`, -1 unknown.
+
+    Faces of one cell have their decade and all their groups in common.
+    """
+    labels = table[[name for name in targets.TARGETS if name in table]]
+    keys = {}
+    for name in labels:
+        if targets.TARGETS[name].kind == "years":
+            age = labels[name].to_numpy(float)
+            keys["decade"] = np.where(np.isnan(age), -1, np.nan_to_num(age) // DECADE).astype(int)
+        keys[name] = targets.group_index(targets.TARGETS[name], labels[name].to_numpy())
+    cell = pd.DataFrame(keys).groupby(list(keys), sort=True).ngroup().to_numpy()
+    first = labels.assign(decade=keys.get("decade", -1), cell=cell).drop_duplicates("cell")
+    return cell, first.sort_values("cell").drop(columns="cell")
 
 
 class Sums:
@@ -86,17 +71,12 @@ def group_scores(sums: Sums, min_n: int, confidence: float) -> pd.DataFrame:
 
     A class's accuracy in a group of that class alone is its recall, and is called so.
     """
-    found = axes(sums.cells)
-    names = [("", ALL, np.ones(len(sums.cells), bool))]
-    names += [(by, name, inside) for by, groups in found.items() for name, inside in groups.items()]
-    for one, other in combinations(found, 2):
-        for (a, x), (b, y) in ((p, q) for p in found[one].items() for q in found[other].items()):
-            names.append((f"{one} x {other}", f"{a}, {b}", x & y))
-    n, value, drawn = sums.of(np.column_stack([inside for *_, inside in names]).astype(float))
+    groups = predictions.groups(sums.cells)
+    n, value, drawn = sums.of(np.column_stack([inside for *_, inside in groups]).astype(float))
     tail = (1 - confidence) / 2
     rows = []
     for i, (target, score) in enumerate(sums.measures):
-        for j, (by, group, _) in enumerate(names):
+        for j, (by, group, _) in enumerate(groups):
             if n[i, j] == 0 and by:
                 continue
             shown = "recall" if score == "accuracy" and target in by.split(" x ") else score
@@ -120,18 +100,18 @@ def gaps(sums: Sums, min_n: int, confidence: float) -> pd.DataFrame:
     score is averaged over the decades where every group compared has LEAST faces, each weighing what it does among all
     faces (direct standardisation). Where all groups score the same, the first two are named, with a gap of 0.
     """
-    decades = sums.cells["decade"].to_numpy() if "decade" in sums.cells else np.full(len(sums.cells), -1)
+    decades, groups = sums.cells["decade"].to_numpy(), predictions.groups(sums.cells, crossed=False)[1:]
     rows = []
     for i, (target, score) in enumerate(sums.measures):
         if f"{target}_{score}" not in scores.keys("gaps"):
             continue
-        for by, groups in axes(sums.cells).items():
-            inside = np.column_stack(list(groups.values())).astype(float)
+        for by in dict.fromkeys(axis for axis, *_ in groups):
+            inside = np.column_stack([inside for axis, _, inside in groups if axis == by]).astype(float)
             n, value, drawn = sums.of(inside)
             large = n[i] >= min_n
             if large.sum() < 2:
                 continue
-            names = np.array(list(groups))[large]
+            names = np.array([name for axis, name, _ in groups if axis == by])[large]
             common = {"target": target, "score": score, "by": by}
             rows.append(common | {"ages": "as they are"} | _gap(
                 names, n[i, large], value[i, large], drawn[:, i][:, large], score, confidence))  # fmt: skip

@@ -8,8 +8,6 @@ and Price 2012, "Adjusted Wald confidence interval for a difference of binomial 
 without them, the intervals of small slices are too short.
 """
 
-from itertools import combinations
-
 import numpy as np
 import pandas as pd
 import scipy.sparse
@@ -17,9 +15,9 @@ import scipy.special
 
 from faces import targets
 from faces.evaluation import bootstrap, predictions
+from faces.evaluation.predictions import ALL
 
 REGRESSED, UNCHANGED, IMPROVED, INCONCLUSIVE = "regressed", "unchanged", "improved", "inconclusive"
-ALL = "all faces"
 COLUMNS = ["target", "slice", "n", "baseline", "candidate", "difference", "low", "high", "margin", "p", "p_mcnemar"]
 MIN_ERROR_RATIO = 0.1  # least standard error of a resample to that of all faces; resamples may miss most differences
 
@@ -32,21 +30,8 @@ def loss(target: targets.Target, table: pd.DataFrame) -> np.ndarray:
 
 def slices(table: pd.DataFrame, min_group_size: int) -> dict[str, np.ndarray]:
     """Masks (n,) bool by name: all faces, and each age bin, class and intersection of two of min_group_size or more."""
-    axes: dict[str, dict[str, np.ndarray]] = {}
-    for name, target in targets.TARGETS.items():
-        if name not in table:
-            continue
-        if target.kind == "years":
-            bins = targets.age_bin(table[name].to_numpy(float))
-            axes[name] = {f"{name} {label}": bins == i for i, label in enumerate(targets.AGE_BINS)}
-        else:
-            axes[name] = {label: table[name].to_numpy(str) == label for label in target.classes}
-    masks = {ALL: np.ones(len(table), bool)}
-    for groups in axes.values():
-        masks.update(groups)
-    for one, other in combinations(axes.values(), 2):
-        masks.update({f"{a}, {b}": x & y for a, x in one.items() for b, y in other.items()})
-    return {name: mask for name, mask in masks.items() if name == ALL or mask.sum() >= min_group_size}
+    groups = predictions.groups(table)
+    return {name: mask for _, name, mask in groups if name == ALL or mask.sum() >= min_group_size}
 
 
 def differences(

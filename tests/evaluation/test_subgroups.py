@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from faces import params, targets
-from faces.evaluation import reliability, subgroups
+from faces.evaluation import predictions, reliability, subgroups
 from stages import evaluate
 
 ETHNICITIES = targets.TARGETS["ethnicity"].classes
@@ -69,10 +69,20 @@ def test_cells_are_of_one_decade_and_class():
     cell, cells = subgroups.cells_of(
         pd.DataFrame({"age": [9.9, 10, np.nan, 25, 9], "sex": ["male", "female", "", "", "male"]})
     )
-    assert cells.iloc[cell].to_dict("list") == {
-        "decade": [0, 1, -1, 2, 0], "age": [0, 0, -1, 1, 0], "sex": [0, 1, -1, -1, 0]
-    }  # fmt: skip
-    assert cell[0] == cell[4]
+    assert cells["decade"].iloc[cell].tolist() == [0, 1, -1, 2, 0]
+    assert cells["sex"].iloc[cell].tolist() == ["male", "female", "", "", "male"]
+    assert (len(cells), cell[0]) == (4, cell[4])
+
+
+def test_groups_are_all_faces_bins_classes_and_crossings():
+    rows = pd.DataFrame({"age": [9.0, 30.0, np.nan], "sex": ["male", "", "male"]})
+    found = {(axis, name): inside.tolist() for axis, name, inside in predictions.groups(rows)}
+    assert len(found) == 1 + 5 + 2 + 5 * 2
+    assert found["", "all faces"] == [True] * 3
+    assert found["age", "age 25-49"] == [False, True, False]
+    assert found["sex", "male"] == [True, False, True]
+    assert found["age x sex", "age 0-24, male"] == [True, False, False]
+    assert [axis for axis, *_ in predictions.groups(rows, crossed=False)] == [""] + ["age"] * 5 + ["sex"] * 2
 
 
 @pytest.mark.filterwarnings("error")
