@@ -94,7 +94,7 @@ def features(
 ) -> dict:
     """What leaks.near_copies compares, of the test part, or of the rest.
 
-    Ids, parts, hashes, small grey pictures and embeddings (None if the model has none). pack: the pictures that the
+    Ids, parts, hashes, thumbnails and embeddings (None if the model has none). pack: the pictures that the
     model takes; faces: the faces alone, by which two photos are compared.
     """
     parts = ["test"] if which == "test" else ["train", "val", "calibration"]
@@ -110,7 +110,7 @@ def features(
         "ids": ids,
         "part": split.set_index("face_id")["part"].reindex(ids).to_numpy(),
         "hash": faces.column("phash")[at].astype(np.uint64),
-        "grey": duplicates.thumbnails(faces, at),
+        "thumbnails": duplicates.thumbnails(faces, at),
         "embedding": np.concatenate(embeddings) if embeddings else None,
     }
 
@@ -127,14 +127,14 @@ def score_on(predictor: Predictor, row: params.Model, dataset: str, p: params.Pa
     test = split[(split["part"] == "test") & (pack.rows(split["face_id"]) >= 0)]
     _, own = labelled_faces.open_pack(row)
     learnt = own.loc[own["part"] != "test", "face_id"]
-    grey = [
+    thumbnails = [
         duplicates.thumbnails(faces, faces.rows(ids))
         for faces, ids in (
             (packs.Pack(f"data/packs/{dataset}/cropped"), test["face_id"]),
             (packs.Pack(f"data/packs/{row.dataset}/cropped"), learnt),
         )
     ]
-    pairs = duplicates.near_pairs(np.concatenate(grey), p.clean.same_photo)
+    pairs = duplicates.near_pairs(np.concatenate(thumbnails), p.clean.same_photo)
     group = duplicates.groups(len(test) + len(learnt), pairs)
     fresh = ~np.isin(group[: len(test)], group[len(test) :])
     found, ids = labelled_faces.select_part(test[fresh], pack, "test", row.targets)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from faces import params, scores, targets
+from faces import params, scores
 from faces.data import records
 from faces.evaluation import bootstrap, metrics, predictions
 from faces.reporting import cards
@@ -71,19 +71,17 @@ def paired(
     first, second = first.loc[common], second.loc[common]
     if len(common) < settings.min_n:
         return []
-    tail = 100 * (1 - settings.confidence) / 2
     rows = []
-    for title, target, score in scores.headlines():
-        if target not in first or target not in second:
-            continue
-        tables = [predictions.statistics(t, targets.TARGETS[target]) for t in (first, second)]
-        values = [float(metrics.scores(targets.TARGETS[target], t.sum(axis=0))[score]) for t in tables]
-        both = bootstrap.gather(np.hstack(tables), first["group"].to_numpy())
-        sums = np.split(bootstrap.sums(both, settings.resamples, settings.seed), 2, axis=1)
-        drawn = [metrics.scores(targets.TARGETS[target], t)[score] for t in sums]
-        low, high = np.nanpercentile(drawn[0] - drawn[1], [tail, 100 - tail])
-        n = int(first[target].replace("", np.nan).notna().sum())
-        rows.append((dataset, name, other, title, n, *values, values[0] - values[1], low, high))
+    for target in predictions.scored_targets(first, second):
+        tables = [predictions.statistics(table, target) for table in (first, second)]
+        one, two = (metrics.scores(target, table.sum(axis=0)) for table in tables)
+        sums = bootstrap.paired_sums(*tables, first["group"].to_numpy(), settings.resamples, settings.seed)
+        limits = metrics.intervals(target, sums[0], settings.confidence, sums[1])
+        for score in scores.listed("comparison", target.kind):
+            values = float(one[score.name]), float(two[score.name])
+            low, high = limits.get(score.name, (np.nan, np.nan))
+            title = f"{target.name} {score.title}"
+            rows.append((dataset, name, other, title, int(one["n"]), *values, values[0] - values[1], low, high))
     return rows
 
 

@@ -8,31 +8,34 @@ from faces.data import records
 from faces.evaluation import predictions
 
 
-def contradicted_labels(said: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row for each label of a face that no model learnt from, the most doubted first.
+def contradicted_labels(predicted: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row for each label of a face that no model was trained on, the most doubtful first.
 
-    said: {model: rows of predictions.csv}. Columns: face_id, part, target, label, said (of the first model), doubt
-    (mean over models) and contradicted. The doubt of a class is 1 less its probability; of an age, how far it is from
-    the predicted one, in units of the age interval's side, so that above 1 it lies outside. A class is contradicted
-    where all models confidently say another (confident learning: Northcutt, Jiang and Chuang 2021, eq. 1), an age
-    where it is more than twice as far off as the interval reaches for all of them.
+    predicted: {model: rows of predictions.csv}. Columns: face_id, part, target, label, predicted (by the first model),
+    doubt (mean over models) and contradicted. The doubt of a class is 1 less its probability; that of an age is its
+    distance from the prediction in units of the age interval's side, so that above 1 it lies outside. A class is
+    contradicted where all models confidently predict another (confident learning: Northcutt, Jiang and Chuang 2021,
+    eq. 1), an age where for all of them its distance is more than twice that of the interval's end.
     """
-    found = []
+    columns = ["face_id", "part", "target", "label", "predicted", "doubt", "contradicted"]
+    tables = []
     for name, target in targets.TARGETS.items():
-        tables = [rows for rows in said.values() if f"{name}_predicted" in rows and name in rows]
-        if not tables:
+        doubts = [
+            age_doubts(rows, name) if target.kind == "years" else class_doubts(rows, target)
+            for rows in predicted.values()
+            if target in predictions.scored_targets(rows)
+        ]
+        if not doubts:
             continue
-        each = [age_doubts(rows, name) if target.kind == "years" else class_doubts(rows, target) for rows in tables]
-        joined = pd.concat(each).groupby("face_id")
+        joined = pd.concat(doubts).groupby("face_id")
         first = joined[["part", "label", "predicted"]].first()
         first = first.assign(target=name, doubt=joined["doubt"].mean(), contradicted=joined["contradicted"].all())
-        found.append(first.sort_values(["doubt"], ascending=False, kind="stable").reset_index())
-    columns = ["face_id", "part", "target", "label", "predicted", "doubt", "contradicted"]
-    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+        tables.append(first.sort_values(["doubt"], ascending=False, kind="stable").reset_index())
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
 def age_doubts(rows: pd.DataFrame, name: str) -> pd.DataFrame:
-    """face_id, part, label, predicted, doubt, contradicted of faces with an age."""
+    """Columns face_id, part, label, predicted, doubt, contradicted of faces with an age."""
     rows = rows[rows[name].notna()]
     errors = predictions.face_scores(rows, targets.TARGETS[name])
     above, below = (rows[f"{name}_high"] - rows[f"{name}_predicted"], rows[f"{name}_predicted"] - rows[f"{name}_low"])
@@ -42,21 +45,21 @@ def age_doubts(rows: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def class_doubts(rows: pd.DataFrame, target: targets.Target) -> pd.DataFrame:
-    """face_id, part, label, predicted, doubt, contradicted of faces with a class."""
+    """Columns face_id, part, label, predicted, doubt, contradicted of faces with a class."""
     rows = rows[rows[target.name] != ""]
     p = rows[[f"{target.name}_p_{name}" for name in target.classes]].to_numpy(float)
     given = targets.encode(target, rows[target.name].to_numpy())[0].astype(int)
     counts = np.bincount(given, minlength=target.units)
     own = np.bincount(given, p[np.arange(len(p)), given], minlength=target.units)
-    usual = np.where(counts > 0, own / np.maximum(counts, 1), np.inf)  # of each class, among the faces labelled so
-    sure = np.where(p >= usual, p, 0.0)
-    wrong = (sure.max(axis=1, initial=0) > 0) & (sure.argmax(axis=1) != given)
+    usual = np.where(counts > 0, own / np.maximum(counts, 1), np.inf)  # mean p of a class over faces labelled with it
+    confident = np.where(p >= usual, p, 0.0)
+    wrong = (confident.max(axis=1, initial=0) > 0) & (confident.argmax(axis=1) != given)
     kept = rows[["face_id", "part"]].assign(label=rows[target.name], predicted=rows[f"{target.name}_predicted"])
     return kept.assign(doubt=1 - p[np.arange(len(p)), given], contradicted=wrong)
 
 
 def with_copies(dataset: str) -> pd.DataFrame:
-    """Records of pictures that have copies, with `first`, the face that is kept of them."""
+    """Records of photos that have copies, with `first`, the face id of the copy that is kept."""
     rows = records.read(f"data/records/{dataset}.csv")
     dropped = records.read(f"data/clean/{dataset}/rejects.csv")
     copies = dropped[dropped["reject"].str.startswith("copy of ")]
@@ -66,27 +69,27 @@ def with_copies(dataset: str) -> pd.DataFrame:
 
 
 def label_noise(copies: pd.DataFrame) -> dict[str, float]:
-    """How far labels of one photo lie apart: what no model can be better than.
+    """Label noise: how far labels of one photo differ, which is a lower bound of any model's error.
 
     copies: records with `first`. For years: pictures, mean_difference of two labels of one photo, and floor, the mean
     distance in years of a label from the median of its photo's labels: the least MAE on these pictures. For classes:
-    pictures and floor, the share of labels that are not their photo's commonest.
+    pictures and floor, the share of labels that are not their photo's most frequent one.
     """
-    found = {"photos": int(copies["first"].nunique()), "pictures": len(copies)}
+    noise = {"photos": int(copies["first"].nunique()), "pictures": len(copies)}
     for name, target in targets.TARGETS.items():
         known = copies[copies[name].notna()] if target.kind == "years" else copies[copies[name].fillna("") != ""]
         known = known[known.groupby("first")[name].transform("size") > 1]
         if not len(known):
             continue
         labels = known.groupby("first")[name]
-        found[f"{name}_pictures"] = len(known)
+        noise[f"{name}_pictures"] = len(known)
         if target.kind == "years":
-            found[f"{name}_floor"] = round(float((known[name] - labels.transform("median")).abs().mean()), 4)
+            noise[f"{name}_floor"] = round(float((known[name] - labels.transform("median")).abs().mean()), 4)
             pairs = labels.agg(
                 lambda ages: np.abs(np.subtract.outer(*[ages.to_numpy()] * 2)).sum() / len(ages) / (len(ages) - 1)
             )
-            found[f"{name}_mean_difference"] = round(float(pairs.mean()), 4)
+            noise[f"{name}_mean_difference"] = round(float(pairs.mean()), 4)
         else:
             most = labels.agg(lambda names: names.value_counts().iloc[0]).sum()
-            found[f"{name}_floor"] = round(float(1 - most / len(known)), 4)
-    return found
+            noise[f"{name}_floor"] = round(float(1 - most / len(known)), 4)
+    return noise

@@ -6,17 +6,17 @@ import pandas as pd
 from faces.data import duplicates, packs
 from faces.evaluation import neighbours
 
-FARTHEST = 10  # bits of the hash, up to which test faces near another part are counted
-NEAREST = 5  # by embedding, of which the pixels decide
+FARTHEST = 10  # largest difference of hashes, in bits, at which test faces near another part are counted
+NEAREST = 5  # neighbours by embedding that are compared by pixels
 LISTED = 50  # pairs that are listed, besides those of one photo
 
 
 def near_copies(test: dict, others: dict, least: float) -> pd.DataFrame:
-    """Pairs of a test face and one of another part that are alike by hash or embedding, as `look` gives them.
+    """Pairs of a test face and a face of another part: the nearest by hash, and the NEAREST by embedding.
 
+    test, others: {ids, part, hash, thumbnails, embedding}, arrays of n rows; embedding may be None.
     Columns: face_id, other, part (of the other), by (hash, embedding), cosine (of embeddings, NaN without), hash_bits
-    (that differ, of 63), correlation (of fine detail) and same_photo, where that is
-    `least` or more. Each test face with the nearest by hash, and the NEAREST by embedding.
+    (that differ, of 63), correlation (of fine detail) and same_photo, where that is `least` or more.
     """
     if not len(test["ids"]) or not len(others["ids"]):
         columns = ["face_id", "other", "part", "by", "cosine", "hash_bits", "correlation"]
@@ -27,7 +27,7 @@ def near_copies(test: dict, others: dict, least: float) -> pd.DataFrame:
     if test["embedding"] is not None and others["embedding"] is not None:
         near, cosine = neighbours.nearest_embedding(test["embedding"], others["embedding"], NEAREST)
         proposed.append((np.repeat(ours, near.shape[1]), near.ravel(), cosine.ravel(), "embedding"))
-    ours_fine, others_fine = duplicates.details(test["grey"]), duplicates.details(others["grey"])
+    ours_fine, others_fine = duplicates.details(test["thumbnails"]), duplicates.details(others["thumbnails"])
     tables = []
     for at, other, cosine, by in proposed:
         correlation = duplicates.correlation(ours_fine[at], others_fine[other])
@@ -49,13 +49,13 @@ def near_copies(test: dict, others: dict, least: float) -> pd.DataFrame:
 
 
 def closest(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Pairs of near_copies that are of one photo, and of the rest the LISTED most alike."""
+    """Pairs of near_copies that are of one photo, and of the rest the LISTED of highest correlation."""
     ranked = pairs.sort_values(["correlation", "cosine"], ascending=False, kind="stable")
     return ranked[ranked["same_photo"] | (np.arange(len(ranked)) < LISTED)]
 
 
 def hash_neighbours(split: pd.DataFrame, pack: packs.Pack) -> dict[str, int]:
-    """Test faces by the bits in which the hash of their nearest face of another part differs, up to FARTHEST."""
+    """Number of test faces by how many bits, up to FARTHEST, the nearest hash of another part differs from theirs."""
     hashes = pack.column("phash").astype(np.uint64)
     at = pack.rows(split["face_id"])
     test = (split["part"] == "test").to_numpy()
@@ -64,9 +64,9 @@ def hash_neighbours(split: pd.DataFrame, pack: packs.Pack) -> dict[str, int]:
 
 
 def shared_with(dataset: str, pack: packs.Pack, other: str, least: float) -> pd.DataFrame:
-    """Faces of this dataset whose photo stands in another one too: face_id, dataset, other, same_bytes.
+    """Faces of this dataset whose photo is in another one too: face_id, dataset, other, same_bytes.
 
-    least: correlation of fine detail from which two pictures are of one photo.
+    least: correlation of fine detail at which two pictures count as one photo.
     """
     columns = ["face_id", "dataset", "other", "same_bytes"]
     if other == dataset:
@@ -74,8 +74,8 @@ def shared_with(dataset: str, pack: packs.Pack, other: str, least: float) -> pd.
     theirs = packs.Pack(f"data/packs/{other}/cropped")
     count = len(pack.face_ids)
     sha256 = np.concatenate([one.column("sha256") for one in (pack, theirs)])
-    grey = [duplicates.thumbnails(one, np.arange(len(one.face_ids))) for one in (pack, theirs)]
-    near = duplicates.near_pairs(np.concatenate(grey), least)
+    thumbnails = [duplicates.thumbnails(one, np.arange(len(one.face_ids))) for one in (pack, theirs)]
+    near = duplicates.near_pairs(np.concatenate(thumbnails), least)
     group = duplicates.groups(len(sha256), near, duplicates.equal_pairs(sha256))
     first = {number: i for i, number in enumerate(group[count:])}
     rows = []

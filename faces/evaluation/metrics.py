@@ -17,7 +17,7 @@ HIGHER_IS_BETTER = {
     "percentile_gap": False,
     "width": False,
 }
-SHARES = ("accuracy", "recall", "within_5", "bin_accuracy", "coverage")  # of faces: binomial
+SHARES = ("accuracy", "recall", "within_5", "bin_accuracy", "coverage")  # shares of faces, which are binomial
 HEADLINE = {"years": "mae", "classes": "accuracy"}
 PERCENTILES = (25, 50, 75, 95)
 
@@ -43,10 +43,10 @@ def face_scores(
     if target.kind == "classes":
         return {"accuracy": true == predicted}
     error = predicted - true
-    found = {"mae": np.abs(error), "bias": error, "within_5": np.abs(error) <= 5}
+    errors = {"mae": np.abs(error), "bias": error, "within_5": np.abs(error) <= 5}
     if low is not None and high is not None:
-        found |= {"coverage": (low <= true) & (true <= high), "width": high - low}
-    return found
+        errors |= {"coverage": (low <= true) & (true <= high), "width": high - low}
+    return errors
 
 
 def statistics(target: Target, values: np.ndarray, known: np.ndarray, decoded: dict[str, np.ndarray]) -> np.ndarray:
@@ -83,7 +83,7 @@ def scores(target: Target, sums: np.ndarray) -> dict[str, np.ndarray]:
     with np.errstate(invalid="ignore", divide="ignore"):
         n = sums[..., 0]
         per_bin = sums[..., 6 + b :] / sums[..., 6 : 6 + b]
-        found = {
+        named = {
             "n": n,
             "mae": sums[..., 1] / n,
             "rmse": np.sqrt(sums[..., 3] / n),
@@ -92,8 +92,7 @@ def scores(target: Target, sums: np.ndarray) -> dict[str, np.ndarray]:
             "bin_accuracy": sums[..., 5] / n,
             "mae_bin_average": _mean_of_known(per_bin),
         }
-    found.update({f"mae_{name}": per_bin[..., i] for i, name in enumerate(AGE_BINS)})
-    return found
+    return named | {f"mae_{name}": per_bin[..., i] for i, name in enumerate(AGE_BINS)}
 
 
 def class_scores(target: Target, confusion: np.ndarray) -> dict[str, np.ndarray]:
@@ -104,22 +103,21 @@ def class_scores(target: Target, confusion: np.ndarray) -> dict[str, np.ndarray]
     """
     n = confusion.sum(axis=(-2, -1))
     right = np.trace(confusion, axis1=-2, axis2=-1)
-    true, said = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    true, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
         recall = hits / true
-        f1 = 2 * hits / (true + said)
-        covariance = right * n - (true * said).sum(axis=-1)
-        spread = np.sqrt((n**2 - (said**2).sum(axis=-1)) * (n**2 - (true**2).sum(axis=-1)))
-        found = {
+        f1 = 2 * hits / (true + predicted)
+        covariance = right * n - (true * predicted).sum(axis=-1)
+        scale = np.sqrt((n**2 - (predicted**2).sum(axis=-1)) * (n**2 - (true**2).sum(axis=-1)))
+        named = {
             "n": n,
             "accuracy": right / n,
             "balanced_accuracy": _mean_of_known(recall),
-            "mcc": np.where(n > 0, np.where(spread > 0, covariance / spread, 0.0), np.nan),
+            "mcc": np.where(n > 0, np.where(scale > 0, covariance / scale, 0.0), np.nan),
             "macro_f1": _mean_of_known(f1),
         }
-    found.update({f"recall_{name}": recall[..., i] for i, name in enumerate(target.classes)})
-    return found
+    return named | {f"recall_{name}": recall[..., i] for i, name in enumerate(target.classes)}
 
 
 def _mean_of_known(values: np.ndarray) -> np.ndarray:
@@ -128,26 +126,33 @@ def _mean_of_known(values: np.ndarray) -> np.ndarray:
         return np.where(known, values, 0).sum(axis=-1) / known.sum(axis=-1)
 
 
-def intervals(target: Target, sums: np.ndarray, confidence: float) -> dict[str, tuple]:
-    """Percentile bootstrap intervals {score: (low, high)} from sums (resamples, k) of resampled statistics."""
+def intervals(
+    target: Target, sums: np.ndarray, confidence: float, subtracted: np.ndarray | None = None
+) -> dict[str, tuple]:
+    """Percentile bootstrap intervals {score: (low, high)} from sums (samples, k) of resampled statistics.
+
+    subtracted: such sums of another model over the same resamples; then intervals are of the difference in a score.
+    """
     tail = 100 * (1 - confidence) / 2
-    found = {}
+    other = {} if subtracted is None else scores(target, subtracted)
+    limits = {}
     for name, values in scores(target, sums).items():
+        values = values - other.get(name, 0.0)
         values = values[np.isfinite(values)]
         if name != "n" and len(values):
-            found[name] = tuple(np.percentile(values, [tail, 100 - tail]))
-    return found
+            limits[name] = tuple(np.percentile(values, [tail, 100 - tail]))
+    return limits
 
 
 def percentile_gap(true: np.ndarray, predicted: np.ndarray) -> float:
-    """Sum over the 25th, 50th, 75th and 95th percentiles of |predicted - true|, in years; NaN if there is none."""
+    """Sum over the 25th, 50th, 75th and 95th percentiles of |predicted - true|, in years; NaN without faces."""
     if not len(true):
         return float("nan")
     return float(np.abs(np.percentile(predicted, PERCENTILES) - np.percentile(true, PERCENTILES)).sum())
 
 
-def floor(target: Target, values: np.ndarray, known: np.ndarray) -> float:
-    """What always says the same thing from the training labels: the median age, or the commonest class's index."""
+def dummy_prediction(target: Target, values: np.ndarray, known: np.ndarray) -> float:
+    """The dummy baseline's constant: the median age of the training labels, or the index of their commonest class."""
     values = values[known > 0]
     if not len(values):
         return 0.0
@@ -157,9 +162,9 @@ def floor(target: Target, values: np.ndarray, known: np.ndarray) -> float:
 
 
 def skill(target: Target, values: np.ndarray, known: np.ndarray, headline: float, constant: float) -> float:
-    """How much of the floor's error is gone: 1 perfect, 0 no better than the constant; NaN without labels.
+    """Share of the dummy baseline's error that a model avoids: 1 perfect, 0 no better than it; NaN without labels.
 
-    headline: the MAE in years, or the accuracy; constant: as floor returns it.
+    headline: the MAE in years, or the accuracy; constant: as dummy_prediction returns it.
     """
     values = values[known > 0]
     if not len(values):
@@ -171,21 +176,21 @@ def skill(target: Target, values: np.ndarray, known: np.ndarray, headline: float
 
 
 def evaluate(wanted: list[str], labels: dict, decoded: dict, constants: dict[str, float]) -> dict[str, float]:
-    """The few numbers that training and choosing go by, e.g. age_mae, age_percentile_gap, sex_accuracy and score.
+    """The scores that training and selection use, e.g. age_mae, age_percentile_gap, sex_accuracy and score.
 
-    labels: {target: (values, known)}; decoded: columns of targets.decode. score is the mean skill over targets.
+    labels: {target: (values, known)}; decoded: columns of targets.decode; constants: {target: of dummy_prediction}.
+    score is the mean skill over targets.
     """
-    found, skills = {}, []
+    numbers, skills = {}, []
     for name in wanted:
         target = targets.TARGETS[name]
         values, known = labels[name]
         result = scores(target, statistics(target, values, known, decoded).sum(axis=0))
         headline = HEADLINE[target.kind]
-        found[f"{name}_{headline}"] = float(result[headline])
+        numbers[f"{name}_{headline}"] = float(result[headline])
         if target.kind == "years":
-            shown = decoded[f"{name}_predicted"][known > 0]
-            found[f"{name}_percentile_gap"] = percentile_gap(values[known > 0], shown)
-        skills.append(skill(target, values, known, found[f"{name}_{headline}"], constants[name]))
+            predicted = decoded[f"{name}_predicted"][known > 0]
+            numbers[f"{name}_percentile_gap"] = percentile_gap(values[known > 0], predicted)
+        skills.append(skill(target, values, known, numbers[f"{name}_{headline}"], constants[name]))
     skills = [value for value in skills if np.isfinite(value)]
-    found["score"] = float(np.mean(skills)) if skills else float("nan")
-    return found
+    return numbers | {"score": float(np.mean(skills)) if skills else float("nan")}

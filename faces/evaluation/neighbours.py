@@ -1,8 +1,8 @@
-"""Which faces of one set look like faces of another: by perceptual hash and by a model's embedding."""
+"""Nearest neighbours between two sets of faces: by perceptual hash and by a model's embedding."""
 
 import numpy as np
 
-BLOCK = 512  # rows compared with all others together
+BLOCK = 512  # rows compared with all others at a time
 
 
 def nearest_hash(ours: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -17,9 +17,9 @@ def nearest_hash(ours: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def nearest_embedding(ours: np.ndarray, others: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Indices (n, count) of the most alike of `others` (m, d) to each of `ours` (n, d), and their cosine (n, count).
+    """Indices (n, count) of the nearest of `others` (m, d) to each of `ours` (n, d), and their cosine (n, count).
 
-    Cosines are of embeddings less the mean of `others`, so that 0 is what strangers have on average.
+    Cosines are of embeddings less the mean of `others`, so that unrelated faces have 0 on average.
     """
     mean = others.mean(axis=0)
     ours, others = unit(ours - mean), unit(others - mean)
@@ -27,11 +27,11 @@ def nearest_embedding(ours: np.ndarray, others: np.ndarray, count: int) -> tuple
     index, cosine = np.zeros((len(ours), count), np.int64), np.zeros((len(ours), count), np.float32)
     for start in range(0, len(ours), BLOCK):
         part = slice(start, start + BLOCK)
-        found = ours[part] @ others.T
-        best = np.argpartition(-found, count - 1, axis=1)[:, :count]
-        order = np.argsort(-np.take_along_axis(found, best, axis=1), axis=1, kind="stable")
+        all_cosines = ours[part] @ others.T
+        best = np.argpartition(-all_cosines, count - 1, axis=1)[:, :count]
+        order = np.argsort(-np.take_along_axis(all_cosines, best, axis=1), axis=1, kind="stable")
         index[part] = np.take_along_axis(best, order, axis=1)
-        cosine[part] = np.take_along_axis(found, index[part], axis=1)
+        cosine[part] = np.take_along_axis(all_cosines, index[part], axis=1)
     return index, cosine
 
 

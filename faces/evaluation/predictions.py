@@ -1,6 +1,6 @@
-"""Per-face predictions, as evaluate writes them, read back and checked.
+"""Per-face predictions, as evaluate writes them: read, checked, and their labels' groups and errors.
 
-data/evaluated/MODEL/ holds what is not rounded: predictions.csv, and metrics.json, the scores of each part.
+data/evaluated/MODEL/ holds unrounded numbers: predictions.csv, and metrics.json, the scores of each part.
 """
 
 import hashlib
@@ -22,13 +22,13 @@ NAMELESS = re.compile("face-[0-9a-f]{16}")
 
 
 class PredictionsError(SystemExit):
-    """A file of predictions is not usable; ends a stage with its message."""
+    """A file of predictions is not usable; its message ends a stage."""
 
 
 def read(model: str, part: str = "test") -> pd.DataFrame:
-    """Rows of a part: face_id, group, part, labels ('' or NaN where unknown) and what the model said, by face id.
+    """Rows of a part: face_id, group, part, labels ('' or NaN where unknown) and predictions, sorted by face id.
 
-    Raises PredictionsError, naming file and face, where a face stands twice or a prediction is missing or strange.
+    Raises PredictionsError, naming file and face, where a face occurs twice or a prediction is missing or invalid.
     """
     path = FOLDER / model / "predictions.csv"
     rows = parse(path.read_bytes())
@@ -49,7 +49,8 @@ def parse(content: bytes) -> pd.DataFrame:
     for name, target in targets.TARGETS.items():
         if target.kind == "classes":
             text |= {name: str, f"{name}_predicted": str}
-    text |= {f"{name}_bin": str for name, target in targets.TARGETS.items() if target.kind == "years"}
+        else:
+            text[f"{name}_bin"] = str
     numbers = {name: [""] for name in pd.read_csv(io.BytesIO(content), nrows=0) if name not in text}
     return pd.read_csv(
         io.BytesIO(content), dtype=text, keep_default_na=False, na_values=numbers, float_precision="round_trip"
@@ -61,35 +62,35 @@ def checked(rows: pd.DataFrame, where: str) -> pd.DataFrame:
     rows = rows.sort_values("face_id", kind="stable").reset_index(drop=True)
     twice = rows["face_id"][rows["face_id"].duplicated()]
     if len(twice):
-        raise PredictionsError(f"{where}: face {twice.iloc[0]!r} stands in it twice")
+        raise PredictionsError(f"{where}: face {twice.iloc[0]!r} occurs twice")
     for name, target in targets.TARGETS.items():
-        said = f"{name}_predicted"
-        if said not in rows:
+        column = f"{name}_predicted"
+        if column not in rows:
             continue
-        bad = rows[said].isna() if target.kind == "years" else ~rows[said].isin(target.classes)
+        bad = rows[column].isna() if target.kind == "years" else ~rows[column].isin(target.classes)
         if bad.any():
-            face, value = rows.loc[bad, ["face_id", said]].iloc[0]
+            face, value = rows.loc[bad, ["face_id", column]].iloc[0]
             raise PredictionsError(
-                f"{where}: face {face!r}: {said} is {str(value)!r}, which is no prediction of {name}"
+                f"{where}: face {face!r}: {column} is {str(value)!r}, which is no prediction of {name}"
             )
     return rows if "group" in rows else rows.assign(group=rows["face_id"])
 
 
 def nameless(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows with hashes in the place of face ids and groups, sorted by them; those that have hashes stay as they are.
+    """Rows with hashes in place of face ids and groups, sorted by them; ids that are hashes already stay.
 
-    What is committed of photos names nobody's file, and is compared with rows of the same faces all the same.
+    Committed rows then name no file of anybody, and can still be compared with rows of the same faces.
     """
 
     def hashed(text: str) -> str:
         return text if NAMELESS.fullmatch(text) else f"face-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
-    found = rows.assign(face_id=rows["face_id"].map(hashed), group=rows["group"].map(hashed))
-    return found.sort_values("face_id", kind="stable").reset_index(drop=True)
+    rows = rows.assign(face_id=rows["face_id"].map(hashed), group=rows["group"].map(hashed))
+    return rows.sort_values("face_id", kind="stable").reset_index(drop=True)
 
 
 def aligned(candidate: pd.DataFrame, baseline: pd.DataFrame) -> str:
-    """Why two sets of rows are not of the same faces with the same labels; '' where they are."""
+    """Why two tables are not of the same faces with the same labels; '' where they are."""
     ours, theirs = set(candidate["face_id"]), set(baseline["face_id"])
     if ours != theirs:
         return f"{len(ours - theirs)} new and {len(theirs - ours)} gone since the baseline"
@@ -102,10 +103,19 @@ def aligned(candidate: pd.DataFrame, baseline: pd.DataFrame) -> str:
     return ""
 
 
+def scored_targets(*tables: pd.DataFrame) -> list[targets.Target]:
+    """Targets of which every table has labels and predictions."""
+    return [
+        target
+        for name, target in targets.TARGETS.items()
+        if all({name, f"{name}_predicted"} <= set(rows) for rows in tables)
+    ]
+
+
 def face_scores(rows: pd.DataFrame, target: targets.Target) -> dict[str, np.ndarray]:
     """metrics.face_scores of rows of predictions.csv, as float, NaN where the label is unknown; {} without a target."""
     name = target.name
-    if not {name, f"{name}_predicted"} <= set(rows):
+    if target not in scored_targets(rows):
         return {}
     dtype = float if target.kind == "years" else str
     columns = (name, f"{name}_predicted", f"{name}_low", f"{name}_high")
@@ -146,9 +156,9 @@ def statistics(table: pd.DataFrame, target: targets.Target) -> np.ndarray:
 
 
 def as_rows(faces: pd.DataFrame, part: str, decoded: dict) -> pd.DataFrame:
-    """One row a face: face_id, group (whose it is), part, all its labels, and for each target its columns of decode.
+    """One row a face: face_id, group (its person), part, all its labels, and for each target its columns of decode.
 
-    faces: rows of a split by face_id.
+    faces: rows of a split, indexed by face_id.
     """
     rows = pd.DataFrame({"face_id": faces.index, "group": faces["group"].to_numpy(), "part": part})
     for name, target in targets.TARGETS.items():

@@ -1,4 +1,4 @@
-"""How far probabilities can be believed: reliability curves and calibration errors."""
+"""Calibration of class probabilities: reliability curves and expected calibration errors."""
 
 import numpy as np
 import pandas as pd
@@ -9,17 +9,17 @@ from faces.evaluation import predictions
 BINS = 10  # of equal width
 
 
-def curve(sure: np.ndarray, right: np.ndarray) -> pd.DataFrame:
-    """Faces by how sure the model was: columns low, high, n, confidence and accuracy (means; NaN where n is 0).
+def curve(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
+    """One row a bin of confidence: low, high, n, and means of confidence and accuracy, NaN where n is 0.
 
-    sure: (n,) probability of the class that was said, 0 to 1; right: (n,) whether it was the true one.
+    confidence: (n,) probability of the predicted class, 0 to 1; right: (n,) whether it is the true one.
     """
     edges = np.linspace(0, 1, BINS + 1)
-    at = np.clip(np.digitize(sure, edges[1:-1]), 0, BINS - 1)
+    at = np.clip(np.digitize(confidence, edges[1:-1]), 0, BINS - 1)
     n = np.bincount(at, minlength=BINS)
     with np.errstate(invalid="ignore"):
-        confidence, accuracy = (np.bincount(at, v, minlength=BINS) / n for v in (sure, right.astype(float)))
-    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": n, "confidence": confidence, "accuracy": accuracy})
+        means, accuracy = (np.bincount(at, v, minlength=BINS) / n for v in (confidence, right.astype(float)))
+    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": n, "confidence": means, "accuracy": accuracy})
 
 
 def expected_error(rows: pd.DataFrame) -> float:
@@ -28,12 +28,13 @@ def expected_error(rows: pd.DataFrame) -> float:
     return float(np.nansum(n * (rows["accuracy"] - rows["confidence"]).abs()) / n.sum()) if n.sum() else float("nan")
 
 
-def by_group(test: pd.DataFrame, min_n: int) -> pd.DataFrame:
-    """Rows of reliability.curve for each target of classes, over all faces and each group of min_n or more.
+def by_group(test: pd.DataFrame, min_group_size: int) -> pd.DataFrame:
+    """Rows of curve for each target of classes, over all faces and each group of min_group_size faces or more.
 
-    Columns: target, by, group, then those of reliability.curve, then error, the group's expected calibration error.
+    test: rows of predictions.csv. Columns: target, by, group, those of curve, error (expected calibration error).
     """
-    found = []
+    columns = ["target", "by", "group", "low", "high", "n", "confidence", "accuracy", "error"]
+    tables = []
     groups = predictions.groups(test, crossed=False)
     for name, target in targets.TARGETS.items():
         right = predictions.face_scores(test, target).get("accuracy")
@@ -42,9 +43,8 @@ def by_group(test: pd.DataFrame, min_n: int) -> pd.DataFrame:
         confidence = test[[f"{name}_p_{label}" for label in target.classes]].to_numpy(float).max(axis=1)
         for by, group, inside in groups:
             at = inside & np.isfinite(right)
-            if at.sum() < min_n:
+            if at.sum() < min_group_size:
                 continue
             bins = curve(confidence[at], right[at])
-            found.append(bins.assign(target=name, by=by, group=group, error=expected_error(bins)))
-    columns = ["target", "by", "group", "low", "high", "n", "confidence", "accuracy", "error"]
-    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
+            tables.append(bins.assign(target=name, by=by, group=group, error=expected_error(bins)))
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)

@@ -12,25 +12,15 @@ from faces import scores, targets
 from faces.evaluation import bootstrap, metrics, predictions
 
 DECADE = 10  # years, within which faces count as of equal age
-LEAST = 5  # faces of a decade that a group must have for that decade to be compared
+MIN_FACES = 5  # of a decade in each group, for the groups to be compared in that decade
 
 
-def measures(table: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
-    """What is averaged over a group, {(target, score): (n,)}, from rows of predictions.csv; NaN where unlabelled."""
-    found = {}
-    for name, target in targets.TARGETS.items():
-        values = predictions.face_scores(table, target)
-        listed = [score.name for score in scores.listed("subgroups", target.kind)]
-        found |= {(name, score): values[score] for score in listed if score in values}
-    return found
-
-
-def cells_of(table: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
+def cells_of(rows: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
     """Cell (n,) of each row of predictions.csv; and the labels of one face of each cell, with its `decade`, -1 unknown.
 
     Faces of one cell have their decade and all their groups in common.
     """
-    labels = table[[name for name in targets.TARGETS if name in table]]
+    labels = rows[[name for name in targets.TARGETS if name in rows]]
     keys = {}
     for name in labels:
         if targets.TARGETS[name].kind == "years":
@@ -43,46 +33,52 @@ def cells_of(table: pd.DataFrame) -> tuple[np.ndarray, pd.DataFrame]:
 
 
 class Sums:
-    """Sums over cells of what measures gives: observed, and in each resample of people."""
+    """Sums over cells of the scores of single faces: observed, and in each resample of people."""
 
-    def __init__(self, table: pd.DataFrame, resamples: int, seed: int) -> None:
-        """table: rows of predictions.csv, with `group`, the person of each face."""
-        cell, self.cells = cells_of(table)
-        self.measures = measures(table)
-        count = len(self.cells)
+    def __init__(self, rows: pd.DataFrame, samples: int, seed: int) -> None:
+        """rows: of predictions.csv, with `group`, the person of each face; samples: how many resamples."""
+        cell, self.cells = cells_of(rows)
+        faces = {
+            (name, score.name): values[score.name]
+            for name, target in targets.TARGETS.items()
+            for values in [predictions.face_scores(rows, target)]
+            for score in scores.listed("subgroups", target.kind)
+            if score.name in values
+        }
+        self.scores, count = list(faces), len(self.cells)
         blocks = []
-        for value in self.measures.values():
+        for value in faces.values():
             (known,) = np.nonzero(np.isfinite(value))
             for column in (np.ones(len(known)), value[known]):
-                blocks.append(scipy.sparse.csr_matrix((column, (known, cell[known])), shape=(len(table), count)))
-        summed = bootstrap.gather(scipy.sparse.hstack(blocks), table["group"].to_numpy())
-        self.drawn = bootstrap.sums(summed, resamples, seed).reshape(resamples, len(self.measures), 2, count)
-        self.observed = np.asarray(summed.sum(axis=0)).reshape(1, len(self.measures), 2, count)
+                blocks.append(scipy.sparse.csr_matrix((column, (known, cell[known])), shape=(len(rows), count)))
+        summed = bootstrap.gather(scipy.sparse.hstack(blocks), rows["group"].to_numpy())
+        self.resampled = bootstrap.sums(summed, samples, seed).reshape(samples, len(self.scores), 2, count)
+        self.observed = np.asarray(summed.sum(axis=0)).reshape(1, len(self.scores), 2, count)
 
-    def of(self, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of cells (cells, g): faces (measures, g), values (measures, g), and drawn values (resamples, measures, g)."""
-        observed, drawn = self.observed @ inside, self.drawn @ inside
+    def means(self, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Faces (scores, g), means (scores, g), resampled means (samples, scores, g) of groups of cells (cells, g)."""
+        observed, resampled = self.observed @ inside, self.resampled @ inside
         with np.errstate(invalid="ignore", divide="ignore"):
-            return observed[0, :, 0], observed[0, :, 1] / observed[0, :, 0], drawn[:, :, 1] / drawn[:, :, 0]
+            return observed[0, :, 0], observed[0, :, 1] / observed[0, :, 0], resampled[:, :, 1] / resampled[:, :, 0]
 
 
-def group_scores(sums: Sums, min_n: int, confidence: float) -> pd.DataFrame:
-    """One row for each measure and group: target, score, by, group, n, value, low, high; no value below min_n faces.
+def group_scores(sums: Sums, min_group_size: int, confidence: float) -> pd.DataFrame:
+    """One row for each score and group: target, score, by, group, n, value, low, high; no value below min_group_size.
 
-    A class's accuracy in a group of that class alone is its recall, and is called so.
+    The accuracy of a target in a group of one of its own classes is named recall.
     """
     groups = predictions.groups(sums.cells)
-    n, value, drawn = sums.of(np.column_stack([inside for *_, inside in groups]).astype(float))
+    n, value, resampled = sums.means(np.column_stack([inside for *_, inside in groups]).astype(float))
     tail = (1 - confidence) / 2
     rows = []
-    for i, (target, score) in enumerate(sums.measures):
+    for i, (target, score) in enumerate(sums.scores):
         for j, (by, group, _) in enumerate(groups):
             if n[i, j] == 0 and by:
                 continue
-            shown = "recall" if score == "accuracy" and target in by.split(" x ") else score
-            row = {"target": target, "score": shown, "by": by, "group": group, "n": int(n[i, j])}
-            if n[i, j] >= min_n:
-                low, high = np.nanquantile(drawn[:, i, j], [tail, 1 - tail])
+            name = "recall" if score == "accuracy" and target in by.split(" x ") else score
+            row = {"target": target, "score": name, "by": by, "group": group, "n": int(n[i, j])}
+            if n[i, j] >= min_group_size:
+                low, high = np.nanquantile(resampled[:, i, j], [tail, 1 - tail])
                 if low == high and score in metrics.SHARES:
                     low, high = bootstrap.exact(value[i, j], int(n[i, j]), confidence)
                 row |= {"value": value[i, j], "low": low, "high": high}
@@ -90,31 +86,31 @@ def group_scores(sums: Sums, min_n: int, confidence: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["target", "score", "by", "group", "n", "value", "low", "high"])
 
 
-def gaps(sums: Sums, min_n: int, confidence: float) -> pd.DataFrame:
+def gaps(sums: Sums, min_group_size: int, confidence: float) -> pd.DataFrame:
     """The largest gap of each score between the groups of each axis, as they are and at equal ages.
 
-    Columns: target, score, by, ages (as they are, equal), worst, best (groups), n_worst, n_best, gap, low, high. Of a
-    bias, the two groups are those of the lowest and the highest, and the worse is the one that is further from 0. The
-    two groups are picked by the same faces, so the interval holds the gaps of all pairs of groups at once (by the
-    largest studentised deviation of any pair: Hochberg and Tamhane 1987, section 2.1). At equal ages, each group's
-    score is averaged over the decades where every group compared has LEAST faces, each weighing what it does among all
-    faces (direct standardisation). Where all groups score the same, the first two are named, with a gap of 0.
+    Columns: target, score, by, ages (as they are, equal), worst, best (groups), n_worst, n_best, gap, low, high. For a
+    bias, the two groups are those of the lowest and the highest, and the worse is the one further from 0. The same
+    faces select the two groups, so the interval is simultaneous over all pairs of groups (by the largest studentised
+    deviation of any pair: Hochberg and Tamhane 1987, section 2.1). At equal ages, each group's score is averaged over
+    the decades in which every compared group has MIN_FACES faces, each weighted by its share of all faces (direct
+    standardisation). Where all groups have the same score, the first two are named, with a gap of 0.
     """
-    decades, groups = sums.cells["decade"].to_numpy(), predictions.groups(sums.cells, crossed=False)[1:]
+    groups, decades = predictions.groups(sums.cells, crossed=False)[1:], sums.cells["decade"].to_numpy()
     rows = []
-    for i, (target, score) in enumerate(sums.measures):
+    for i, (target, score) in enumerate(sums.scores):
         if f"{target}_{score}" not in scores.keys("gaps"):
             continue
         for by in dict.fromkeys(axis for axis, *_ in groups):
             inside = np.column_stack([inside for axis, _, inside in groups if axis == by]).astype(float)
-            n, value, drawn = sums.of(inside)
-            large = n[i] >= min_n
+            n, value, resampled = sums.means(inside)
+            large = n[i] >= min_group_size
             if large.sum() < 2:
                 continue
             names = np.array([name for axis, name, _ in groups if axis == by])[large]
             common = {"target": target, "score": score, "by": by}
-            rows.append(common | {"ages": "as they are"} | _gap(
-                names, n[i, large], value[i, large], drawn[:, i][:, large], score, confidence))  # fmt: skip
+            plain = n[i, large], value[i, large], resampled[:, i][:, large]
+            rows.append(common | {"ages": "as they are"} | _gap(names, *plain, score, confidence))
             if targets.TARGETS[by].kind != "years":
                 equal = _standardised(sums, i, inside[:, large], decades)
                 if equal is not None:
@@ -123,20 +119,20 @@ def gaps(sums: Sums, min_n: int, confidence: float) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _gap(names, n, value, drawn, score, confidence) -> dict:  # noqa: ANN001 - as gaps describes them
+def _gap(names, n, value, resampled, score, confidence) -> dict:  # noqa: ANN001 - as in gaps
     lowest, highest = int(np.argmin(value)), int(np.argmax(value))
-    if lowest == highest:  # all score the same, so the first two stand for any
+    if lowest == highest:  # all have the same score
         lowest, highest = 0, 1
     up = metrics.higher_is_better(score)
     up = abs(value[highest]) < abs(value[lowest]) if up is None else up
     best, worst = (highest, lowest) if up else (lowest, highest)
     one, other = np.triu_indices(len(names), 1)
-    apart = drawn[:, one] - drawn[:, other]
-    error = np.nanstd(apart, axis=0)
-    off = np.abs(apart - (value[one] - value[other])) / np.where(error > 0, error, np.inf)
+    difference = resampled[:, one] - resampled[:, other]
+    error = np.nanstd(difference, axis=0)
+    deviation = np.abs(difference - (value[one] - value[other])) / np.where(error > 0, error, np.inf)
     pair = (one == min(worst, best)) & (other == max(worst, best))
-    off = off[np.isfinite(off).any(axis=1)]  # a resample may hold one group alone
-    half = np.quantile(np.nanmax(off, axis=1), confidence) * error[pair].item()
+    deviation = deviation[np.isfinite(deviation).any(axis=1)]  # a resample may hold one group alone
+    half = np.quantile(np.nanmax(deviation, axis=1), confidence) * error[pair].item()
     gap = value[worst] - value[best]
     return {
         "worst": names[worst], "best": names[best], "n_worst": int(n[worst]), "n_best": int(n[best]),
@@ -145,42 +141,39 @@ def _gap(names, n, value, drawn, score, confidence) -> dict:  # noqa: ANN001 - a
 
 
 def _standardised(sums: Sums, i: int, inside: np.ndarray, decades: np.ndarray) -> tuple | None:
-    """Faces (g,), values (g,) and drawn values (resamples, g) of a measure over groups at equal ages.
+    """Faces (g,), means (g,) and resampled means (samples, g) of a score over groups at equal ages.
 
-    None where no decade is shared.
+    None where no decade has enough faces of every group.
     """
     kept = [d for d in np.unique(decades[decades >= 0]) if (sums.observed[0, i, 0] @ (inside * (decades == d)[:, None])
-            >= LEAST).all()]  # fmt: skip
+            >= MIN_FACES).all()]  # fmt: skip
     if not kept:
         return None
     weight = np.array([sums.observed[0, i, 0, decades == d].sum() for d in kept])
     weight = weight / weight.sum()
-    n, value, drawn = 0.0, 0.0, 0.0
+    n, value, resampled = 0.0, 0.0, 0.0
     for share, decade in zip(weight, kept, strict=True):
-        count, one, many = sums.of(inside * (decades == decade)[:, None])
-        n, value, drawn = n + count[i], value + share * one[i], drawn + share * many[:, i]
-    return n, value, drawn
+        count, one, many = sums.means(inside * (decades == decade)[:, None])
+        n, value, resampled = n + count[i], value + share * one[i], resampled + share * many[:, i]
+    return n, value, resampled
 
 
-def summary(by_group: pd.DataFrame, sure: pd.DataFrame, confidence: float) -> dict:
-    """What a reader looks at first of groups.csv and reliability.csv.
-
-    Overall coverage, width and calibration error, and each target's worst group.
-    """
+def summary(by_group: pd.DataFrame, curves: pd.DataFrame, confidence: float) -> dict:
+    """Overall coverage, width and calibration errors, and worst groups, from subgroups.csv and reliability.csv."""
     overall = by_group[by_group["by"] == ""].set_index(["target", "score"])["value"]
-    found: dict = {"interval_confidence": confidence}
+    numbers: dict = {"interval_confidence": confidence}
     for (target, score), value in overall.items():
         if score in ("coverage", "width") and value == value:
-            found[f"{target}_{score}"] = float(value)
-    for target, rows in sure[sure["by"] == ""].groupby("target", sort=False):
-        found[f"{target}_calibration_error"] = float(rows["error"].iloc[0])
-    found["worst"] = {}
+            numbers[f"{target}_{score}"] = float(value)
+    for target, rows in curves[curves["by"] == ""].groupby("target", sort=False):
+        numbers[f"{target}_calibration_error"] = float(rows["error"].iloc[0])
+    numbers["worst"] = {}
     shown = by_group[(by_group["by"] != "") & by_group["value"].notna()]
     for target, rows in scores.select(shown, "worst").groupby("target", sort=False):
         up = metrics.higher_is_better(rows["score"].iloc[0])
         row = rows.loc[rows["value"].idxmin() if up else rows["value"].idxmax()]
-        found["worst"][target] = {
+        numbers["worst"][target] = {
             "score": row["score"], "group": row["group"], "n": int(row["n"]),
             **{key: float(row[key]) for key in ("value", "low", "high")},
         }  # fmt: skip
-    return found
+    return numbers

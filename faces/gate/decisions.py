@@ -139,21 +139,17 @@ def other_scores(candidate: pd.DataFrame, baseline: pd.DataFrame, evaluate: para
     Intervals are percentiles of the bootstrap over people; they carry no verdict.
     """
     rows = []
-    tail = 100 * (1 - evaluate.confidence) / 2
-    for name, target in targets.TARGETS.items():
-        if f"{name}_predicted" not in candidate or f"{name}_predicted" not in baseline:
-            continue
+    for target in predictions.scored_targets(baseline, candidate):
         tables = [predictions.statistics(part, target) for part in (baseline, candidate)]
-        by_person = bootstrap.gather(np.hstack(tables), baseline["group"].to_numpy())
-        samples = np.split(bootstrap.sums(by_person, evaluate.resamples, evaluate.seed), 2, axis=1)
+        sums = bootstrap.paired_sums(*tables, baseline["group"].to_numpy(), evaluate.resamples, evaluate.seed)
+        intervals = metrics.intervals(target, sums[1], evaluate.confidence, sums[0])
         old, new = (metrics.scores(target, part.sum(axis=0)) for part in tables)
-        old_samples, new_samples = (metrics.scores(target, part) for part in samples)
         for score in (row.name for row in scores.listed("metrics", target.kind)):
             if score == metrics.HEADLINE[target.kind] or not np.isfinite([old[score], new[score]]).all():
                 continue
-            low, high = np.nanpercentile(new_samples[score] - old_samples[score], [tail, 100 - tail])
-            rows.append({"target": name, "score": score, "baseline": float(old[score]), "candidate": float(new[score]),
-                         "difference": float(new[score] - old[score]), "low": low, "high": high})  # fmt: skip
+            low, high = intervals[score]
+            row = {"target": target.name, "score": score, "baseline": float(old[score]), "candidate": float(new[score])}
+            rows.append(row | {"difference": float(new[score] - old[score]), "low": low, "high": high})
     return pd.DataFrame(rows, columns=OTHER_COLUMNS)
 
 

@@ -85,9 +85,8 @@ def compare(
     member = np.column_stack(list(masks.values()))
     people = baseline["group"].to_numpy() if "group" in baseline else baseline["face_id"].to_numpy()
     rows = []
-    for name, target in targets.TARGETS.items():
-        if f"{name}_predicted" not in candidate or f"{name}_predicted" not in baseline:
-            continue
+    for target in predictions.scored_targets(baseline, candidate):
+        name = target.name
         old, new = loss(target, baseline), loss(target, candidate)
         binary = target.kind == "classes"
         mean, error, studentised = differences(new - old, member, people, binary, bootstrap_samples, seed)

@@ -5,6 +5,7 @@ import pandas as pd
 import scipy.optimize
 
 from faces import params, targets
+from faces.evaluation import predictions
 from faces.gate.paired import loss, slices
 
 
@@ -48,9 +49,9 @@ def margins(seed_sd: pd.DataFrame, sizes: pd.DataFrame, gate: params.Gate) -> pd
 def slice_sizes(table: pd.DataFrame, min_group_size: int) -> pd.DataFrame:
     """Number of known labels (target, slice, n) where it is min_group_size or more; table: rows of predictions.csv."""
     counts = []
-    for name in (name for name in targets.TARGETS if f"{name}_predicted" in table and name in table):
-        known = np.isfinite(loss(targets.TARGETS[name], table))
+    for target in predictions.scored_targets(table):
+        known = np.isfinite(loss(target, table))
         for label, mask in slices(table, min_group_size).items():
-            counts.append({"target": name, "slice": label, "n": int((mask & known).sum())})
+            counts.append({"target": target.name, "slice": label, "n": int((mask & known).sum())})
     rows = pd.DataFrame(counts, columns=["target", "slice", "n"])
     return rows[rows["n"] >= min_group_size].reset_index(drop=True)

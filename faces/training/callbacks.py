@@ -43,7 +43,9 @@ class Validation(keras.callbacks.Callback):
         self.val, self.settings, self.log, self.minutes = val, settings, log, minutes
         self.state_folder, self.required = state_folder, required_scores
         self.pixels = np.concatenate([*pixels(val, *view(side, settings))])
-        self.baselines = {name: metrics.floor(targets.TARGETS[name], *train.labels[name]) for name in train.labels}
+        self.baselines = {
+            name: metrics.dummy_prediction(targets.TARGETS[name], *train.labels[name]) for name in train.labels
+        }
         self.decay = np.exp(-1 / (settings.ema_epochs * steps)) if settings.ema_epochs else 0.0
         self.average: list[tf.Variable] = []
         self.best: list[np.ndarray] | None = None

@@ -69,10 +69,10 @@ def test_percentile_gap_by_hand():
 
 def test_skill_is_0_at_the_floor_and_1_when_perfect():
     values, known = np.array([1.0, 1.0, 0.0, 0.0]), np.array([1.0, 1.0, 1.0, 0.0])
-    assert metrics.floor(SEX, values, known) == 1
+    assert metrics.dummy_prediction(SEX, values, known) == 1
     assert metrics.skill(SEX, values, known, 2 / 3, 1.0) == pytest.approx(0)
     assert metrics.skill(SEX, values, known, 1.0, 1.0) == pytest.approx(1)
-    assert metrics.floor(AGE, np.array([10.0, 20.0, 90.0]), np.ones(3)) == 20
+    assert metrics.dummy_prediction(AGE, np.array([10.0, 20.0, 90.0]), np.ones(3)) == 20
 
 
 def test_directions():

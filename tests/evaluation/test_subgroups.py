@@ -39,7 +39,7 @@ def of(rows, **keys):
     return row
 
 
-def test_measures_of_faces_by_hand():
+def test_scores_of_faces_by_hand():
     faces = pd.DataFrame(
         {
             "age": [30, 30, 30, 30, np.nan], "age_predicted": [35, 25, 36, 24, 30],
@@ -56,13 +56,18 @@ def test_measures_of_faces_by_hand():
         ("age", "width"): [10, 10, 9, 9, np.nan],
         ("sex", "accuracy"): [1, 0, 1, np.nan, 0],
     }
-    found = subgroups.measures(faces)
-    assert found.keys() == wanted.keys()
+
+    def face_scores(rows):
+        values = {name: predictions.face_scores(rows, target) for name, target in targets.TARGETS.items()}
+        return {(name, score): value for name, by_score in values.items() for score, value in by_score.items()}
+
+    computed = face_scores(faces)
+    assert computed.keys() == wanted.keys()
     for key, values in wanted.items():
-        np.testing.assert_array_equal(found[key], values, str(key))
-    assert set(subgroups.measures(faces.drop(columns=["age_low", "sex_predicted"]))) == set(list(wanted)[:3])
+        np.testing.assert_array_equal(computed[key], values, str(key))
+    assert set(face_scores(faces.drop(columns=["age_low", "sex_predicted"]))) == set(list(wanted)[:3])
     for column in ("age", "age_predicted"):
-        assert set(subgroups.measures(faces.drop(columns=column))) == {("sex", "accuracy")}
+        assert set(face_scores(faces.drop(columns=column))) == {("sex", "accuracy")}
 
 
 def test_cells_are_of_one_decade_and_class():

@@ -293,7 +293,7 @@ def test_errors_name_bad_baselines_and_predictions(project):
     about.write_text("{")
     with pytest.raises(predictions.PredictionsError, match=r"about\.json cannot be read"):
         baselines.load("x")
-    with pytest.raises(predictions.PredictionsError, match="'f00000' stands in it twice"):
+    with pytest.raises(predictions.PredictionsError, match="'f00000' occurs twice"):
         predictions.checked(pd.concat([table, table.iloc[:1]]), "here")
     with pytest.raises(predictions.PredictionsError, match="here: face 'f00003': age_predicted is 'nan', which is no"):
         predictions.checked(table.assign(age_predicted=table["age_predicted"].where(table.index != 3)), "here")

@@ -34,7 +34,7 @@ def looked(images, ids, part, embed):
     lumas = np.stack([preprocessing.luma(Image.fromarray(image)) for image in images])
     return {
         "ids": np.array(ids), "part": np.array([part] * len(ids)), "hash": preprocessing.perceptual_hash(lumas),
-        "grey": duplicates.shrink(images), "embedding": embed(images),
+        "thumbnails": duplicates.shrink(images), "embedding": embed(images),
     }  # fmt: skip
 
 

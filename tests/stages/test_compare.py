@@ -15,7 +15,8 @@ def said(wrong, faces=30):
     """Test faces f0 on, all male and each a group of its own, of which the first are taken for female."""
     predicted = ["female"] * wrong + ["male"] * (faces - wrong)
     ids = [f"f{i:02d}" for i in range(faces)]
-    return pd.DataFrame({"face_id": ids, "group": ids, "part": "test", "sex": "male", "sex_predicted": predicted})
+    rows = {"face_id": ids, "group": ids, "part": "test", "age": 30.0, "sex": "male", "sex_predicted": predicted}
+    return pd.DataFrame(rows)
 
 
 @pytest.fixture
