@@ -85,7 +85,7 @@ def compare(commit: str) -> tuple[dict, str]:
             others.append(rows[1].assign(name=name))
     empty = pd.DataFrame(columns=["name", "model", "slice", "verdict"])
     tables = [pd.concat(part, ignore_index=True) if part else empty for part in (compared, others)]
-    page = gate_page.markdown(decided, *tables, evaluate.confidence)
+    page = gate_page.page(decided, *tables, evaluate.confidence)
     head, _, rest = page.partition("\n")
     return decided, "\n".join([f"{head} (against commit {commit[:12]})", "", *notes, rest])
 

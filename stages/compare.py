@@ -8,7 +8,7 @@ import pandas as pd
 from faces import params, scores
 from faces.data import records
 from faces.evaluation import bootstrap, metrics, predictions
-from faces.reporting import cards
+from faces.reporting import markdown
 from faces.runtime import progress, running
 
 # Variants that are held against each other.
@@ -46,7 +46,7 @@ def models_table(score_tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
         row = {"model": name, "test faces": int(test["n"].max())}
         for title, target, score in scores.headlines():
             found = (target, score) in test.index
-            row[title] = cards.interval(test.loc[(target, score)], scores.digits(score)) if found else ""
+            row[title] = markdown.interval(test.loc[(target, score)], scores.digits(score)) if found else ""
         rows.append(row)
     table = pd.DataFrame(rows)
     return table.loc[:, (table != "").any()]

@@ -38,7 +38,7 @@ def main() -> None:
     records.write(compared, out / "comparisons.csv")
     records.write(others, out / "scores.csv")
     (out / "verdict.json").write_text(json.dumps(found, indent=1) + "\n")
-    (out / "table.md").write_text(gate_page.markdown(found, compared, others, p.evaluate.confidence))
+    (out / "table.md").write_text(gate_page.page(found, compared, others, p.evaluate.confidence))
     progress.say(f"against the baseline: {gate_page.summary(found)}")
 
 

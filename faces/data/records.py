@@ -1,6 +1,7 @@
 """The row schema of faces, as CSV: every stage after the labels reads it, for every dataset."""
 
 import csv
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -44,3 +45,14 @@ def read(path: Path | str) -> pd.DataFrame:
     text = [name for name in header if name in TEXT or name in classes]
     empty = {name: [""] for name in header if name not in text}
     return pd.read_csv(path, dtype=dict.fromkeys(text, "object"), keep_default_na=False, na_values=empty)
+
+
+def write_json(value: dict, path: Path | str) -> None:
+    """Write a value as JSON, the same bytes for the same value."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(json.dumps(value, indent=1) + "\n")
+
+
+def read_json(path: Path | str) -> dict:
+    """Read a JSON file."""
+    return json.loads(Path(path).read_text())

@@ -1,1 +1,1 @@
-"""Pages, cards and plots, drawn from tables."""
+"""Pages, cards and plots, from the files of the pipeline."""

@@ -1,64 +1,74 @@
-"""The card of a dataset, every number from the files of the pipeline."""
+"""The card of a dataset, from the files of the pipeline."""
 
-from faces import params
-from faces.data import datasets, provenance
-from faces.reporting import cards, facts
+from faces import params, targets
+from faces.data import datasets, provenance, records
+from faces.reporting import cards, markdown
 
-CLOSE = 2  # bits of the perceptual hash
+NEAR = 2  # bits of the perceptual hash
+OWN_LABELS = "Those of the owner's table."
+SAMPLE_LABELS = "What the faces were drawn with; some were made to contradict their copies, as those of photos do."
+PUBLISHED = {True: "yes", False: "no", None: "no checksum is published"}
 
 
 def dataset_card(name: str, p: params.Params) -> str:
-    """The card of a dataset, as the pipeline found it."""
+    """The card of a dataset."""
     variants = {row.variant: row for row in p.variants.values() if row.dataset == name}
-    noted = {variant: provenance.read(name, variant) for variant in variants}
-    one = noted["cropped"]
-    found, split = facts.load(f"data/clean/{name}/summary.json"), facts.load(f"data/splits/{name}-balance.json")
-    audit = facts.load(f"reports/audits/{name}/summary.json")
+    sources = {variant: provenance.read(name, variant) for variant in variants}
+    source = sources["cropped"]
+    clean = records.read_json(f"data/clean/{name}/summary.json")
+    split = records.read_json(f"data/splits/{name}-balance.json")
+    audit = records.read_json(f"reports/audits/{name}/summary.json")
+    title = provenance.store_name(name, source).removeprefix("faces-")
     home = datasets.find(variants["cropped"].reader).HOME
-    drawn = "drawn in the layout of " if one["kind"] == "sample" else "from "
-    origin = f", {drawn}{home}" if home else ""
-    title = provenance.store_name(name, one).removeprefix("faces-")
-    labelled = [row["by"] for row in split["balance"]]
-    lines = [f"# {title}", "", *facts.quotes(*noted.values())]
-    lines += [
-        f"{found['kept']:,} faces of {found['records']:,} records{origin}.",
+    made = "drawn in the layout of " if source["kind"] == "sample" else "from "
+    origin = f", {made}{home}" if home else ""
+    lines = [
+        f"# {title}",
         "",
-        f"**Licence.** {one['licence'][0].upper()}{one['licence'][1:]}.",
+        *markdown.quotes(text for row in sources.values() for text in provenance.warnings(row)),
+        f"{clean['kept']:,} faces of {clean['records']:,} records{origin}.",
         "",
-        f"**Labels.** {facts.labels_of(name, p)}",
+        f"**Licence.** {source['licence'][0].upper()}{source['licence'][1:]}.",
+        "",
+        f"**Labels.** {label_source(name, p)}",
         "",
         f"**Intended use.** {cards.INTENDED}",
         "",
-        f"**Unfit.** {cards.UNFIT}",
+        f"**Unfit.** {cards.OUT_OF_SCOPE}",
         "",
         "## Archives",
         "",
         "| variant | archive | bytes | sha256 | as published |",
         "| --- | --- | --- | --- | --- |",
-        *(f"| {variant} | {a['name']} | {a['size']:,} | {a['sha256']} | {published(a)} |"
-          for variant, row in noted.items() for a in row["archives"]),
+        *(
+            f"| {variant} | {archive['name']} | {archive['size']:,} | {archive['sha256']} | {published(archive)} |"
+            for variant, row in sources.items()
+            for archive in row["archives"]
+        ),
         "",
         "## What was left out",
         "",
-        cards.markdown([{"reason": k, "records": f"{v:,}"} for k, v in found["rejected"].items()]),
+        markdown.table([{"reason": reason, "records": f"{n:,}"} for reason, n in clean["rejected"].items()]),
         "",
         f"Every row with its reason is in `data/clean/{name}/rejects.csv`.",
         "",
         "## Parts",
         "",
-        cards.markdown([{part: f"{n:,}" for part, n in split["faces"].items()}]),
+        markdown.table([{part: f"{n:,}" for part, n in split["faces"].items()}]),
         "",
-    ]  # fmt: skip
+    ]
     for row in split["balance"]:
         counts = [{row["by"]: label, **{part: f"{n:,}" for part, n in by_part.items()}}
                   for label, by_part in row["counts"].items()]  # fmt: skip
-        lines += [cards.markdown(counts), ""]
-    lines += ["## What is wrong with it", "", *facts.floors(name)]
-    near = audit["hash_neighbours"]
+        lines += [markdown.table(counts), ""]
+    near = sum(count for bits, count in audit["hash_neighbours"].items() if int(bits) <= NEAR)
     lines += [
+        "## What is wrong with it",
+        "",
+        *label_noise(name, audit["copies"]),
         "- Near-copies: all pictures were compared with each other, mirrored too, and those whose fine detail "
         f"correlates by {p.clean.same_photo:g} or more count as one photo. As another witness, the perceptual hash of "
-        f"{sum(v for bits, v in near.items() if int(bits) <= CLOSE)} test faces is within {CLOSE} bits of 63 of that "
+        f"{near} test faces is within {NEAR} bits of 63 of that "
         "of a face of another part; most of those that are left are strangers who look alike.",
     ]
     for target, row in audit["label_issues"].items():
@@ -68,9 +78,38 @@ def dataset_card(name: str, p: params.Params) -> str:
             f"first (`data/audits/{name}/label_issues.csv`)."
         ]
     lines += [f"- {n} of its pictures stand in {other}, too." for other, n in audit["shared"].items()]
-    return cards.page(cards.dataset_data(title, found["kept"], labelled, one["licence"]), lines)
+    labelled = [row["by"] for row in split["balance"]]
+    return cards.page(cards.dataset_data(title, clean["kept"], labelled, source["licence"]), lines)
+
+
+def label_source(dataset: str, p: params.Params) -> str:
+    """Where the labels of a dataset come from, in words."""
+    reader = next(row.reader for row in p.variants.values() if row.dataset == dataset)
+    if provenance.read(dataset, "cropped")["kind"] == "sample":
+        return SAMPLE_LABELS
+    return getattr(datasets.find(reader), "LABELS", OWN_LABELS)
+
+
+def label_noise(dataset: str, copies: dict[str, float]) -> list[str]:
+    """Lines on how far the labels of one photo differ. copies: of audit's summary."""
+    lines = []
+    for name, target in targets.TARGETS.items():
+        if f"{name}_floor" not in copies:
+            continue
+        noise, count = copies[f"{name}_floor"], copies[f"{name}_pictures"]
+        if target.kind == "years":
+            lines += [
+                f"- Copies in {dataset} disagree: two {name} labels of one photo differ by "
+                f"{copies[f'{name}_mean_difference']:.1f} years in the mean ({count} pictures), so that no model can "
+                f"have an MAE below {noise:.2f} years against these labels. (In the parts, such a photo stands once, "
+                "with the median of its labels, or with none where they are far apart.)"
+            ]
+        else:
+            lines += [f"- {name}: at least {noise:.1%} of the labels of {count} pictures with copies are wrong, since "
+                      "copies contradict each other"]  # fmt: skip
+    return lines
 
 
 def published(archive: dict) -> str:
-    """Whether an archive is the published one, in a word."""
-    return {True: "yes", False: "no", None: "no checksum is published"}[archive["official"]]
+    """Whether an archive is the published one, in words."""
+    return PUBLISHED[archive["official"]]

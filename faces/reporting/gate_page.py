@@ -1,10 +1,11 @@
-"""What the gate found, as Markdown: what failed first, then each model as a whole, then the rest folded away."""
+"""The page of the gate as Markdown: first what failed, then each model over all faces, then the rest folded away."""
 
 import pandas as pd
 
 from faces import scores, targets
 from faces.evaluation import metrics
 from faces.gate import decisions, paired
+from faces.reporting import markdown
 
 SIGNS = {
     **dict.fromkeys(decisions.FAILURES, "❌"),
@@ -19,14 +20,14 @@ MEANING = (
 )
 
 
-def markdown(found: dict[str, dict], compared: pd.DataFrame, others: pd.DataFrame, confidence: float) -> str:
+def page(results: dict[str, dict], compared: pd.DataFrame, others: pd.DataFrame, confidence: float) -> str:
     """The page of the gate.
 
-    found: {baseline: what gating.judge says}; compared, others: its rows, each with `name`, the baseline's.
+    results: {baseline: as decisions.judge returns it}; compared, others: its rows, with `name`, the baseline's.
     """
-    lines = [f"# Gate: {summary(found)}", ""]
-    for name, judged in found.items():
-        for model, row in judged["models"].items():
+    lines = [f"# Gate: {summary(results)}", ""]
+    for name, result in results.items():
+        for model, row in result["models"].items():
             lines += [f"- {SIGNS[row['verdict']]} **{name}, {model}: {row['verdict']}**"]
             lines += [f"    - {reason}" for reason in row["reasons"]]
     lines += [""]
@@ -41,37 +42,37 @@ def markdown(found: dict[str, dict], compared: pd.DataFrame, others: pd.DataFram
         counts = ", ".join(f"{n} {verdict}" for verdict, n in rest["verdict"].value_counts().items())
         lines += [f"<details><summary>Groups of faces: {counts}</summary>", "", table(rest), "", "</details>", ""]
     if len(others):
-        plain = others[["name", "model", "target", "score", "baseline", "candidate"]].rename(
-            columns={"candidate": "now"}
+        shown = others[["name", "model", "target", "score", "baseline", "candidate"]]
+        shown = shown.rename(columns={"candidate": "now"}).assign(
+            difference=[markdown.difference(row, scores.digits(row["score"])) for row in others.to_dict("records")]
         )
-        plain["difference"] = [signed(row, 1, scores.digits(row["score"])) for row in others.to_dict("records")]
-        lines += ["<details><summary>Other scores, all faces</summary>", "", plain.to_markdown(index=False), "",
+        lines += ["<details><summary>Other scores, all faces</summary>", "", shown.to_markdown(index=False), "",
                   "</details>", ""]  # fmt: skip
     if len(compared):
         lines += [MEANING.format(confidence), ""]
     return "\n".join(lines)
 
 
-def summary(found: dict[str, dict]) -> str:
-    """All verdicts in a few words."""
-    return "; ".join(f"{name} {judged['verdict']}" for name, judged in found.items()) or "nothing to compare"
+def summary(results: dict[str, dict]) -> str:
+    """The verdict on each baseline."""
+    return "; ".join(f"{name} {result['verdict']}" for name, result in results.items()) or "nothing to compare"
 
 
-def failed(found: dict[str, dict], missing_fails: bool) -> bool:
-    """Whether a change must be stopped."""
+def failed(results: dict[str, dict], missing_fails: bool) -> bool:
+    """Whether the gate fails. missing_fails: whether it does where a model has no baseline."""
     bad = (*decisions.FAILURES, *((decisions.NO_BASELINE,) if missing_fails else ()))
-    return any(row["verdict"] in bad for judged in found.values() for row in judged["models"].values())
+    return any(row["verdict"] in bad for result in results.values() for row in result["models"].values())
 
 
 def table(rows: pd.DataFrame) -> str:
-    """Rows of pairing.compare, the surest losses first; accuracies as shares of faces that are right."""
-    lines = []
+    """Rows of paired.compare, the most significant losses first; losses of classes as accuracies."""
+    cells = []
     for row in rows.sort_values(["p_holm", "p"], kind="stable").to_dict("records"):
         kind = targets.TARGETS[row["target"]].kind
         years, score = kind == "years", scores.find(metrics.HEADLINE[kind])
         digits, sign = score.digits, 1 if years else -1
         old, new = (row[side] if years else 1 - row[side] for side in ("baseline", "candidate"))
-        lines.append(
+        cells.append(
             {
                 "": SIGNS[row["verdict"]],
                 "model": row["model"],
@@ -80,20 +81,14 @@ def table(rows: pd.DataFrame) -> str:
                 "n": row["n"],
                 "baseline": f"{old:.{digits}f}",
                 "now": f"{new:.{digits}f}",
-                "difference": signed(row, sign, digits),
+                "difference": markdown.difference(row, digits, sign),
                 "margin": f"{row['margin']:.{digits}f}",
                 "p, adjusted": probability(row["p_holm"]),
                 "McNemar p": "" if years else probability(row["p_mcnemar"]),
                 "verdict": row["verdict"],
             }
         )
-    return pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True)
-
-
-def signed(row: dict, sign: int, digits: int) -> str:
-    """`+0.12 [-0.03, +0.27]`."""
-    low, high = sorted((sign * row["low"], sign * row["high"]))
-    return f"{sign * row['difference'] + 0.0:+.{digits}f} [{low + 0.0:+.{digits}f}, {high + 0.0:+.{digits}f}]"
+    return markdown.table(cells)
 
 
 def probability(p: float) -> str:

@@ -1,40 +1,33 @@
-"""The index page of the reports, drawn from tables."""
+"""The index page of the reports, from their tables."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
 from faces import params, scores
 from faces.data import provenance, records
-from faces.reporting import cards
+from faces.reporting import markdown, score_sections
 
 
 def page(p: params.Params) -> str:
-    """The page: first what a reader must know, then the gate, the comparison, the data, and each model."""
+    """The page: warnings about the pictures, the gate, the comparison, the data, and each model."""
     out = Path("reports")
-    provenances = {key: provenance.read(row.dataset, row.variant) for key, row in p.variants.items()}
+    sources = [provenance.read(row.dataset, row.variant) for row in p.variants.values()]
     lines = [
         "# Results",
         "",
-        *warnings(provenances),
-        *verdict(out / "gate"),
+        *markdown.quotes(text for source in sources for text in provenance.warnings(source)),
+        *gate(out / "gate"),
         *comparison(out / "comparison", p.evaluate.confidence),
         "## Data",
         "",
     ]
-    for dataset in p.datasets:
-        lines += data(dataset)
+    for name in p.datasets:
+        lines += dataset(name)
     for name, row in p.models.items():
         lines += model(name, row.dataset, out, p.evaluate.min_n)
     lines += leakage(out / "published/leakage")
     return "\n".join(lines).rstrip() + "\n"
-
-
-def warnings(noted: dict[str, dict]) -> list[str]:
-    """Each warning once, as quotes."""
-    texts = dict.fromkeys(text for row in noted.values() for text in provenance.warnings(row))
-    return [line for text in texts for line in (f"> **{text}**", "")]
 
 
 def comparison(folder: Path, confidence: float) -> list[str]:
@@ -44,7 +37,7 @@ def comparison(folder: Path, confidence: float) -> list[str]:
         f"On test faces, with {confidence:.0%} bootstrap intervals. MAE is of the median of the age distribution and "
         "RMSE of its mean, both in years.",
         "",
-        table(models),
+        models.to_markdown(index=False),
         "",
     ]
     for path in sorted(folder.glob("*_against_*.csv")):
@@ -52,155 +45,141 @@ def comparison(folder: Path, confidence: float) -> list[str]:
     return lines
 
 
-def against(difference: pd.DataFrame, stem: str) -> list[str]:
-    """One variant against another; rows of STEM.csv, of which STEM is FIRST_against_SECOND."""
+def against(rows: pd.DataFrame, stem: str) -> list[str]:
+    """One variant against another. rows: of STEM.csv, where STEM is FIRST_against_SECOND."""
     first, second = stem.split("_against_")
-    minus = [
-        "{:+.{n}f} [{:+.{n}f}, {:+.{n}f}]".format(
-            row["difference"], row["low"], row["high"], n=scores.digits(row["score"])
-        )
-        for row in difference.to_dict("records")
-    ]
+    minus = [markdown.difference(row, scores.digits(row["score"])) for row in rows.to_dict("records")]
     values = [f"{first}_value", f"{second}_value"]
-    shown = difference[["dataset", "score", "n", *values]].assign(**{f"{first} minus {second}": minus})
+    shown = rows[["dataset", "score", "n", *values]].assign(**{f"{first} minus {second}": minus})
     title = stem.replace("_", " ")
     faces = "The same test faces, paired"
     faces += "; a photo in which no face was found has no part in it." if "found" in (first, second) else "."
-    return [f"## {title.capitalize()}", "", faces, "", table(shown), "", f"![{title}](plots/{stem}.png)", ""]
+    lines = [f"## {title.capitalize()}", "", faces, "", shown.to_markdown(index=False), ""]
+    return [*lines, f"![{title}](plots/{stem}.png)", ""]
 
 
-def data(dataset: str) -> list[str]:
-    """What became of a dataset's rows, and its parts."""
-    found = json.loads(Path(f"data/clean/{dataset}/summary.json").read_text())
-    split = json.loads(Path(f"data/splits/{dataset}-balance.json").read_text())
-    rows = pd.DataFrame([{"what became of the rows": k, "rows": v} for k, v in found["rejected"].items()])
-    kept = pd.DataFrame([{"what became of the rows": "**kept**", "rows": found["kept"]}])
-    parts = pd.DataFrame([split["faces"]])
-    funnel = Path(f"data/records/{dataset}-funnel.csv")
-    steps = [table(pd.read_csv(funnel)), ""] if funnel.exists() else []
-    audit = json.loads(Path(f"reports/audits/{dataset}/summary.json").read_text())
+def dataset(name: str) -> list[str]:
+    """A dataset's rows by what became of them, and its parts."""
+    clean = records.read_json(f"data/clean/{name}/summary.json")
+    split = records.read_json(f"data/splits/{name}-balance.json")
+    audit = records.read_json(f"reports/audits/{name}/summary.json")
+    funnel = Path(f"data/records/{name}-funnel.csv")
+    counts = {**clean["rejected"], "**kept**": clean["kept"]}
+    rows = pd.DataFrame({"what became of the rows": list(counts), "rows": list(counts.values())})
     doubts = ", ".join(f"{k} {v['contradicted']} of {v['faces']}" for k, v in audit["label_issues"].items())
     conflicts = ", ".join(
-        f"{k} {v} ({found['labels_masked'][k]} masked)" for k, v in found["labels_in_conflict"].items()
+        f"{k} {v} ({clean['labels_masked'][k]} masked)" for k, v in clean["labels_in_conflict"].items()
     )
     return [
-        f"### {dataset}",
+        f"### {name}",
         "",
-        *steps,
-        table(pd.concat([rows, kept])),
+        *([pd.read_csv(funnel).to_markdown(index=False), ""] if funnel.exists() else []),
+        rows.to_markdown(index=False),
         "",
         f"Copies disagree on: {conflicts}. Faces whose part was decided by another face of their group: "
         f"{len(split['moved_with_their_group'])}.",
         "",
-        table(parts),
+        pd.DataFrame([split["faces"]]).to_markdown(index=False),
         "",
         f"Labels that all models contradict, of faces that they did not learn from: {doubts or 'no model tells'} "
-        f"(`data/audits/{dataset}/label_issues.csv` lists the most doubted). Its "
-        f"[card](cards/datasets/{dataset}.md) says more.",
+        f"(`data/audits/{name}/label_issues.csv` lists the most doubted). Its "
+        f"[card](cards/datasets/{name}.md) says more.",
         "",
     ]
 
 
-def verdict(folder: Path) -> list[str]:
-    """What the gate says, and where it says more."""
-    found = json.loads((folder / "verdict.json").read_text())
+def gate(folder: Path) -> list[str]:
+    """The gate's verdict on each model, and where its page is."""
     lines = [
         f"- {name}, {model}: **{row['verdict']}**"
-        for name, judged in found.items()
-        for model, row in judged["models"].items()
+        for name, decided in records.read_json(folder / "verdict.json").items()
+        for model, row in decided["models"].items()
     ]
     return ["Against the committed baseline ([table](gate/table.md)):", "", *lines, ""]
 
 
-def model(name: str, dataset: str, out: Path, min_n: int) -> list[str]:
-    """A model: for whom it is worst, how far its doubts can be believed, its plots, scores by group, and audits."""
-    scores = records.read(out / "models" / name / "scores.csv")
-    test = scores[(scores["part"] == "test") & (scores["group"] != "")]
+def model(name: str, dataset: str, out: Path, min_group_size: int) -> list[str]:
+    """A model: its worst groups, calibration, plots, scores by group, gaps, leaks and scores on other datasets."""
+    tables = out / "models" / name
+    test = records.read(tables / "scores.csv").query("part == 'test' and group != ''")
     shown = test[["target", "score", "group", "n", "value", "low", "high"]].copy()
     shown["n"] = shown["n"].astype(int)
     shown = shown.astype(object).where(shown.notna(), "")
-    shown.loc[test["value"].isna(), "value"] = f"n too small (below {min_n})"
-    found = json.loads((out / "models" / name / "summary.json").read_text())
-    by_group = records.read(out / "models" / name / "subgroups.csv")
+    shown.loc[test["value"].isna(), "value"] = f"n too small (below {min_group_size})"
+    summary = records.read_json(tables / "summary.json")
+    by_group = records.read(tables / "subgroups.csv")
     crossings = [by for by in by_group["by"].unique() if " x " in by]
     return [
         f"## {name}",
         "",
-        f"Its [card](cards/models/{name}.md) says what it is fit for. Worst groups of at least {min_n} test faces:",
+        f"Its [card](cards/models/{name}.md) says what it is fit for. Worst groups of at least {min_group_size} test "
+        "faces:",
         "",
-        *cards.worst(found),
+        *score_sections.worst(summary),
         "",
         "Calibration, on test:",
         "",
-        *cards.calibration(found),
+        *score_sections.calibration(summary),
         "",
-        *pictures(out, f"plots/{name}"),
+        *plot_links(out, f"plots/{name}"),
         "",
-        table(shown),
+        shown.to_markdown(index=False),
         "",
         "The largest gaps between groups, as they are and between faces of equal age:",
         "",
-        cards.gaps(records.read(out / "models" / name / "gaps.csv")),
+        score_sections.gaps(records.read(tables / "gaps.csv")),
         "",
         "<details><summary>Crossings of groups</summary>",
         "",
-        *(line for by in crossings for line in (cards.groups(by_group[by_group["by"] == by], by), "")),
+        *(line for by in crossings for line in (score_sections.groups(by_group[by_group["by"] == by], by), "")),
         "</details>",
         "",
         *leaks(name, dataset, out),
     ]
 
 
-def pictures(out: Path, folder: str) -> list[str]:
+def plot_links(out: Path, folder: str) -> list[str]:
     """Every plot of a folder."""
-    found = sorted((out / folder).glob("*.png"))
-    return [f"![{path.stem.replace('_', ' ')}]({folder}/{path.name})" for path in found]
+    return [f"![{path.stem.replace('_', ' ')}]({folder}/{path.name})" for path in sorted((out / folder).glob("*.png"))]
 
 
 def leaks(name: str, dataset: str, out: Path) -> list[str]:
-    """Whether a model's test faces stand in another part too, and what it says of other datasets."""
-    found = json.loads((out / "audits" / dataset / "summary.json").read_text())["models"][name]
-    moved = pd.read_csv(out / "audits" / dataset / "cross_dataset.csv").query("model == @name").drop(columns="model")
+    """Test faces of a model whose photo is in another part too, and its scores on other datasets."""
+    leaked = records.read_json(out / "audits" / dataset / "summary.json")["models"][name]
+    other = pd.read_csv(out / "audits" / dataset / "cross_dataset.csv").query("model == @name").drop(columns="model")
     lines = [
-        f"Of {found['test_faces']} test faces, {found['leaked']} have their photo in another part, looked for by "
-        f"{' and '.join(found['looked_for_by'])} and judged by fine detail, by which the most alike of the others "
-        f"correlate by {found['closest']:.2f} (`data/audits/{dataset}/near_copies.csv` lists the nearest pairs). "
-        + cards.without(found),
+        f"Of {leaked['test_faces']} test faces, {leaked['leaked']} have their photo in another part, looked for by "
+        f"{' and '.join(leaked['looked_for_by'])} and judged by fine detail, by which the most alike of the others "
+        f"correlate by {leaked['closest']:.2f} (`data/audits/{dataset}/near_copies.csv` lists the nearest pairs). "
+        + score_sections.without_leaks(leaked),
         "",
     ]
-    return lines + (["On other datasets:", "", table(moved), ""] if len(moved) else [])
+    return lines + (["On other datasets:", "", other.to_markdown(index=False), ""] if len(other) else [])
 
 
 def leakage(folder: Path) -> list[str]:
-    """What leakage is worth, where `make leakage` measured it."""
+    """The effect of leakage on scores, where `make leakage` measured it."""
     lines = []
     for path in sorted(folder.glob("*.csv")):
-        rows = [
+        rows = pd.read_csv(path)
+        cells = [
             {"model": row["model"], "test faces": row["faces"], "score": f"{row['target']} {row['score']}",
-             "n": int(row["n"]), "value [interval]": cards.interval(row, scores.digits(row["score"]))}
-            for row in pd.read_csv(path).to_dict("records")
+             "n": int(row["n"]), "value [interval]": markdown.interval(row, scores.digits(row["score"]))}
+            for row in rows.to_dict("records")
         ]  # fmt: skip
-        lines += [f"### {path.stem}", "", *elsewhere(pd.read_csv(path)), cards.markdown(rows), ""]
+        lines += [f"### {path.stem}", "", *other_run(rows), markdown.table(cells), ""]
     if not lines:
         return []
     return ["## What leakage is worth", "", "The same models, trained and tested as the peers do: every picture by "
             "itself, copies with their own labels on both sides (`make leakage`).", "", *lines]  # fmt: skip
 
 
-def elsewhere(rows: pd.DataFrame) -> list[str]:
-    """What a reader must know where a table of leakage is not of the run that this page shows; its honest rows tell.
-
-    rows: of published/leakage/NAME.csv.
-    """
+def other_run(rows: pd.DataFrame) -> list[str]:
+    """A warning where the scores on the honest split of published/leakage/NAME.csv are not those of this run."""
     for model, honest in rows[rows["faces"] == "honest split"].groupby("model"):
         path = Path(f"reports/models/{model}/metrics.json")
-        now = json.loads(path.read_text())["test"] if path.exists() else {}
-        told = {f"{row['target']}_{row['score']}": row["value"] for row in honest.to_dict("records")}
-        if any(now.get(key) != scores.number(value, key) for key, value in told.items()):
+        now = records.read_json(path)["test"] if path.exists() else {}
+        published = {f"{row['target']}_{row['score']}": row["value"] for row in honest.to_dict("records")}
+        if any(now.get(key) != scores.number(value, key) for key, value in published.items()):
             return ["**Measured in another run than that of this page: on other faces, or with other params.**", ""]
     return []
-
-
-def table(rows: pd.DataFrame) -> str:
-    """A Markdown table."""
-    return rows.to_markdown(index=False)

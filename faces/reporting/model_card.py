@@ -1,133 +1,131 @@
-"""The card of a model, every number from the files of the pipeline."""
+"""The card of a model, from the files of the pipeline."""
 
 import hashlib
 from pathlib import Path
 
 import pandas as pd
 
-from faces import params, scores, targets
+from faces import params, targets
 from faces.data import packs, provenance, records
-from faces.reporting import cards, facts
+from faces.reporting import cards, markdown, score_sections
+from faces.reporting.dataset_card import label_noise, label_source
 
-SEEN = {"full": "full pictures", "cropped": "cropped pictures", "found": "faces found in the full pictures"}
+INPUTS = {"full": "full pictures", "cropped": "cropped pictures", "found": "faces found in the full pictures"}
 
 
 def model_card(name: str, row: params.Model, p: params.Params) -> str:
     """The card of a model."""
-    about = facts.load(f"data/models/{name}/model.json")
-    noted = provenance.read(row.dataset, row.variant)
-    numbers = facts.load(f"reports/models/{name}/metrics.json").get("test", {})
-    found = facts.load(f"reports/models/{name}/summary.json")
-    probe = facts.load(f"reports/audits/{row.dataset}/summary.json")["models"][name]
-    by_group = records.read(f"reports/models/{name}/subgroups.csv")
-    registered = provenance.store_name(row.dataset, noted)
-    score_table = records.read(f"reports/models/{name}/scores.csv")
+    tables = Path("reports/models") / name
+    about = records.read_json(f"data/models/{name}/model.json")
+    source = provenance.read(row.dataset, row.variant)
+    summary = records.read_json(tables / "summary.json")
+    audit = records.read_json(f"reports/audits/{row.dataset}/summary.json")
+    leaks = audit["models"][name]
+    by_group = records.read(tables / "subgroups.csv")
     split = records.read(f"data/splits/{row.dataset}.csv")
     pack = packs.Pack(f"data/packs/{row.dataset}/{row.variant}")
     faces = split["part"][pack.rows(split["face_id"]) >= 0].value_counts()
-    drawn = cards.resampled(records.read(f"data/evaluated/{name}/predictions.csv")["group"])
-    fitted = facts.load(f"data/calibrated/{name}/calibration.json")
-    digest = hashlib.sha256(Path(f"data/splits/{row.dataset}.csv").read_bytes()).hexdigest()
-    called = registered.removeprefix("faces-")
-    data = cards.model_data(name, about, called, digest, numbers, noted["licence"])
+    unit = score_sections.resampled_units(records.read(f"data/evaluated/{name}/predictions.csv")["group"])
+    calibrated = records.read_json(f"data/calibrated/{name}/calibration.json")
+    other = pd.read_csv(f"reports/audits/{row.dataset}/cross_dataset.csv").query("model == @name")
+    registered = provenance.store_name(row.dataset, source)
     recipe = about["recipe"]
-    begun = start(row, recipe["train"], len(p.lessons[row.lesson].teachers))
-    transfer = pd.read_csv(f"reports/audits/{row.dataset}/cross_dataset.csv").query("model == @name")
-    lines = [f"# {name}", "", *facts.quotes(noted)]
-    lines += [
+    lines = [
+        f"# {name}",
+        "",
+        *markdown.quotes(provenance.warnings(source)),
         f"Tells {', '.join(row.targets)} from a face. A {row.network} network of {about['parameters']:,} parameters, "
-        f"{begun} on {faces['train']:,.0f} {SEEN[row.variant]} of {row.dataset} with Keras, for "
+        f"{start(row, recipe['train'], len(p.lessons[row.lesson].teachers))} on {faces['train']:,.0f} "
+        f"{INPUTS[row.variant]} of {row.dataset} with Keras, for "
         f"pictures of {about['image_size']} x {about['image_size']} pixels, exported as ONNX.",
         "",
         f"**Intended use.** {cards.INTENDED}",
         "",
-        f"**Unfit.** {cards.UNFIT}",
+        f"**Unfit.** {cards.OUT_OF_SCOPE}",
         "",
         "## Scores",
         "",
         f"On {faces.get('test', 0):,} test faces of {row.dataset}. Copies of one photo, and photos of one known "
         "person, are never on both sides. It was chosen on validation; test faces stop a worse model, and choose none. "
-        f"Intervals of {p.evaluate.confidence:.0%} are by bootstrap over {drawn}, {p.evaluate.resamples:,} resamples. "
+        f"Intervals of {p.evaluate.confidence:.0%} are by bootstrap over {unit}, {p.evaluate.resamples:,} resamples. "
         "MAE is of the median of the age distribution, RMSE of its mean, in years.",
         "",
-        cards.score_rows(score_table),
+        score_sections.scores_on_test(records.read(tables / "scores.csv")),
         "",
         "## For whom it works",
         "",
-        "Worst groups of at least " + f"{p.evaluate.min_n} test faces:",
+        f"Worst groups of at least {p.evaluate.min_n} test faces:",
         "",
-        *cards.worst(found),
+        *score_sections.worst(summary),
         "",
     ]
     for by in [key for key in targets.TARGETS if key in set(by_group["by"])]:
-        lines += [f"By {by}:", "", cards.groups(by_group, by), ""]
+        lines += [f"By {by}:", "", score_sections.groups(by_group, by), ""]
     lines += [
         "The largest gaps, as they are and between faces of equal age (each decade weighing alike in both groups; only "
         "where every group has faces of it). Their intervals allow for both groups having been picked by these faces:",
         "",
-        cards.gaps(records.read(f"reports/models/{name}/gaps.csv")),
+        score_sections.gaps(records.read(tables / "gaps.csv")),
         "",
         "## How far its doubts can be believed",
         "",
         "An age comes with an interval (conformal), a class with its probability (tempered), both fitted to faces that "
         "neither training, stopping, search nor gate has seen: "
-        + ", ".join(f"{fit['n']} for {key}" for key, fit in fitted.items())
+        + ", ".join(f"{fitted['n']} for {key}" for key, fitted in calibrated.items())
         + ".",
         "",
-        *cards.calibration(found),
+        *score_sections.calibration(summary),
         "",
         "## Elsewhere",
         "",
     ]
-    if len(transfer):
-        shown = [
-            {"dataset": r["dataset"], "score": f"{r['target']} {r['score']}", "faces": int(r["n"]),
-             "value [interval]": cards.interval(r, scores.digits(r["score"]))}
-            for r in transfer.to_dict("records")
-        ]  # fmt: skip
-        lines += ["On the test faces of datasets that it did not learn from:", "", cards.markdown(shown), ""]
+    if len(other):
+        lines += ["On the test faces of datasets that it did not learn from:", "", score_sections.cross_dataset(other)]
     else:
-        lines += ["There is no other dataset in use that it could be tested on.", ""]
+        lines += ["There is no other dataset in use that it could be tested on."]
     lines += [
+        "",
         "## Limits",
         "",
-        f"- Leaks: of {probe['test_faces']} test faces, {probe['leaked']} have their photo in another part "
-        f"(looked for by {' and '.join(probe['looked_for_by'])} among {probe['other_faces']} faces, judged by pixels; "
-        f"the most alike of the others correlate by {probe['closest']:.2f}). " + cards.without(probe),
-        *facts.floors(row.dataset),
-        f"- Labels: {facts.labels_of(row.dataset, p)}",
-        *(
-            []
-            if drawn == "people"
-            else [
-                "- People: nothing says whose faces these are, so that somebody may be in training and in test with "
-                "two photos, and intervals count them as two."
-            ]
-        ),
+        f"- Leaks: of {leaks['test_faces']} test faces, {leaks['leaked']} have their photo in another part "
+        f"(looked for by {' and '.join(leaks['looked_for_by'])} among {leaks['other_faces']} faces, judged by pixels; "
+        f"the most alike of the others correlate by {leaks['closest']:.2f}). " + score_sections.without_leaks(leaks),
+        *label_noise(row.dataset, audit["copies"]),
+        f"- Labels: {label_source(row.dataset, p)}",
+    ]
+    if unit != "people":
+        lines += [
+            "- People: nothing says whose faces these are, so that somebody may be in training and in test with "
+            "two photos, and intervals count them as two."
+        ]
+    lines += [
         "- Groups of few faces have no score here, and nothing is known of them.",
         "",
         "## Where it comes from",
         "",
         f"Registered as `{registered}` where it is the best of its dataset on validation. `make lineage "
         f"MODEL=models:/{registered}@champion` tells commit, params, archives and machine; `make reproduce` makes it "
-        "again. Pictures: " + noted["licence"] + ".",
+        "again. Pictures: " + source["licence"] + ".",
         "",
         "| archive | bytes | sha256 |",
         "| --- | --- | --- |",
-        *(f"| {a['name']} | {a['size']:,} | {a['sha256']} |" for a in noted["archives"]),
+        *(f"| {archive['name']} | {archive['size']:,} | {archive['sha256']} |" for archive in source["archives"]),
         "",
         f"Trained for {recipe['budget']['epochs']} epochs at most, of which epoch {about['best_epoch'] + 1} was kept: "
         f"batches of {recipe['train']['batch_size']}, learning rate {recipe['train']['learning_rate']}, seed "
         f"{recipe['train']['seed']}.",
     ]
+    numbers = records.read_json(tables / "metrics.json").get("test", {})
+    digest = hashlib.sha256(Path(f"data/splits/{row.dataset}.csv").read_bytes()).hexdigest()
+    data = cards.model_data(name, about, registered.removeprefix("faces-"), digest, numbers, source["licence"])
     return cards.page(data, lines)
 
 
-def start(row: params.Model, settings: dict, count: int) -> str:
-    """How a model began, and who taught it, in words. settings: `train` of its recipe; count: of its teachers."""
+def start(row: params.Model, settings: dict, teachers: int) -> str:
+    """Initial weights and distillation of a model, in words. settings: `train` of its recipe; teachers: how many."""
     weights = row.options.get("weights")
     begun = f"trained from the weights {weights}" if weights else "trained from scratch"
-    if not count:
+    if not teachers:
         return begun
-    teachers = "teachers" if count > 1 else "teacher"
-    return f"{begun}, {settings['lesson']:.0%} of it by what {count} {teachers} of the same faces say (distillation),"
+    counted = f"{teachers} teacher{'s' * (teachers > 1)}"
+    return f"{begun}, {settings['lesson']:.0%} of it by what {counted} of the same faces say (distillation),"

@@ -1,4 +1,4 @@
-"""Pictures of results, with Matplotlib; each function draws one figure, from a committed table, and returns it."""
+"""Plots of results, with Matplotlib; each function draws one figure from a committed table and returns it."""
 
 from collections.abc import Sequence
 
@@ -34,6 +34,11 @@ def _square(counts: pd.DataFrame, names: Sequence) -> np.ndarray:
     return table.fillna(0).to_numpy(float)
 
 
+def _half_widths(rows: pd.DataFrame) -> np.ndarray:
+    """How far intervals reach (2, n) below and above their values; 0 where there is none."""
+    return np.nan_to_num(np.abs(rows[["low", "high"]].to_numpy(float).T - rows["value"].to_numpy(float)))
+
+
 def predicted_against_true(counts: pd.DataFrame, step: int, what: str) -> Figure:
     """Heat map of ages; rows of counts.csv of a target in years, by `step` years."""
     top = int(max(100 - step, counts["true"].max(), counts["predicted"].max())) + step if len(counts) else 100
@@ -41,14 +46,14 @@ def predicted_against_true(counts: pd.DataFrame, step: int, what: str) -> Figure
     title = f"{what}: age, {table.sum():.0f} test faces by {step} years"
     figure, axes = _axes(title, "true age (years)", "predicted age (years)")
     shown = np.ma.masked_equal(table.T, 0)
-    drawn = axes.imshow(shown, cmap="Blues", vmin=0, origin="lower", extent=(0, top, 0, top), aspect="auto")
+    image = axes.imshow(shown, cmap="Blues", vmin=0, origin="lower", extent=(0, top, 0, top), aspect="auto")
     axes.plot([0, top], [0, top], color=ORANGE, linewidth=1)
-    figure.colorbar(drawn, label="faces")
+    figure.colorbar(image, label="faces")
     return figure
 
 
 def histograms(counts: pd.DataFrame, step: int, what: str) -> Figure:
-    """Counts of true and predicted ages; rows of counts.csv of a target in years, by `step` years."""
+    """Histograms of true and predicted ages; rows of counts.csv of a target in years, by `step` years."""
     figure, axes = _axes(f"{what}: distribution of age, test", "age (years)", "faces")
     edges = np.arange(0, 126, step)
     table = _square(counts, edges[:-1])
@@ -59,13 +64,12 @@ def histograms(counts: pd.DataFrame, step: int, what: str) -> Figure:
 
 
 def error_by_age(scores: pd.DataFrame, what: str) -> Figure:
-    """MAE by age bin with intervals; rows of scores.csv of one part, a bin each."""
+    """MAE by age bin with intervals; rows of scores.csv of one part, one a bin."""
     figure, axes = _axes(f"{what}: error by age, test", "true age (years)", "MAE (years)")
     rows = scores.set_index("group").reindex(AGE_BINS)
     at = np.arange(len(rows))
     axes.bar(at, rows["value"].fillna(0), color=BLUE, width=0.6)
-    spread = np.abs(rows[["low", "high"]].to_numpy(float).T - rows["value"].to_numpy(float))
-    axes.errorbar(at, rows["value"], np.nan_to_num(spread), fmt="none", color="black", capsize=3)
+    axes.errorbar(at, rows["value"], _half_widths(rows), fmt="none", color="black", capsize=3)
     labels = [f"{name}\nn={int(n)}" if n == n else f"{name}\nn=0" for name, n in rows["n"].items()]
     axes.set_xticks(at, labels)
     for i, (value, n) in enumerate(zip(rows["value"], rows["n"], strict=True)):
@@ -91,7 +95,7 @@ def confusion(counts: pd.DataFrame, classes: tuple[str, ...], what: str, name: s
 
 
 def learning_curves(history: pd.DataFrame, kept: int, what: str) -> Figure:
-    """Training loss and validation score by epoch, and the epoch that was kept; rows of history.csv."""
+    """Training loss and validation score by epoch, and the epoch whose weights are kept; rows of history.csv."""
     figure, axes = _axes(f"{what}: learning curves", "epoch", "training loss")
     if len(history):
         axes.plot(history["epoch"], history["loss"], color=GREY, label="training loss")
@@ -107,7 +111,7 @@ def learning_curves(history: pd.DataFrame, kept: int, what: str) -> Figure:
 
 
 def differences(rows: pd.DataFrame, first: str, second: str) -> Figure:
-    """One variant minus another with intervals, one panel a score; rows of FIRST_against_SECOND.csv of compare."""
+    """One variant minus another with intervals, one panel a score; rows of FIRST_against_SECOND.csv."""
     names = list(dict.fromkeys(rows["score"]))
     figure = Figure((2.6 * max(1, len(names)), 3.4), layout="constrained")
     all_axes = figure.subplots(1, max(1, len(names)))
@@ -127,10 +131,10 @@ def differences(rows: pd.DataFrame, first: str, second: str) -> Figure:
     return figure
 
 
-def by_group(rows: pd.DataFrame, what: str, score: str, wanted: float | None = None) -> Figure:
-    """A score of all faces and of single groups with intervals and n; rows of groups.csv of one target and score.
+def by_group(rows: pd.DataFrame, what: str, score: str, ideal: float | None = None) -> Figure:
+    """A score of all faces and of single groups with intervals and n; rows of subgroups.csv of one target and score.
 
-    wanted: where the score should be, drawn as a line; None: the score of all faces is.
+    ideal: value of the score that a line marks; None: the value over all faces.
     """
     single = rows[~rows["by"].str.contains(" x ")].reset_index(drop=True)
     figure = Figure((5.6, 0.9 + 0.28 * len(single)), layout="constrained")
@@ -138,11 +142,10 @@ def by_group(rows: pd.DataFrame, what: str, score: str, wanted: float | None = N
     axes.set(title=f"{what}, test", xlabel=score, ylim=(len(single) - 0.5, -0.5))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, axis="x")
-    line = single["value"].iloc[0] if wanted is None else wanted
+    line = single["value"].iloc[0] if ideal is None else ideal
     if line == line:
         axes.axvline(line, color=ORANGE, linewidth=1)
-    spread = np.abs(single[["low", "high"]].to_numpy(float).T - single["value"].to_numpy(float))
-    axes.errorbar(single["value"], np.arange(len(single)), xerr=np.nan_to_num(spread), fmt="o", color=BLUE, capsize=3)
+    axes.errorbar(single["value"], np.arange(len(single)), xerr=_half_widths(single), fmt="o", color=BLUE, capsize=3)
     axes.set_yticks(range(len(single)), [f"{g}  (n={n})" for g, n in zip(single["group"], single["n"], strict=True)])
     for i, value in enumerate(single["value"]):
         if value != value:
@@ -151,7 +154,7 @@ def by_group(rows: pd.DataFrame, what: str, score: str, wanted: float | None = N
 
 
 def reliability(rows: pd.DataFrame, what: str) -> Figure:
-    """Accuracy against how sure the model was, and how many faces; rows of reliability.csv of one target and group."""
+    """Accuracy by confidence, with numbers of faces; rows of reliability.csv of one target and group."""
     error = float(rows["error"].iloc[0])
     figure, axes = _axes(f"{what}, test: calibration error {error:.3f}", "probability of the said class", "share right")
     axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
@@ -185,9 +188,9 @@ def reliability_by_group(rows: pd.DataFrame, what: str) -> Figure:
 
 
 def gate(rows: pd.DataFrame, what: str) -> Figure:
-    """Differences from the baseline with intervals and margins; rows of pairing.compare of one model.
+    """Differences from the baseline with intervals and margins; rows of paired.compare of one model.
 
-    One panel a target; all faces, single groups, and any crossing that is worse. To the right is worse.
+    One panel a target; all faces, single groups, and crossings that regressed. To the right is worse.
     """
     shown = rows[~rows["slice"].str.contains(", ") | (rows["verdict"] == "regressed")]
     names = list(dict.fromkeys(shown["target"]))

@@ -240,7 +240,7 @@ def test_a_missing_baseline_stops_only_ci():
     assert result["verdict"] == decisions.NO_BASELINE
     assert not gate_page.failed({"x": result}, missing_fails=False)
     assert gate_page.failed({"x": result}, missing_fails=True)
-    assert "no baseline" in gate_page.markdown({"x": result}, table, others, 0.95)
+    assert "no baseline" in gate_page.page({"x": result}, table, others, 0.95)
 
 
 def test_too_few_faces_are_inconclusive_and_an_absent_class_is_left_out():
@@ -259,7 +259,7 @@ def test_the_page_begins_with_failures():
     old = predict(faces(300), 1)
     now = old.assign(sex_predicted=np.where(old["sex"] == "female", "male", old["sex_predicted"]))
     result, rows, others = decide({"m": now}, old)
-    page = gate_page.markdown({"x": result}, rows.assign(name="x"), others.assign(name="x"), 0.95)
+    page = gate_page.page({"x": result}, rows.assign(name="x"), others.assign(name="x"), 0.95)
     lines = page.splitlines()
     assert lines[0] == "# Gate: x regressed"
     assert lines[2] == "- ❌ **x, m: regressed**"

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from huggingface_hub import DatasetCard, ModelCard
 
-from faces.reporting import cards
+from faces.reporting import cards, markdown, score_sections
 from tests.conftest import ROOT
 
 ABOUT = {"targets": ["age", "sex"], "dataset": "utkface"}
@@ -38,11 +38,11 @@ def test_committed_cards_are_valid_and_speak_of_sample_faces(path):
 
 def test_a_row_of_too_few_faces_has_no_value():
     row = {"value": float("nan"), "low": float("nan"), "high": float("nan")}
-    assert cards.interval(row) == "n too small"
-    assert cards.interval({"value": 4.126, "low": 4.0, "high": 4.3}, 2) == "4.13 [4.00, 4.30]"
+    assert markdown.interval(row) == "n too small"
+    assert markdown.interval({"value": 4.126, "low": 4.0, "high": 4.3}, 2) == "4.13 [4.00, 4.30]"
 
 
 def test_what_leaked_faces_are_worth_is_told():
     probe = {"leaked": 2, "scores": {"age_mae": 5.0}, "scores_without_leaked": {"age_mae": 5.25}}
-    assert cards.without(probe) == "Without them: age mae 5.25 (with them 5.00)."
-    assert cards.without({"leaked": 0}) == ""
+    assert score_sections.without_leaks(probe) == "Without them: age mae 5.25 (with them 5.00)."
+    assert score_sections.without_leaks({"leaked": 0}) == ""
