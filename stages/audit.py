@@ -4,7 +4,6 @@ data/records, packs, clean, splits, evaluated, calibrated -> data/audits/DATASET
 reports/audits/DATASET/, which counts them.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -17,101 +16,101 @@ from faces.inference.predictor import EMBEDDING, Predictor
 from faces.runtime import progress, running
 
 LISTED = 200  # most doubtful labels of each target
-PAIRS = ["face_id", "other", "part", "by", "cosine", "hash_bits", "correlation", "same_photo"]
-CROSS_DATASET = ["dataset", "target", "score", "n", "value", "low", "high"]
+PAIRS = ["model", "face_id", "other", "part", "by", "cosine", "hash_bits", "correlation", "same_photo"]
+CROSS_DATASET = ["model", "dataset", "target", "score", "n", "value", "low", "high"]
 
 
 def main(dataset: str) -> None:
     """Write a summary and cross_dataset.csv; and label_issues.csv, shared.csv and near_copies.csv, which name faces."""
     p = params.load()
     listed, out = Path("data/audits") / dataset, Path("reports/audits") / dataset
-    out.mkdir(parents=True, exist_ok=True)
     split = records.read(f"data/splits/{dataset}.csv")
     pack = packs.Pack(f"data/packs/{dataset}/cropped")
     models = {name: row for name, row in p.models.items() if row.dataset == dataset}
+    others = [other for other in p.datasets if other != dataset]
     issues = label_issues.contradicted_labels(
         {name: pd.concat([predictions.read(name, part) for part in ("val", "calibration", "test")]) for name in models}
     )
-    records.write(issues.groupby("target", sort=False).head(LISTED), listed / "label_issues.csv")
     shared = pd.concat([leaks.shared_with(dataset, pack, other, p.clean.same_photo) for other in p.datasets])
-    records.write(shared, listed / "shared.csv")
-    pairs, cross_dataset = [pd.DataFrame(columns=["model", *PAIRS])], [pd.DataFrame(columns=["model", *CROSS_DATASET])]
-    summaries = {}
+    pairs, cross_dataset, summaries = [], [], {}
     for name, row in models.items():
         predictor = Predictor(f"data/calibrated/{name}/model.onnx")
-        summaries[name], listed_pairs = leaks_of(name, row, predictor, split, pack, p.clean.same_photo)
-        pairs.append(listed_pairs[PAIRS].assign(model=name))
-        cross_dataset += [
-            score_on(predictor, row, other, p).assign(model=name) for other in p.datasets if other != dataset
-        ]
-    records.write(pd.concat(pairs), listed / "near_copies.csv")
-    records.write(scores.table(pd.concat(cross_dataset)), out / "cross_dataset.csv")
+        inputs, _ = labelled_faces.open_pack(row)
+        test, rest = (features(predictor, split, inputs, pack, name, part) for part in ("test", "rest"))
+        near = leaks.near_copies(test, rest, p.clean.same_photo)
+        summaries[name] = leak_summary(test, rest, near, predictions.read(name), row.targets)
+        leaked, count = summaries[name]["leaked"], len(test["ids"])
+        progress.say(f"{name}: {leaked} of {count} test faces have a copy in another part")
+        pairs.append(leaks.closest(near).assign(model=name))
+        cross_dataset += [score_on(predictor, row, other, p).assign(model=name) for other in others]
+    records.write(issues.groupby("target", sort=False).head(LISTED), listed / "label_issues.csv")
+    records.write(shared, listed / "shared.csv")
+    records.write(table(pairs, PAIRS), listed / "near_copies.csv")
+    records.write(scores.table(table(cross_dataset, CROSS_DATASET)), out / "cross_dataset.csv")
+    counts = {
+        name: {"faces": len(rows), "contradicted": int(rows["contradicted"].sum())}
+        for name, rows in issues.groupby("target", sort=False)
+    }
     summary = {
         "hash_neighbours": leaks.hash_neighbours(split, pack),
         "copies": label_issues.label_noise(label_issues.with_copies(dataset)),
-        "label_issues": {
-            name: {"faces": len(rows), "contradicted": int(rows["contradicted"].sum())}
-            for name, rows in issues.groupby("target", sort=False)
-        },
-        "shared": {other: int((shared["dataset"] == other).sum()) for other in p.datasets if other != dataset},
+        "label_issues": counts,
+        "shared": {other: int((shared["dataset"] == other).sum()) for other in others},
         "models": summaries,
     }
-    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
-    counts = [f"{name} {row['contradicted']} of {row['faces']}" for name, row in summary["label_issues"].items()]
-    progress.say(f"{dataset}: labels that every model contradicts: {', '.join(counts) or 'no model has predictions'}")
+    records.write_json(summary, out / "summary.json")
+    counted = [f"{name} {row['contradicted']} of {row['faces']}" for name, row in counts.items()]
+    progress.say(f"{dataset}: labels that every model contradicts: {', '.join(counted) or 'no model has predictions'}")
 
 
-def leaks_of(
-    name: str, row: params.Model, predictor: Predictor, split: pd.DataFrame, faces: packs.Pack, correlation: float
-) -> tuple[dict, pd.DataFrame]:
-    """Test faces of a model whose photo is also in another part: the counts, and the pairs that are worth a look.
+def table(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    """Tables one below the other, with these columns; empty where there is none."""
+    return pd.concat([pd.DataFrame(columns=columns), *parts])[columns]
+
+
+def features(
+    predictor: Predictor, split: pd.DataFrame, inputs: packs.Pack, crops: packs.Pack, name: str, which: str
+) -> dict:
+    """What leaks.near_copies compares, of the test part, or of the rest.
+
+    Ids, parts, hashes, thumbnails and embeddings (None if the model has none). inputs: the pictures that the model
+    takes; crops: the cropped faces, by which two photos are compared.
+    """
+    parts = ["test"] if which == "test" else ["train", "val", "calibration"]
+    rows = split[split["part"].isin(parts)].assign(part=which)
+    faces, ids = labelled_faces.select_part(rows, inputs, which, [])
+    embeddings = []
+    if predictor.has_embedding:
+        images = labelled_faces.pixels(faces, *predictor.view)
+        for batch in progress.bar(images, f"{name}: embeddings of {which}", unit="batches"):
+            embeddings.append(predictor.outputs(batch, [EMBEDDING])[EMBEDDING])
+    at = crops.rows(ids)
+    return {
+        "ids": ids,
+        "part": split.set_index("face_id")["part"].reindex(ids).to_numpy(),
+        "hash": crops.column("phash")[at].astype(np.uint64),
+        "thumbnails": duplicates.thumbnails(crops, at),
+        "embedding": np.concatenate(embeddings) if embeddings else None,
+    }
+
+
+def leak_summary(test: dict, rest: dict, pairs: pd.DataFrame, predicted: pd.DataFrame, wanted: list[str]) -> dict:
+    """Counts of test faces whose photo is also in another part, and a model's headline scores with and without them.
 
     The hash and the embedding propose pairs, and fine detail decides, by which `clean` compared all pictures.
     """
-    pack, _ = labelled_faces.open_pack(row)
-    test, others = (features(predictor, split, pack, faces, name, part) for part in ("test", "rest"))
-    pairs = leaks.near_copies(test, others, correlation)
     same = pairs[pairs["same_photo"]]
-    predicted = predictions.read(name)
-    summary = {
+    return {
         "test_faces": len(test["ids"]),
-        "other_faces": len(others["ids"]),
+        "other_faces": len(rest["ids"]),
         "closest": scores.number(pairs.loc[~pairs["same_photo"], "correlation"].max(), "correlation"),
         "leaked": int(same["face_id"].nunique()),
         **{f"leaked_by_{by}": int(same.loc[same["by"] == by, "face_id"].nunique()) for by in ("hash", "embedding")},
         "looked_for_by": ["hash", *(["embedding"] if test["embedding"] is not None else [])],
-        "scores": score_tables.headline_scores(predicted, row.targets),
+        "scores": score_tables.headline_scores(predicted, wanted),
         "scores_without_leaked": score_tables.headline_scores(
-            predicted[~predicted["face_id"].isin(same["face_id"])], row.targets
+            predicted[~predicted["face_id"].isin(same["face_id"])], wanted
         ),
-    }
-    progress.say(f"{name}: {summary['leaked']} of {summary['test_faces']} test faces have a copy in another part")
-    return summary, leaks.closest(pairs)
-
-
-def features(
-    predictor: Predictor, split: pd.DataFrame, pack: packs.Pack, faces: packs.Pack, name: str, which: str
-) -> dict:
-    """What leaks.near_copies compares, of the test part, or of the rest.
-
-    Ids, parts, hashes, thumbnails and embeddings (None if the model has none). pack: the pictures that the
-    model takes; faces: the faces alone, by which two photos are compared.
-    """
-    parts = ["test"] if which == "test" else ["train", "val", "calibration"]
-    rows = split[split["part"].isin(parts)].assign(part=which)
-    found, ids = labelled_faces.select_part(rows, pack, which, [])
-    embeddings = []
-    if predictor.has_embedding:
-        images = labelled_faces.pixels(found, *predictor.view)
-        for batch in progress.bar(images, f"{name}: embeddings of {which}", unit="batches"):
-            embeddings.append(predictor.outputs(batch, [EMBEDDING])[EMBEDDING])
-    at = faces.rows(ids)
-    return {
-        "ids": ids,
-        "part": split.set_index("face_id")["part"].reindex(ids).to_numpy(),
-        "hash": faces.column("phash")[at].astype(np.uint64),
-        "thumbnails": duplicates.thumbnails(faces, at),
-        "embedding": np.concatenate(embeddings) if embeddings else None,
     }
 
 
@@ -123,29 +122,21 @@ def score_on(predictor: Predictor, row: params.Model, dataset: str, p: params.Pa
     none = pd.DataFrame(columns=CROSS_DATASET)
     if f"{dataset}-{row.variant}" not in p.variants:
         return none
-    pack, split = labelled_faces.open_pack(row.model_copy(update={"dataset": dataset}))
-    test = split[(split["part"] == "test") & (pack.rows(split["face_id"]) >= 0)]
+    inputs, split = labelled_faces.open_pack(row.model_copy(update={"dataset": dataset}))
+    test = split[(split["part"] == "test") & (inputs.rows(split["face_id"]) >= 0)]
     _, own = labelled_faces.open_pack(row)
-    learnt = own.loc[own["part"] != "test", "face_id"]
-    thumbnails = [
-        duplicates.thumbnails(faces, faces.rows(ids))
-        for faces, ids in (
-            (packs.Pack(f"data/packs/{dataset}/cropped"), test["face_id"]),
-            (packs.Pack(f"data/packs/{row.dataset}/cropped"), learnt),
-        )
-    ]
-    pairs = duplicates.near_pairs(np.concatenate(thumbnails), p.clean.same_photo)
-    group = duplicates.groups(len(test) + len(learnt), pairs)
-    fresh = ~np.isin(group[: len(test)], group[len(test) :])
-    found, ids = labelled_faces.select_part(test[fresh], pack, "test", row.targets)
-    if not len(found):
+    seen = own.loc[own["part"] != "test", "face_id"]
+    crops = [packs.Pack(f"data/packs/{name}/cropped") for name in (dataset, row.dataset)]
+    unseen = ~leaks.has_copy(crops[0], test["face_id"], crops[1], seen, p.clean.same_photo)
+    faces, ids = labelled_faces.select_part(test[unseen], inputs, "test", row.targets)
+    if not len(faces):
         return none
-    images = labelled_faces.pixels(found, *predictor.view)
+    images = labelled_faces.pixels(faces, *predictor.view)
     decoded = predictor.stream(progress.bar(images, f"{predictor.metadata['name']} on {dataset}", unit="batches"))
     people = split.set_index("face_id").loc[ids, "group"].to_numpy()
-    _, table = score_tables.part_scores(found.labels, decoded, "test", people, p.evaluate)
-    table = scores.select(table[(table["group"] == "") & table["value"].notna()], "cross_dataset")
-    return table.assign(dataset=dataset)[CROSS_DATASET]
+    _, rows = score_tables.part_scores(faces.labels, decoded, "test", people, p.evaluate)
+    rows = scores.select(rows[(rows["group"] == "") & rows["value"].notna()], "cross_dataset")
+    return rows.assign(dataset=dataset)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """Keep one picture of each face: data/records/D.csv + data/packs/D/cropped/ -> data/clean/D/."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from faces.runtime import progress, running
 
 
 def main(dataset: str) -> None:
-    """Join labels and pictures, group copies, settle their labels, say what was dropped."""
+    """Join labels and pictures, group copies, reconcile their labels, write what was rejected and why."""
     p = params.load().clean
     rows = records.read(f"data/records/{dataset}.csv")
     folder = Path("data/packs", dataset, "cropped")
@@ -32,32 +31,33 @@ def main(dataset: str) -> None:
     records.write(dropped, out / "rejects.csv")
     records.write(conflicts, out / "conflicts.csv")
     unlabelled = len(set(pack.face_ids) - set(rows["face_id"]))
-    found = summary(rows, faces, dropped, conflicts, unlabelled)
-    (out / "summary.json").write_text(json.dumps(found, indent=1) + "\n")
-    progress.say(f"{dataset}: {found['kept']} of {found['records']} faces kept")
-    if found["rejected"]:
+    counts = summary(rows, faces, dropped, conflicts, unlabelled)
+    records.write_json(counts, out / "summary.json")
+    progress.say(f"{dataset}: {counts['kept']} of {counts['records']} faces kept")
+    if counts["rejected"]:
         progress.say(
-            f"{dataset}: {len(dropped)} left out, see {out / 'rejects.csv'}: {progress.counts(found['rejected'])}"
+            f"{dataset}: {len(dropped)} left out, see {out / 'rejects.csv'}: {progress.counts(counts['rejected'])}"
         )
 
 
 def reject(rows: pd.DataFrame, pack: packs.Pack, unread: pd.Series) -> pd.Series:
-    """Reason (n,) why a record cannot be used, empty where it can."""
+    """Reason (n,) why a record cannot be used, '' where it can. unread: reasons of the pack's rejects, by face id."""
     reasons = rows["reject"].copy()
     missing = (reasons == "") & (pack.rows(rows["face_id"]) < 0)
-    found = [unread.get(face) for face in rows["face_id"][missing]]
-    reasons[missing] = ["no cropped picture" if reason is None else f"picture {reason}" for reason in found]
+    faces = rows["face_id"][missing]
+    reasons[missing] = [f"picture {unread[face]}" if face in unread else "no cropped picture" for face in faces]
     return reasons
 
 
 def group(
-    rows: pd.DataFrame, near: np.ndarray, sha256: np.ndarray, max_age_spread: float, kept: str = "one"
+    rows: pd.DataFrame, near: np.ndarray, sha256: np.ndarray, max_age_difference: float, keep: str = "one"
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Keep the first picture of each set of copies; all of them, each with its own labels, where `kept` is "all".
+    """Keep the first of each set of copies; all of them, with their own labels, where `keep` is "all".
 
-    near: pairs (m, 2) of rows whose pictures are of one photo; sha256: (n,), by which the same file is told.
-    Returns faces (records with `copies`, the pictures of that face, and `group`, the smallest id of all that copies
-    or identity tie to it), the copies with their reject, and conflicts: one row a label that copies disagree on.
+    near: pairs (m, 2) of rows whose pictures are of one photo; sha256: (n,) of their files.
+    Returns faces (records with `copies`, the number of pictures of the photo, and `group`, the smallest id of all
+    faces that copies or identity connect to it), the other copies with their reject, and conflicts: one row for each
+    label on which copies disagree.
     """
     exact = duplicates.equal_pairs(sha256)
     copy_of = duplicates.groups(len(rows), near, exact)
@@ -67,22 +67,22 @@ def group(
     rows = rows.assign(group=ids.groupby(tied).transform("min"), copies=ids.groupby(copy_of).transform("size"))
     again = rows["copies"] > 1
     columns = ["face_id", "target", "labels", "kept"]
-    if kept == "all":
+    if keep == "all":
         return rows.drop(columns="reject"), rows[:0][["face_id", "reject"]], pd.DataFrame(columns=columns)
-    conflicts = pd.DataFrame(settle(rows[again], first[again], max_age_spread), columns=columns)
+    conflicts = pd.DataFrame(reconcile(rows[again], first[again], max_age_difference), columns=columns)
     faces = rows[ids == first].drop(columns="reject").copy()
-    for target, settled in conflicts.groupby("target"):
-        kept = settled.set_index("face_id")["kept"].reindex(faces["face_id"])
-        changed = faces["face_id"].isin(settled["face_id"])
+    for target, labels in conflicts.groupby("target"):
+        kept = labels.set_index("face_id")["kept"].reindex(faces["face_id"])
+        changed = faces["face_id"].isin(labels["face_id"])
         faces.loc[changed, target] = kept[changed.to_numpy()].astype(faces[target].dtype).to_numpy()
     copies = rows[ids != first].assign(reject="copy of " + first[ids != first])
     return faces, copies, conflicts
 
 
-def settle(rows: pd.DataFrame, first: pd.Series, max_age_spread: float):  # noqa: ANN201 - yields dicts
-    """Yield what is done about each label that copies disagree on.
+def reconcile(rows: pd.DataFrame, first: pd.Series, max_age_difference: float):  # noqa: ANN201 - yields dicts
+    """Yield the label that is kept for each label on which copies disagree.
 
-    Ages within max_age_spread years of each other give their median; ages further apart, and classes that differ,
+    Ages within max_age_difference years of each other give their median; ages further apart, and classes that differ,
     give no label: it is masked in training and evaluation, never guessed.
     """
     for face, copies in rows.groupby(first):
@@ -91,13 +91,13 @@ def settle(rows: pd.DataFrame, first: pd.Series, max_age_spread: float):  # noqa
             known = copies[name].dropna() if years else copies[name][copies[name].fillna("") != ""]
             if known.nunique() < 2:
                 continue
-            close = years and known.max() - known.min() <= max_age_spread
+            close = years and known.max() - known.min() <= max_age_difference
             kept = float(known.median()) if close else (np.nan if years else "")
             yield {"face_id": face, "target": name, "labels": " ".join(str(v) for v in sorted(known)), "kept": kept}
 
 
 def summary(rows: pd.DataFrame, faces: pd.DataFrame, dropped: pd.DataFrame, conflicts: pd.DataFrame, bare: int) -> dict:
-    """Counts that a person reads."""
+    """Counts of records, faces, rejects and conflicts. bare: pictures without a record."""
     reasons = dropped["reject"].replace(
         {r"^copy of .*": "copy of another", r"(cannot be decoded): .*": r"\1"}, regex=True
     )

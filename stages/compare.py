@@ -1,4 +1,4 @@
-"""Put all models in one table, and variants on the same faces: what evaluate wrote -> reports/comparison/."""
+"""Compare all models, and variants on the same faces: reports/models/, data/evaluated/ -> reports/comparison/."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from faces.evaluation import bootstrap, metrics, predictions
 from faces.reporting import markdown
 from faces.runtime import progress, running
 
-# Variants that are held against each other.
+# Variants that are compared with each other.
 AGAINST = (("full", "cropped"), ("found", "cropped"), ("full", "found"))
 
 
 def main() -> None:
-    """Read what evaluate wrote for every model of params.yaml; write models.csv, and a table for each of AGAINST."""
+    """Read the tables of every model of params.yaml; write models.csv, and a table for each of AGAINST."""
     p = params.load()
     out = Path("reports/comparison")
     out.mkdir(parents=True, exist_ok=True)
@@ -27,8 +27,8 @@ def main() -> None:
     for variants in AGAINST:
         rows = []
         for names in pairs(p.models, *variants):
-            read = [predictions.read(name) for name in names]
-            rows += paired(p.models[names[0]].dataset, *names, *read, p.evaluate)
+            predicted = [predictions.read(name) for name in names]
+            rows += paired(p.models[names[0]].dataset, *names, *predicted, p.evaluate)
         if rows:
             values = [f"{variant}_value" for variant in variants]
             columns = ["dataset", *variants, "score", "n", *values, "difference", "low", "high"]
@@ -39,26 +39,26 @@ def main() -> None:
 
 
 def models_table(score_tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row a model: test faces, then each headline as `value [low, high]`."""
+    """One row a model: test faces, then each score as `value [low, high]`."""
     rows = []
     for name, table in score_tables.items():
         test = table[(table["part"] == "test") & (table["group"] == "")].set_index(["target", "score"])
         row = {"model": name, "test faces": int(test["n"].max())}
         for title, target, score in scores.headlines():
-            found = (target, score) in test.index
-            row[title] = markdown.interval(test.loc[(target, score)], scores.digits(score)) if found else ""
+            known = (target, score) in test.index
+            row[title] = markdown.interval(test.loc[(target, score)], scores.digits(score)) if known else ""
         rows.append(row)
     table = pd.DataFrame(rows)
     return table.loc[:, (table != "").any()]
 
 
 def pairs(models: dict[str, params.Model], first: str, second: str) -> list[tuple[str, str]]:
-    """Names of models, one of each of two variants, that differ in the variant alone."""
+    """Names of two models that differ in their variant alone, one of each of two variants."""
     return [
         (name, other)
         for name, row in models.items()
-        for other, its in models.items()
-        if row.variant == first and its == row.model_copy(update={"variant": second})
+        for other, other_row in models.items()
+        if row.variant == first and other_row == row.model_copy(update={"variant": second})
     ]
 
 

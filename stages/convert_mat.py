@@ -11,7 +11,7 @@ from faces.runtime import progress, running
 
 
 def main(dataset: str) -> None:
-    """Read, convert, say which rows are unusable and why."""
+    """Read and convert the rows, and say which are unusable and why."""
     p = params.load().convert_mat
     mat = imdb_wiki.read_mat(archives.list_archives(Path("data/raw", dataset, "cropped"))[0], dataset)
     rows = imdb_wiki.records(mat)

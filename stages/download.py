@@ -1,4 +1,4 @@
-"""Fetch the archives of one dataset's variant, checked: data.source -> data/raw/DATASET/VARIANT/."""
+"""Fetch and check the archives of one dataset's variant: data.source -> data/raw/DATASET/VARIANT/."""
 
 import hashlib
 import json
@@ -12,23 +12,23 @@ from faces.runtime import progress, running
 
 
 def main(dataset: str, variant: str) -> None:
-    """Fetch each archive out of the way, check it, then put all in place; note where they came from."""
+    """Fetch each archive to a partial folder, check it, then move all in place; write their provenance."""
     p = params.load()
     row = p.variants[f"{dataset}-{variant}"]
     module = datasets.find(row.reader)
     folder = Path("data/raw", dataset, variant)
     folder.mkdir(parents=True, exist_ok=True)
     if row.pictures is not None:
-        noted = downloads.import_own_images(Path(row.pictures), folder)
-        provenance = {"kind": "own", "simulated": p.data.simulated, "licence": module.LICENCE, "archives": [noted]}
+        entry = downloads.import_own_images(Path(row.pictures), folder)
+        provenance = {"kind": "own", "simulated": p.data.simulated, "licence": module.LICENCE, "archives": [entry]}
         (folder / archives.PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n")
         return
     wanted = datasets.archives(module, variant)
     provenance = {"kind": "real", "simulated": p.data.simulated, "licence": module.LICENCE}
     if p.data.source == "sample":
-        progress.say(f"drawing {p.sample.faces} faces for {dataset} {variant}")
+        progress.say(f"{dataset} {variant}: making {p.sample.faces} sample faces")
         archive_writer.write(dataset, wanted, p.sample.faces, p.sample.seed, folder)
-        noted = [downloads.provenance_entry(archive, folder / archive.name) | {"official": False} for archive in wanted]
+        entries = [downloads.provenance_entry(archive, folder / archive.name) | {"official": False} for archive in wanted]
         provenance |= {"kind": "sample", "licence": "drawn by this project; shows nobody"}
     else:
         progress.say(downloads.plan(wanted, p.data.source, module.LICENCE))
@@ -38,13 +38,12 @@ def main(dataset: str, variant: str) -> None:
             if official:
                 downloads.link_from_variants(wanted, folder, place)
             in_place = p.data.in_place and not official
-            noted = [downloads.download(archive, p.data.source, place, in_place) for archive in wanted]
-            for row in noted:
-                if "address" not in row:
-                    shutil.move(place / row["name"], folder / row["name"])
+            entries = [downloads.download(archive, p.data.source, place, in_place) for archive in wanted]
+            for entry in entries:
+                if "address" not in entry:
+                    shutil.move(place / entry["name"], folder / entry["name"])
         provenance |= {"mirror": p.data.source != "official"}
-    provenance["archives"] = noted
-    (folder / archives.PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n")
+    (folder / archives.PROVENANCE).write_text(json.dumps(provenance | {"archives": entries}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

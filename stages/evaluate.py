@@ -1,10 +1,9 @@
 """Evaluate one model on train, validation and test, and its calibration and subgroups on test.
 
-data/calibrated/M/ + packs + split -> data/evaluated/M/, which is not rounded, and which later stages and verdicts
-read; and reports/models/M/, which is committed.
+data/calibrated/M/ + packs + split -> data/evaluated/M/, unrounded, for later stages and the gate; and
+reports/models/M/, rounded and committed.
 """
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -37,7 +36,7 @@ def main(name: str) -> None:
         if part != "train":
             rows.append(predictions.as_rows(people.loc[ids], part, decoded))
         if part == "calibration":
-            continue  # kept unseen: it is for what is fitted to a finished model
+            continue  # reserved for what is fitted to a finished model
         headline, table = score_tables.part_scores(
             faces.labels, decoded, part, people.loc[ids, "group"].to_numpy(), settings
         )
@@ -46,12 +45,11 @@ def main(name: str) -> None:
         tables.append(table)
         if part == "test":
             counts = score_tables.confusion_counts(faces.labels, decoded)
-    kept, out = predictions.FOLDER / name, Path("reports/models") / name
-    out.mkdir(parents=True, exist_ok=True)
-    records.write(pd.concat(rows, ignore_index=True), kept / "predictions.csv")
-    (kept / "metrics.json").write_text(json.dumps(numbers, indent=1) + "\n")
+    unrounded, out = predictions.FOLDER / name, Path("reports/models") / name
+    records.write(pd.concat(rows, ignore_index=True), unrounded / "predictions.csv")
+    records.write_json(numbers, unrounded / "metrics.json")
     rounded = {part: {key: scores.number(value, key) for key, value in row.items()} for part, row in numbers.items()}
-    (out / "metrics.json").write_text(json.dumps(rounded, indent=1) + "\n")
+    records.write_json(rounded, out / "metrics.json")
     records.write(scores.table(pd.concat(tables, ignore_index=True)), out / "scores.csv")
     records.write(counts, out / "counts.csv")
     history = pd.read_csv(f"data/models/{name}/history.csv") if about["best_epoch"] >= 0 else pd.DataFrame()
@@ -71,15 +69,18 @@ def write_subgroups(name: str, settings: params.Evaluate, confidence: float, out
     test = predictions.read(name)
     sums = subgroups.Sums(test, settings.resamples, settings.seed)
     by_group = subgroups.group_scores(sums, settings.min_n, settings.confidence)
-    of_group = (by_group["score"] == "width") & (by_group["by"] != "")
-    by_group = scores.table(by_group, by_group["score"].mask(of_group, "group_width"))
+    width_in_group = (by_group["score"] == "width") & (by_group["by"] != "")
+    by_group = scores.table(by_group, by_group["score"].mask(width_in_group, "group_width"))
     curves = scores.table(reliability.by_group(test, settings.min_n))
     summary = subgroups.summary(by_group, curves, confidence)
     records.write(by_group, out / "subgroups.csv")
     records.write(scores.table(subgroups.gaps(sums, settings.min_n, settings.confidence)), out / "gaps.csv")
     records.write(curves, out / "reliability.csv")
-    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
-    worst = [f"{t} {w['score']} {w['value']} of {w['group']} (n {w['n']})" for t, w in summary["worst"].items()]
+    records.write_json(summary, out / "summary.json")
+    worst = [
+        f"{target} {row['score']} {row['value']} of {row['group']} (n {row['n']})"
+        for target, row in summary["worst"].items()
+    ]
     progress.say(f"{name}, worst groups: {'; '.join(worst)}")
 
 

@@ -1,6 +1,5 @@
-"""Hold every model against the committed baseline, and say for whom it is worse: data/evaluated/ -> reports/gate/."""
+"""Compare every model with its committed baseline, over all faces and by group: data/evaluated/ -> reports/gate/."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -18,28 +17,28 @@ def main() -> None:
     p = params.load()
     out = Path("reports/gate")
     out.mkdir(parents=True, exist_ok=True)
-    found: dict[str, dict] = {}
+    results: dict[str, dict] = {}
     compared, others = [], []
     for name, models in baselines.by_name(p).items():
         now = {model: predictions.read(model) for model in models}
         numbers = {model: predictions.scores(model).get("test", {}) for model in models}
-        floors = p.gate.floors.get(name, {})
+        limits = p.gate.floors.get(name, {})
         try:
             baseline, fault = baselines.load(name), ""
         except predictions.PredictionsError as error:
             baseline, fault = None, str(error)
-        found[name], *rows = decisions.decide(now, numbers, baseline, floors, p.gate, p.evaluate)
-        for row in found[name]["models"].values() if fault else ():
+        results[name], *tables = decisions.decide(now, numbers, baseline, limits, p.gate, p.evaluate)
+        for row in results[name]["models"].values() if fault else ():
             row["reasons"].append(f"{decisions.NO_BASELINE}: {fault}")
-        for kept, part in zip((compared, others), rows, strict=True):
-            kept.append(part.assign(name=name))
-    found |= decisions.removed_baselines(found)
+        compared.append(tables[0].assign(name=name))
+        others.append(tables[1].assign(name=name))
+    results |= decisions.removed_baselines(results)
     compared, others = (pd.concat(part, ignore_index=True) for part in (compared, others))
     records.write(compared, out / "comparisons.csv")
     records.write(others, out / "scores.csv")
-    (out / "verdict.json").write_text(json.dumps(found, indent=1) + "\n")
-    (out / "table.md").write_text(gate_page.page(found, compared, others, p.evaluate.confidence))
-    progress.say(f"against the baseline: {gate_page.summary(found)}")
+    records.write_json(results, out / "verdict.json")
+    (out / "table.md").write_text(gate_page.page(results, compared, others, p.evaluate.confidence))
+    progress.say(f"against the baseline: {gate_page.summary(results)}")
 
 
 if __name__ == "__main__":

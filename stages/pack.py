@@ -4,7 +4,6 @@ import collections
 import functools
 import hashlib
 import itertools
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,27 +17,27 @@ from faces.images import detection, preprocessing
 from faces.images.preprocessing import PictureError
 from faces.runtime import executor, progress, running
 
-LOT = 1 << 20  # bytes of pictures that a worker takes at once
+LOT = 1 << 20  # bytes of pictures that a worker takes at a time
 
 
 def main(dataset: str, variant: str) -> None:
-    """Stream the archives through all cores into shards; a picture that cannot be used goes to rejects.csv."""
+    """Stream the archives through all cores into shards; unusable pictures go to rejects.csv."""
     p = params.load()
     module = datasets.find(p.variants[f"{dataset}-{variant}"].reader)
     raw, out = Path("data/raw", dataset, variant), Path("data/packs", dataset, variant)
     boxes = datasets.boxes(module, variant, raw)
     rejects: list[dict] = []
 
-    def pass_over(name: str, reason: str) -> None:
+    def reject(name: str, reason: str) -> None:
         rejects.append({"face_id": module.face_id(name) or name, "reject": reason})
 
     members = (
         (module.face_id(name), content)
         for archive in archives.list_archives(raw)
-        for name, content in archives.members(archive, pass_over)
+        for name, content in archives.members(archive, reject)
     )
     photos = ((face, content, boxes and boxes.get(face)) for face, content in members if face is not None)
-    prepared = executor.map_ordered(  # by processes: Pillow holds the interpreter while it opens and encodes
+    prepared = executor.map_ordered(  # by processes: Pillow holds the GIL while it opens and encodes
         pack_pictures,
         lots(photos),
         processes=True,
@@ -51,17 +50,17 @@ def main(dataset: str, variant: str) -> None:
     )
     rows = keep(itertools.chain.from_iterable(prepared), rejects)
     shards = packs.write(progress.bar(rows, f"packing {dataset} {variant}", unit="faces"), out, p.pack.shard_faces)
-    kind = json.loads((raw / archives.PROVENANCE).read_text())["kind"]
+    kind = records.read_json(raw / archives.PROVENANCE)["kind"]
     manifest = {"kind": kind, "variant": variant, "side": p.pack.side, "shards": shards}
-    (out / packs.MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    records.write_json(manifest, out / packs.MANIFEST)
     records.write(pd.DataFrame(rejects, columns=["face_id", "reject"]), out / "rejects.csv")
     if not shards:
-        raise SystemExit(nothing(dataset, variant, [row["reject"] for row in rejects]))
+        raise SystemExit(no_picture(dataset, variant, [row["reject"] for row in rejects]))
     progress.say(f"{dataset} {variant}: {sum(s['faces'] for s in shards)} pictures packed, {len(rejects)} rejected")
 
 
 def lots(photos: Iterable[tuple]) -> Iterator[list[tuple]]:
-    """Gather (face id, published bytes, ...) into lists of at least LOT bytes, the last excepted."""
+    """Yield lists of (face id, published bytes, ...) of LOT bytes or more each, except the last."""
     lot, size = [], 0
     for photo in photos:
         lot.append(photo)
@@ -74,7 +73,7 @@ def lots(photos: Iterable[tuple]) -> Iterator[list[tuple]]:
 
 
 def keep(rows: Iterable[dict], rejects: list[dict]) -> Iterator[dict]:
-    """Pass on the rows that hold a new face; list the others with their reason."""
+    """Yield the rows of new faces; append the others to rejects, with their reason."""
     seen: set[str] = set()
     for row in rows:
         if "reject" not in row and row["face_id"] in seen:
@@ -99,7 +98,7 @@ def pack_pictures(
 
     side: of a face, the longer one of a full photo, in pixels.
     boxed: pictures are cut to their box (left, top, right, bottom in pixels), widened by margin, a share of it.
-    framing: as detection.crop_face takes it; the face is looked for and cut so, and a box says which of several it is.
+    framing: as detection.crop_face takes it; the face is then detected and cropped, and a box selects one of several.
     """
     rows, lumas = [], []
     for face, content, box in lot:
@@ -107,7 +106,7 @@ def pack_pictures(
             image = preprocessing.decode(content, near=None if boxed or framing is not None else side)
             width, height = image.size
             if framing is not None:
-                image = find(image, box, framing)
+                image = detect(image, box, framing)
             elif boxed:
                 if box is None:
                     raise PictureError("no face box")
@@ -128,28 +127,28 @@ def pack_pictures(
     return rows
 
 
-def find(image: Image.Image, box: tuple[float, float, float, float] | None, framing: np.ndarray) -> Image.Image:
-    """Find the face that a photo is of, and cut it out as prediction does. Raises PictureError where there is none."""
-    face = detection.select_face(finder().detect(image), box)
+def detect(image: Image.Image, box: tuple[float, float, float, float] | None, framing: np.ndarray) -> Image.Image:
+    """Detect the face of a photo and crop it as prediction does. Raises PictureError where there is none."""
+    face = detection.select_face(detector().find(image), box)
     if face is None:
         raise PictureError("no face was found")
     return detection.crop_face(image, face, framing, detection.CROP_SIDE)
 
 
 @functools.cache
-def finder() -> detection.FaceDetector:
-    """The detector of this process, on one thread: every core has a process of its own."""
+def detector() -> detection.FaceDetector:
+    """The detector of this process, on one thread, since every core has its own process."""
     return detection.FaceDetector(threads=1)
 
 
-def nothing(dataset: str, variant: str, reasons: list[str]) -> str:
-    """What is wrong where not one picture was packed, and what to do."""
-    counted = collections.Counter(reasons).most_common()
-    why = ", ".join(f"{reason} ({count})" for reason, count in counted[:3]) or "the archives hold none"
-    drawn = "; drawn faces are none to the finder" if variant == "found" else ""
+def no_picture(dataset: str, variant: str, reasons: list[str]) -> str:
+    """The error where no picture was packed, with its remedy."""
+    counted = collections.Counter(reasons).most_common(3)
+    why = ", ".join(f"{reason} ({count})" for reason, count in counted) or "the archives hold none"
+    sample = "; the sample's faces are not detected" if variant == "found" else ""
     return (
-        f"{dataset} {variant}: no picture could be packed: {why}{drawn}. Look at data/raw/{dataset}/{variant}, or take "
-        f"the rows of this variant out of variants and models in params.yaml"
+        f"{dataset} {variant}: no picture could be packed: {why}{sample}. Look at data/raw/{dataset}/{variant}, or "
+        "remove the rows of this variant from variants and models in params.yaml"
     )
 
 

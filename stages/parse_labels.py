@@ -10,11 +10,11 @@ from faces.runtime import progress, running
 
 
 def main(dataset: str) -> None:
-    """Collect the names of every variant that is there; a face that several show is one record."""
-    found = [path for folder in sorted(Path("data/raw", dataset).iterdir()) for path in archives.list_archives(folder)]
+    """Collect the names of every variant that is there; a face that is in several is one record."""
+    paths = [path for folder in sorted(Path("data/raw", dataset).iterdir()) for path in archives.list_archives(folder)]
     names = [
         name
-        for path in found
+        for path in paths
         for name, _ in progress.bar(archives.members(path), archives.file_name(path), unit="pictures")
     ]
     rows = label(names)
@@ -24,7 +24,7 @@ def main(dataset: str) -> None:
 
 
 def label(names: list[str]) -> pd.DataFrame:
-    """One row a face id of the members' names, with its labels or a reason to reject it."""
+    """One row for each face id in names of archive members, with its labels or a reason to reject it."""
     module = datasets.find("utkface")
     faces = sorted({face for face in map(module.face_id, names) if face is not None})
     return pd.DataFrame([{"face_id": face, "reject": "", **utkface.labels(face)} for face in faces])

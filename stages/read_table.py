@@ -15,13 +15,14 @@ def main(name: str) -> None:
     rows = table.read(settings, name)
     folder = Path("data/raw", name, "cropped")
     members = [member for path in archives.list_archives(folder) for member, _ in archives.members(path)]
-    found = records.frame(table.records(rows, settings, members))
-    reasons = found["reject"][found["reject"] != ""].value_counts()
-    told = "; ".join(f"{count} x {reason}" for reason, count in reasons.head(5).items())
-    if len(reasons) and (found["reject"] != "").all():
-        raise ArchiveError(f"{settings.labels}: no row can be used: {told}. See `tables` in params.yaml")
-    records.write(found, f"data/records/{name}.csv")
-    progress.say(f"{name}: {(found['reject'] == '').sum()} of {len(rows)} rows are usable{'; ' + told if told else ''}")
+    faces = records.frame(table.records(rows, settings, members))
+    reasons = faces["reject"][faces["reject"] != ""].value_counts()
+    counts = "; ".join(f"{count} x {reason}" for reason, count in reasons.head(5).items())
+    if len(reasons) and (faces["reject"] != "").all():
+        raise ArchiveError(f"{settings.labels}: no row can be used: {counts}. See `tables` in params.yaml")
+    records.write(faces, f"data/records/{name}.csv")
+    usable = (faces["reject"] == "").sum()
+    progress.say(f"{name}: {usable} of {len(rows)} rows are usable{'; ' + counts if counts else ''}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
 """Register the best model of each dataset: receipts + validation scores -> versions and aliases in MLflow."""
 
 import json
-from pathlib import Path
 
 from faces import params
-from faces.data import provenance
+from faces.data import provenance, records
 from faces.evaluation import metrics, predictions
 from faces.runtime import progress, running
 from faces.tracking import lineage, models, registry, runs, store
@@ -13,7 +12,7 @@ VETO = ("regressed", "below its floor")  # kinds of the gate's reasons
 
 
 def main() -> None:
-    """Choose by register.score on validation; name the choice challenger, and champion where it is the better one."""
+    """Choose by register.score on validation; the choice becomes challenger, and champion where it is better."""
     p = params.load()
     chosen = {}
     for dataset in dict.fromkeys(row.dataset for row in p.models.values()):
@@ -25,17 +24,16 @@ def main() -> None:
             continue
         promote(dataset, best, p.models[best].variant, scores[best], p.register_.score)
         chosen[dataset] = best
-    receipt = Path("mlruns/registered.json")
-    receipt.write_text(json.dumps(chosen, indent=1) + "\n")
+    records.write_json(chosen, "mlruns/registered.json")
 
 
 def validation_score(name: str, score: str) -> float | None:
-    """Score of a model on validation, None where it has no such target."""
+    """Score of a model on validation; None where it has no such target."""
     return predictions.scores(name).get("val", {}).get(score)
 
 
 def choose(scores: dict[str, float | None], score: str) -> str | None:
-    """Name of the best, the first of equals; None where no model has the score."""
+    """Name of the best model, the first of equals; None where no model has the score."""
     known = {name: value for name, value in scores.items() if value is not None}
     if not known:
         return None
@@ -43,16 +41,16 @@ def choose(scores: dict[str, float | None], score: str) -> str | None:
 
 
 def signed(value: float, score: str) -> float:
-    """The value, turned so that more is better."""
+    """The value with the sign at which more is better."""
     return value if metrics.higher_is_better(score.split("_", 1)[-1]) else -value
 
 
 def promote(dataset: str, name: str, variant: str, value: float, score: str) -> None:
     """Register a model's run as a version and move the aliases."""
-    noted = provenance.read(dataset, variant)
-    registered = provenance.store_name(dataset, noted)
+    source = provenance.read(dataset, variant)
+    registered = provenance.store_name(dataset, source)
     client, experiment_id = store.open_experiment(registered)
-    about = json.loads(Path(f"data/models/{name}/model.json").read_text())
+    about = records.read_json(f"data/models/{name}/model.json")
     run = runs.find_or_create(client, experiment_id, name, about["fingerprint"])
     split = lineage.digest(f"data/splits/{dataset}.csv")[:16]
     onnx = lineage.digest(f"data/calibrated/{name}/model.onnx")
@@ -65,8 +63,8 @@ def promote(dataset: str, name: str, variant: str, value: float, score: str) -> 
         "git_dirty": run.data.tags.get("git_dirty", ""),
         "fingerprint": about["fingerprint"],
         "onnx_sha256": onnx,
-        "archives": json.dumps({a["name"]: a["sha256"] for a in noted["archives"]}),
-        "warnings": " ".join(provenance.warnings(noted)),
+        "archives": json.dumps({a["name"]: a["sha256"] for a in source["archives"]}),
+        "warnings": " ".join(provenance.warnings(source)),
         "params": json.dumps(about["recipe"]),
         **{f"test_{key}": str(number) for key, number in predictions.scores(name).get("test", {}).items()},
     }
@@ -82,30 +80,30 @@ def promote(dataset: str, name: str, variant: str, value: float, score: str) -> 
         else:
             verdict = verdict_on(champion, split, value, score, about["fingerprint"]) or veto(name)
             if verdict == "":
-                why = reason(champion, value, score, judged(name)["verdict"])
+                why = reason(champion, value, score, gate_result(name)["verdict"])
                 registry.promote(client, registered, version, champion, why)
                 verdict = f"champion now: {why}"
     progress.say(f"{registered}, version {version}: {name}; {verdict}")
 
 
-def judged(name: str) -> dict:
-    """What the gate says of a model: {verdict, reasons}."""
-    found = json.loads(Path("reports/gate/verdict.json").read_text())
-    rows = [row["models"][name] for row in found.values() if name in row["models"]]
+def gate_result(name: str) -> dict:
+    """The gate's {verdict, reasons} on a model."""
+    results = records.read_json("reports/gate/verdict.json")
+    rows = [result["models"][name] for result in results.values() if name in result["models"]]
     return rows[0] if rows else {"verdict": "not judged", "reasons": []}
 
 
 def veto(name: str) -> str:
     """Why a model must not be champion though it is the best on validation, '' where nothing is against it.
 
-    This is all that the test faces may do here: they never earn a promotion.
+    Test faces may only prevent a promotion, never cause one.
     """
-    against = [reason for reason in judged(name)["reasons"] if reason.split(":")[0] in VETO]
+    against = [reason for reason in gate_result(name)["reasons"] if reason.split(":")[0] in VETO]
     return f"the gate vetoes it as champion: {against[0]}; see reports/gate/table.md" if against else ""
 
 
 def reason(champion: object, value: float, score: str, gate: str) -> str:
-    """Why a version is promoted, as the log of promotions keeps it."""
+    """Why a version is promoted, for the log of promotions."""
     if champion is None:
         better = f"the first, {score} {value:.4f} on validation"
     else:
@@ -114,7 +112,7 @@ def reason(champion: object, value: float, score: str, gate: str) -> str:
 
 
 def verdict_on(champion: object, split: str, value: float, score: str, fingerprint: str = "") -> str:
-    """Empty where a version should be champion, else why it is not; a champion is replaced by a better one only."""
+    """Why a version does not become champion, '' where it does: only a better one replaces a champion."""
     if champion is None or champion.tags.get("fingerprint") == fingerprint:  # the same training, calibrated anew
         return ""
     if champion.tags.get("split") != split or champion.tags.get("score") != score:

@@ -1,4 +1,4 @@
-"""Write what a person reads, drawn from tables: the index page, the cards and the plots of reports/."""
+"""Write the index page, the cards and the plots of reports/, from the files of the pipeline."""
 
 from pathlib import Path
 

@@ -20,17 +20,17 @@ NAMES = {name: part for part, names in {"train": ("train", "training"), "test": 
 
 
 def main(dataset: str) -> None:
-    """Give every group a part; report the balance of the parts, and the faces that stand where their group stands."""
+    """Assign every group to a part; report the balance of the parts, and the faces that their group moved."""
     params_ = params.load()
     p = params_.split
     faces = records.read(f"data/clean/{dataset}/faces.csv")
-    every, told = len(faces), {}
+    count, counts = len(faces), {}
     faces = faces[in_range(faces["age"], *p.ages)].reset_index(drop=True)
     shares = (p.val, p.test, p.calibration, p.seed, p.folds, p.fold)
     alone = assign_parts(faces["face_id"], *shares)
     if dataset in p.from_:
         reader = next(row.reader for row in params_.variants.values() if row.dataset == dataset)
-        values, told = published(faces["face_id"], p.from_[dataset], reader)
+        values, counts = published(faces["face_id"], p.from_[dataset], reader)
         part = parts_of_fold(values, p.from_[dataset].folds[p.fold])
     elif (faces["published"] != "").any():
         part = faces["published"].map(lambda word: NAMES.get(word.strip().lower(), ""))
@@ -38,27 +38,27 @@ def main(dataset: str) -> None:
         part = assign_parts(faces["group"], *shares) if p.by == "group" else alone
     if dataset in p.from_ or (faces["published"] != "").any():
         part, crossing = keep_apart(faces["group"], complete(part, faces["group"], p.val, p.calibration, p.seed))
-        told["left_out_as_tied_to_another_part"] = crossing
+        counts["left_out_as_tied_to_another_part"] = crossing
     faces = faces.assign(part=part)[part != ""]
-    if len(faces) < every:
-        told["left_out"] = every - len(faces)
+    if len(faces) < count:
+        counts["left_out"] = count - len(faces)
     records.write(faces[["face_id", "group", "part", *targets.TARGETS]], f"data/splits/{dataset}.csv")
     report = {
         "faces": {part: int((faces["part"] == part).sum()) for part in PARTS},
-        **told,
+        **counts,
         "balance": balance(faces),
-        "moved_with_their_group": faces["face_id"][alone[faces.index] != faces["part"]].tolist() if not told else [],
+        "moved_with_their_group": faces["face_id"][alone[faces.index] != faces["part"]].tolist() if not counts else [],
     }
-    Path(f"data/splits/{dataset}-balance.json").write_text(json.dumps(report, indent=1) + "\n")
-    left = "".join(f"; {what.replace('_', ' ')}: {count}" for what, count in told.items())
-    progress.say(f"{dataset}, faces by part: {progress.counts(report['faces'])}{left}")
+    records.write_json(report, f"data/splits/{dataset}-balance.json")
+    shown = "".join(f"; {name.replace('_', ' ')}: {number}" for name, number in counts.items())
+    progress.say(f"{dataset}, faces by part: {progress.counts(report['faces'])}{shown}")
     for row in report["balance"]:
         if row["p"] < 0.001:
             progress.say(f"{dataset}: the parts differ in {row['by']} by more than chance (p = {row['p']:.2g})")
 
 
 def in_range(age: pd.Series, low: float, high: float) -> pd.Series:
-    """Which faces (n,) are not known to be of another age than low to high, in years, both included."""
+    """Whether each age (n,) is unknown or from low to high years, both included."""
     return age.isna() | age.between(low, high)
 
 
@@ -67,8 +67,8 @@ def assign_parts(
 ) -> pd.Series:
     """Part (n,) of each face from the id of its group: test, val and calibration are shares of all, train the rest.
 
-    A group's part depends on its id and the seed alone, so new faces leave the others where they are. With several
-    folds, the test faces of fold i are the i-th of as many equal parts, and `test` does not count.
+    A group's part depends on its id and the seed alone, so new faces do not move others. With several folds, the test
+    faces of fold i are the i-th of as many equal parts, and `test` is ignored.
     """
     test = 1 / folds if folds > 1 else test
     place = {group: (place_of(group, seed) - fold / folds) % 1 for group in groups.unique()}
@@ -78,7 +78,7 @@ def assign_parts(
 
 
 def published(face_ids: pd.Series, source: params.Published, reader: str) -> tuple[pd.Series, dict[str, int]]:
-    """What a published split says of each face, as text, '' where it says nothing; and how much of it was found.
+    """The part or fold (n,) that a published split gives each face, as text, '' where it has none; and counts of rows.
 
     The file is a CSV or Parquet table, or JSON: a list of entries, as the benchmark of Paplham and Franc (CVPR 2024,
     "A Call to Reflect on Evaluation Practices for Age Estimation") publishes. Raises ArchiveError where it is not.
@@ -95,12 +95,12 @@ def published(face_ids: pd.Series, source: params.Published, reader: str) -> tup
     else:
         face_id = datasets.find(reader).face_id
         ids = [face_id(name) or "" for name in names]
-    said = dict(zip(ids, rows[source.part].astype(str), strict=True))
-    values = face_ids.map(lambda face: said.get(face, ""))
-    told = {"published_rows": len(rows), "published_rows_with_a_face": len(set(ids) & set(face_ids))}
-    if not told["published_rows_with_a_face"]:
+    by_id = dict(zip(ids, rows[source.part].astype(str), strict=True))
+    values = face_ids.map(lambda face: by_id.get(face, ""))
+    counts = {"published_rows": len(rows), "published_rows_with_a_face": len(set(ids) & set(face_ids))}
+    if not counts["published_rows_with_a_face"]:
         raise ArchiveError(f"{path}: names none of these faces; the first is {names.iloc[0]!r}")
-    return values, told
+    return values, counts
 
 
 def read_json(path: Path) -> list[dict]:
@@ -115,13 +115,13 @@ def read_json(path: Path) -> list[dict]:
 
 
 def parts_of_fold(values: pd.Series, fold: params.Fold) -> pd.Series:
-    """Part (n,) of each face by what a published split says of it; '' where the fold does not use it."""
+    """Part (n,) of each face in a fold of a published split, by its value there; '' where the fold does not use it."""
     part = {str(value): name for name in ("train", "val", "test") for value in getattr(fold, name)}
     return values.map(lambda value: part.get(value, ""))
 
 
 def complete(part: pd.Series, groups: pd.Series, val: float, calibration: float, seed: int) -> pd.Series:
-    """Take from the training part, by group, what a published split lacks: calibration, and validation if need be."""
+    """Move groups from the training part to those that a published split lacks: calibration, perhaps validation."""
     train = part == "train"
     lacking = 0.0 if (part == "val").any() else val
     extra = assign_parts(groups[train], lacking, 0.0, calibration, seed)
@@ -129,9 +129,9 @@ def complete(part: pd.Series, groups: pd.Series, val: float, calibration: float,
 
 
 def keep_apart(groups: pd.Series, part: pd.Series) -> tuple[pd.Series, int]:
-    """Leave out faces whose group stands in a part that matters more: test before val, calibration and train.
+    """Leave out faces whose group is also in a part of higher rank: test, val, calibration, train.
 
-    Returns the parts, '' for those, and how many they are.
+    Returns the parts (n,), '' for those, and how many they are.
     """
     rank = part.map({"": 0, "train": 1, "calibration": 2, "val": 3, "test": 4})
     first = rank.groupby(groups).transform("max")
@@ -140,29 +140,29 @@ def keep_apart(groups: pd.Series, part: pd.Series) -> tuple[pd.Series, int]:
 
 
 def place_of(group: str, seed: int) -> float:
-    """A number in [0, 1), even over groups, the same on every machine."""
+    """A number in [0, 1), uniform over groups, the same on every machine."""
     return int.from_bytes(hashlib.sha256(f"{seed}:{group}".encode()).digest()[:7]) / 2**56
 
 
 def balance(faces: pd.DataFrame) -> list[dict]:
     """Faces by part for each age bin and class, with the p of a chi-square test that parts and labels are unrelated."""
-    found = []
+    rows = []
     for name, target in targets.TARGETS.items():
         index = pd.Series(targets.group_index(target, faces[name].to_numpy()), faces.index)
         table = pd.crosstab(index[index >= 0], faces["part"]).rename(dict(enumerate(target.groups)))
         table = table[[part for part in PARTS if part in table]]
         if table.size == 0 or min(table.shape) < 2:
             continue
-        found.append(
+        rows.append(
             {"by": name, "p": unrelated(table.to_numpy()), "counts": {str(k): v for k, v in table.T.to_dict().items()}}
         )
-    return found
+    return rows
 
 
 def unrelated(counts: np.ndarray) -> float:
     """p of Pearson's chi-square test that the rows and columns of counts (r, c) are unrelated; r and c are 2 or more.
 
-    As scipy.stats.chi2_contingency has it, with Yates's correction of tables of 2 x 2; that takes a second to import.
+    As scipy.stats.chi2_contingency, with Yates's correction of tables of 2 x 2, but that takes a second to import.
     """
     expected = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / counts.sum()
     freedom = (counts.shape[0] - 1) * (counts.shape[1] - 1)

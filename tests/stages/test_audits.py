@@ -168,7 +168,7 @@ def test_a_random_split_keeps_all_copies_and_tears_them_apart():
     rows = records.frame(pd.DataFrame({"face_id": [f"f{i:03d}" for i in range(400)], "age": 20.0, "identity": ""}))
     rows["reject"] = ""
     near = np.arange(400).reshape(200, 2)
-    faces, copies, conflicts = clean.group(rows, near, np.arange(400).astype(str), 5, kept="all")
+    faces, copies, conflicts = clean.group(rows, near, np.arange(400).astype(str), 5, keep="all")
     assert (len(faces), len(copies), len(conflicts)) == (400, 0, 0)
     apart = split.assign_parts(faces["face_id"], 0.1, 0.1, 0.05, 0)
     together = split.assign_parts(faces["group"], 0.1, 0.1, 0.05, 0)

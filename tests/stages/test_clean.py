@@ -32,6 +32,6 @@ def test_copies_settle_their_labels():
 
 def test_close_ages_give_their_median():
     rows = records.frame(pd.DataFrame({"face_id": ["a", "b"], "age": [20.0, 24.0], "sex": ["male"] * 2}))
-    assert list(clean.settle(rows, pd.Series(["a", "a"]), 5)) == [
+    assert list(clean.reconcile(rows, pd.Series(["a", "a"]), 5)) == [
         {"face_id": "a", "target": "age", "labels": "20.0 24.0", "kept": 22.0}
     ]
