@@ -28,7 +28,9 @@ def main(dataset: str, variant: str) -> None:
     if p.data.source == "sample":
         progress.say(f"{dataset} {variant}: making {p.sample.faces} sample faces")
         archive_writer.write(dataset, wanted, p.sample.faces, p.sample.seed, folder)
-        entries = [downloads.provenance_entry(archive, folder / archive.name) | {"official": False} for archive in wanted]
+        entries = [
+            downloads.provenance_entry(archive, folder / archive.name) | {"official": False} for archive in wanted
+        ]
         provenance |= {"kind": "sample", "licence": "drawn by this project; shows nobody"}
     else:
         progress.say(downloads.plan(wanted, p.data.source, module.LICENCE))

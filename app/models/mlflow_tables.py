@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from app import resources
-from faces import scores, targets
+from faces import scores
 
 UI = "http://127.0.0.1:5000"
 

@@ -9,7 +9,7 @@ from commands.publish import results
 from faces import params
 from faces.data import provenance, records
 from faces.params import recipes
-from faces.reporting import cards, published
+from faces.reporting import published, score_sections
 from faces.tracking import lineage
 from faces.tracking.origin import commit_tags, packages
 
@@ -32,7 +32,7 @@ def collect(name: str, p: params.Params) -> dict:
         "archives": source["archives"],
         "digests": digests | {published.TEST_FACES: published.digest_test_faces(split)},
         "parameters": model["parameters"],
-        "resampled": cards.resampled(records.read(f"data/evaluated/{name}/predictions.csv")["group"]),
+        "resampled": score_sections.resampled_units(records.read(f"data/evaluated/{name}/predictions.csv")["group"]),
         "faces": records.read(split)["part"].value_counts().to_dict(),
         "trained": model["recipe"],
         "search": {key: value for key, value in tuned.items() if key != "trials"},

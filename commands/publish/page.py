@@ -9,7 +9,7 @@ import pandas as pd
 
 from commands.publish import results
 from faces.data import provenance
-from faces.reporting import cards, dataset_card, published
+from faces.reporting import dataset_card, published
 
 PREFIX = re.compile(r"^\+?(models\.[^.]+\.)?((train|budget|options)\.)?")  # of a changed key, left out of the table
 
@@ -71,7 +71,7 @@ def markdown(name: str, rows: pd.DataFrame, about: dict, folder: Path) -> str:
             text = f"{text} {about['stale'].get(file, '')}".rstrip()
             ablations = file == published.ABLATIONS
             cells = ablation_cells(table) if ablations else as_text(table.drop(columns="split", errors="ignore"))
-            lines += [f"## {title}", "", text, "", cards.markdown(cells), ""]
+            lines += [f"## {title}", "", text, "", markdown.table(cells), ""]
     lines += [*folds_section(name), "", "## Ages and groups", ""]
     plots = sorted(path.name for path in folder.glob("*.png") if path.name != "learning_curves.png")
     lines += [line for file in plots for line in (f"![{file.removesuffix('.png').replace('_', ' ')}]({file})", "")]
@@ -102,7 +102,7 @@ def earlier_section(earlier: list[dict]) -> list[str]:
         "These were published before it, with scores on the same test faces, so the scores above are no first look at "
         "them. Each was trained and chosen without them.",
         "",
-        cards.markdown(as_text(pd.DataFrame(rows))),
+        markdown.table(as_text(pd.DataFrame(rows))),
         "",
     ]
 
@@ -128,7 +128,7 @@ def folds_section(name: str) -> list[str]:
             "",
             "Not measured: its file of faces and folds was not at hand (`split.from` in the README says how).",
         ]
-    return ["## Folds that others published", "", cards.markdown(as_text(rows.drop(columns="model")))]
+    return ["## Folds that others published", "", markdown.table(as_text(rows.drop(columns="model")))]
 
 
 def size_and_cost(about: dict) -> str:

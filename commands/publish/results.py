@@ -9,7 +9,6 @@ import pandas as pd
 from faces import params, scores, targets
 from faces.data import records
 from faces.evaluation import predictions, score_tables
-from faces.reporting import cards
 
 HEADLINES = (
     ("age", "mae", "MAE of the median, years"),
@@ -79,11 +78,11 @@ def markdown(rows: pd.DataFrame) -> str:
         {
             "score": row["title"],
             "test faces": f"{row['n']:.0f}",
-            "value [interval]": cards.interval(row, scores.digits(row["score"])),
+            "value [interval]": markdown.interval(row, scores.digits(row["score"])),
         }
         for row in rows.to_dict("records")
     ]
-    return cards.markdown(cells)
+    return markdown.table(cells)
 
 
 def differences(rows: pd.DataFrame, before: pd.DataFrame) -> str:
@@ -98,7 +97,7 @@ def differences(rows: pd.DataFrame, before: pd.DataFrame) -> str:
         if row["n"] != row["n_now"]:
             lines.append(f"{row['title']}: published of {row['n']:.0f} faces, now of {row['n_now']:.0f}")
         if row["value"] != row["value_now"] and not row["low"] <= row["value_now"] <= row["high"]:
-            lines.append(f"{row['title']}: published {cards.interval(row)}, now {row['value_now']:.3f}")
+            lines.append(f"{row['title']}: published {markdown.interval(row)}, now {row['value_now']:.3f}")
     return "\n".join(lines)
 
 

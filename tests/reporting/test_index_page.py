@@ -14,10 +14,10 @@ def test_a_table_of_leakage_of_another_run_is_marked(project):
             {"model": "m", "faces": "random split", "target": "age", "score": "mae", "value": 4.0},
         ]
     )
-    assert "another run" in index_page.elsewhere(rows)[0]
+    assert "another run" in index_page.other_run(rows)[0]
     path = project / "reports/models/m/metrics.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps({"test": {"age_mae": 5.12}}))
-    assert index_page.elsewhere(rows) == []
+    assert index_page.other_run(rows) == []
     path.write_text(json.dumps({"test": {"age_mae": 5.2}}))
-    assert "another run" in index_page.elsewhere(rows)[0]
+    assert "another run" in index_page.other_run(rows)[0]

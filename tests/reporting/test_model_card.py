@@ -3,7 +3,7 @@
 import pandas as pd
 
 from faces import params
-from faces.reporting import cards, model_card
+from faces.reporting import model_card, score_sections
 
 
 def test_distillation_and_nameless_people_are_named_on_a_card(project):
@@ -13,5 +13,5 @@ def test_distillation_and_nameless_people_are_named_on_a_card(project):
     assert model_card.start(weighted, {"lesson": 0.5}, 0) == "trained from the weights imagenet"
     text = "trained from scratch, 50% of it by what 2 teachers of the same faces say (distillation),"
     assert model_card.start(row, {"lesson": 0.5}, 2) == text
-    assert cards.resampled(pd.Series(["a", "b", "a"])) == "people"
-    assert cards.resampled(pd.Series(["a", "b"])).startswith("faces")
+    assert score_sections.resampled_units(pd.Series(["a", "b", "a"])) == "people"
+    assert score_sections.resampled_units(pd.Series(["a", "b"])).startswith("faces")
