@@ -103,7 +103,7 @@ folds: check ## run every fold of split, print the mean and spread of each score
 lineage: check ## say what a registered model came from (MODEL=models:/NAME@champion)
 	@python -m commands.lineage $(MODEL)
 
-reproduce: check ## make a registered model again elsewhere, and compare (MODEL=..., SET="train.seed=2", SOURCE=...)
+reproduce: check ## make a registered model again elsewhere, and compare (MODEL=..., SET="seed=2", SOURCE=...)
 	@python -m commands.reproduce $(MODEL) $(if $(SOURCE),--source "$(SOURCE)") $(foreach one,$(SET),--set "$(one)")
 
 serve: check ## answer predictions over HTTP with the champion, or the shipped model (MODEL=NAME, PORT=5001)

@@ -137,7 +137,7 @@ def search(model: str, trials: int, epochs: int, address: str) -> dict:
         settings = {
             "trials": trials,
             "trial_epochs": epochs,
-            "together": PARALLEL_TRIALS,
+            "parallel_trials": PARALLEL_TRIALS,
             "threads": 1 if address else os.cpu_count(),
         }
         for key, value in settings.items():
@@ -145,7 +145,7 @@ def search(model: str, trials: int, epochs: int, address: str) -> dict:
             assert count, key
         (folder / "params.yaml").write_text(text)
         (folder / "data").mkdir()
-        for part in ("packs", "splits", "lessons"):
+        for part in ("packs", "splits", "soft_targets"):
             (folder / "data" / part).symlink_to(Path("data", part).absolute())
         began = time.perf_counter()
         process = subprocess.Popen(

@@ -27,7 +27,7 @@ def main() -> None:
     rows, lumas, sha256 = draw(count, seed=0)
     p = params.load().clean
     start = time.perf_counter()
-    near = duplicates.near_pairs(lumas, p.same_photo)
+    near = duplicates.near_pairs(lumas, p.duplicate_correlation)
     compared = time.perf_counter() - start
     faces, removed, _ = clean.group(rows, near, sha256, p.max_age_spread)
     seconds = time.perf_counter() - start

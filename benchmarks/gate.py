@@ -43,7 +43,9 @@ def main() -> None:
         print(f"{what}: {time.perf_counter() - start:.1f} s, peak memory {peak():.0f} MiB")
     seconds = time.perf_counter() - whole
     bound = BOUNDS.get(n)
-    print(f"{n} faces, {p.evaluate.resamples} samples: {seconds:.1f} s" + (f" (at most {bound})" if bound else ""))
+    print(
+        f"{n} faces, {p.evaluate.bootstrap_samples} samples: {seconds:.1f} s" + (f" (at most {bound})" if bound else "")
+    )
     print(f"peak memory {peak():.0f} MiB (at most {MEBIBYTES}), of which {before:.0f} before the first call")
     if (bound and seconds > bound) or peak() > MEBIBYTES:
         sys.exit(1)
@@ -63,9 +65,9 @@ def intervals(rows: pd.DataFrame, settings: params.Evaluate) -> None:
 
 def tables(rows: pd.DataFrame, settings: params.Evaluate) -> None:
     """The tables of the stage assess."""
-    sums = subgroups.Sums(rows, settings.resamples, settings.seed)
-    subgroups.group_scores(sums, settings.min_n, settings.confidence)
-    subgroups.gaps(sums, settings.min_n, settings.confidence)
+    sums = subgroups.Sums(rows, settings.bootstrap_samples, settings.seed)
+    subgroups.group_scores(sums, settings.min_group_size, settings.confidence)
+    subgroups.gaps(sums, settings.min_group_size, settings.confidence)
 
 
 def random_labels(n: int, seed: int) -> pd.DataFrame:

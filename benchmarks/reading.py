@@ -18,7 +18,6 @@ from faces import params
 from faces.data import labelled_faces, packs
 from faces.data.sample import drawing
 from faces.images import preprocessing
-from faces.params import overrides
 from faces.training import input_pipeline, loop, reproducibility
 
 LEAST = 5.0  # times the rate at which the default network trains
@@ -42,7 +41,7 @@ def main() -> None:
         return
     row = p.models[arguments.model]
     pack, split = labelled_faces.open_pack(row)
-    reproducibility.prepare(p.train.threads, p.train.seed, overrides.budget_for(p, pack.manifest["kind"]).precision)
+    reproducibility.prepare(p.train.threads, p.seed, p.budgets[p.budget].precision)
     train, val = (labelled_faces.select_part(split, pack, part, row.targets)[0] for part in ("train", "val"))
     side, steps = pack.manifest["side"], input_pipeline.steps_in_epoch(train, p.train)
     count = steps * min(p.train.batch_size, len(train))

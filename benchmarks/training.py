@@ -24,8 +24,8 @@ from faces.params import overrides
 LEAST = 0.80  # of PyTorch's rate
 PROGRAMS = ("ours", "pytorch", "stock Keras")
 # Settings of all programs that replace those of the recipe, and those of its augmentation.
-COMMON = {"growing": [], "rarity": {}, "balance": "none", "views": 1, "age_sigma": 2.0}
-COMMON_AUGMENT = {"mix": 0.0, "settle": 0.0}
+COMMON = {"progressive_sizes": [], "label_weight_power": {}, "balance": "none", "tta_flip": False, "age_sigma": 2.0}
+COMMON_AUGMENT = {"mixup_alpha": 0.0, "weak_final_fraction": 0.0}
 # For PyTorch, what faces/runtime/memory.py sets in glibc for ours; PyTorch's tensors are allocated by glibc.
 MALLOC = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "67108864"}
 MALLOC |= {"MALLOC_ARENA_MAX": "1"}
@@ -89,13 +89,14 @@ def prepare(args: argparse.Namespace, folder: Path) -> dict:
     args.model = args.model or next(iter(p.models))
     if args.model not in p.models or p.models[args.model].network != "residual":
         raise SystemExit(f"{args.model} is not a row of models in params.yaml whose network is residual")
-    p, row = overrides.for_row(p, p.models[args.model], "real")  # the sample's budget has smaller networks and images
+    p = p.model_copy(update={"budget": "real"})  # the sample's budget has smaller networks and images
+    settings, _, row = overrides.for_row(p, p.models[args.model])
     if args.options:
         row = row.model_copy(update={"options": json.loads(args.options)})
     changed = {key: yaml.safe_load(value) for key, value in (pair.split("=", 1) for pair in args.set)}
-    values = p.train.model_dump()
+    values = settings.model_dump()
     values["augment"] |= COMMON_AUGMENT
-    settings = params.Train.model_validate(values | COMMON | changed)
+    settings = params.Settings.model_validate(values | COMMON | changed)
     pack, split = labelled_faces.open_pack(row)
     if preprocessing.reduction_factor(*labelled_faces.view(pack.manifest["side"], settings)[:3]) > 1:
         raise SystemExit(f"{settings.image_size} pixels: ours would decode smaller images than PyTorch's loop")

@@ -61,6 +61,8 @@ def migrate(path: Path) -> None:
     values = editor.load(path)
     before = repr(values)
     renamed.translate(values)
+    if path == params.PATH:
+        renamed.complete(values)
     if repr(values) == before:
         print(f"{path} has no old names")
         return

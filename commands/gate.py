@@ -22,6 +22,7 @@ from faces import params
 from faces.evaluation import predictions
 from faces.gate import baselines, decisions
 from faces.gate.baselines import Baseline
+from faces.params import renamed
 from faces.reporting import gate_page
 
 SUMMARIES = ("GITHUB_STEP_SUMMARY", "GATE_TABLE")  # variables that name files to append the table to
@@ -72,7 +73,7 @@ def compare(commit: str) -> tuple[dict, str]:
                 continue
             else:
                 judged, *rows = decisions.decide(
-                    new.predictions, new.metrics, old, gate_.floors.get(name, {}), gate_, evaluate
+                    new.predictions, new.metrics, old, gate_.limits.get(name, {}), gate_, evaluate
                 )
         why = accepted.get(name) if name in present else "; ".join(accepted.values())
         if gate_page.failed({name: judged}, False) and why:
@@ -100,12 +101,18 @@ def reason(name: str, commit: str | None = None) -> str:
 
 
 def rules(commit: str, p: params.Params) -> tuple[params.Gate, params.Evaluate, list[str]]:
-    """Sections gate and evaluate of a commit, else of this tree, and notes on what this tree changes of them."""
+    """Sections gate and evaluate of a commit, old names translated, and notes on what this tree changes of them.
+
+    Raises SystemExit if they cannot be read: this tree must not choose the rules that it is judged by.
+    """
     try:
-        text = yaml.safe_load(file_at(commit, params.PATH) or b"") or {}
-        gate_, evaluate = params.Gate.model_validate(text["gate"]), params.Evaluate.model_validate(text["evaluate"])
-    except (KeyError, yaml.YAMLError, pydantic.ValidationError):
-        return p.gate, p.evaluate, [f"- ⚪ {commit[:12]} has no rules that this tree can read; judged by this tree's"]
+        values = renamed.complete(renamed.translate(yaml.safe_load(file_at(commit, params.PATH) or b"")))
+        gate_, evaluate = params.Gate.model_validate(values["gate"]), params.Evaluate.model_validate(values["evaluate"])
+    except (KeyError, TypeError, yaml.YAMLError, pydantic.ValidationError) as error:
+        raise SystemExit(
+            f"The gate fails: sections gate and evaluate of {params.PATH} cannot be read in {commit[:12]}, by whose "
+            f"rules this tree is judged: {error}"
+        ) from None
     notes = [
         f"- ⚠️ **rules**: {section} changes, judged by those of {commit[:12]}"
         for section, old, new in (("gate", gate_, p.gate), ("evaluate", evaluate, p.evaluate))

@@ -101,12 +101,14 @@ def changed(old: dict, settings: list[str], source: str | None, run: object) -> 
         for parent in parents:
             section = section.get(parent) if isinstance(section, dict) else None
         if not sign or not isinstance(section, dict) or last not in section:
-            raise SystemExit(f"--set {text}: {key} is not a key of params.yaml; write KEY=VALUE, as train.seed=2")
+            raise SystemExit(f"--set {text}: {key} is not a key of params.yaml; write KEY=VALUE, as seed=2")
         section[last] = yaml.safe_load(value)
     if source is not None:
         new["data"]["source"] = str(Path(source).resolve()) if "://" not in source else source
-        if new["budget"] == "auto":
+        if new["budget"] == "auto":  # of runs before version 1.0.0
             new["budget"] = "sample" if run.data.tags["source_kind"] == "sample" else "real"
+        elif new["budget"] == "sample":  # which is refused for other sources than the sample
+            new["budget"], new["budgets"]["reproduced"] = "reproduced", new["budgets"]["sample"]
     return new
 
 
@@ -165,7 +167,11 @@ def judged(old: dict, new: dict, rows: list[dict], allowed: dict[str, float], me
     ]
     if far:
         return "different: " + ", ".join(f"{row['score']} {row['was']} -> {row['is']}" for row in far)
-    return "within seed spread" if measured else "within gate.years and gate.share; seed spread was not measured"
+    return (
+        "within seed spread"
+        if measured
+        else "within gate.tolerance_years and gate.tolerance_accuracy; seed spread was not measured"
+    )
 
 
 if __name__ == "__main__":

@@ -31,13 +31,13 @@ def main(dataset: str) -> None:
     issues = label_issues.contradicted_labels(
         {name: pd.concat([predictions.read(name, part) for part in ("val", "calibration", "test")]) for name in models}
     )
-    shared = pd.concat([leaks.shared_with(dataset, pack, other, p.clean.same_photo) for other in p.datasets])
+    shared = pd.concat([leaks.shared_with(dataset, pack, other, p.clean.duplicate_correlation) for other in p.datasets])
     pairs, cross_dataset, summaries = [], [], {}
     for name, row in models.items():
         predictor = Predictor(f"data/calibrated/{name}/model.onnx")
         inputs, _ = labelled_faces.open_pack(row)
         test, rest = (features(predictor, split, inputs, pack, name, part) for part in ("test", "rest"))
-        near = leaks.near_copies(test, rest, p.clean.same_photo)
+        near = leaks.near_copies(test, rest, p.clean.duplicate_correlation)
         summaries[name] = leak_summary(test, rest, near, predictions.read(name), row.targets)
         leaked, count = summaries[name]["leaked"], len(test["ids"])
         progress.say(f"{name}: {leaked} of {count} test faces have a copy in another part")
@@ -127,7 +127,7 @@ def score_on(predictor: Predictor, row: params.Model, dataset: str, p: params.Pa
     _, own = labelled_faces.open_pack(row)
     seen = own.loc[own["part"] != "test", "face_id"]
     crops = [packs.Pack(f"data/packs/{name}/cropped") for name in (dataset, row.dataset)]
-    unseen = ~leaks.has_copy(crops[0], test["face_id"], crops[1], seen, p.clean.same_photo)
+    unseen = ~leaks.has_copy(crops[0], test["face_id"], crops[1], seen, p.clean.duplicate_correlation)
     faces, ids = labelled_faces.select_part(test[unseen], inputs, "test", row.targets)
     if not len(faces):
         return none

@@ -21,8 +21,8 @@ def main(dataset: str) -> None:
     usable = rows[rejects == ""].reset_index(drop=True)
     at = pack.rows(usable["face_id"])
     progress.say(f"{dataset}: comparing {len(at)} pictures with each other")
-    near = duplicates.near_pairs(duplicates.thumbnails(pack, at), p.same_photo)
-    faces, copies, conflicts = group(usable, near, pack.column("sha256")[at], p.max_age_spread, p.copies)
+    near = duplicates.near_pairs(duplicates.thumbnails(pack, at), p.duplicate_correlation)
+    faces, copies, conflicts = group(usable, near, pack.column("sha256")[at], p.max_age_spread, p.deduplicate)
     dropped = pd.concat(
         [pd.DataFrame({"face_id": rows["face_id"], "reject": rejects})[rejects != ""], copies[["face_id", "reject"]]]
     ).sort_values("face_id", kind="stable")

@@ -12,7 +12,7 @@ from faces.reporting import markdown
 from faces.runtime import progress, running
 
 # Variants that are compared with each other.
-AGAINST = (("full", "cropped"), ("found", "cropped"), ("full", "found"))
+AGAINST = (("full", "cropped"), ("detected", "cropped"), ("full", "detected"))
 
 
 def main() -> None:
@@ -69,13 +69,13 @@ def paired(
     first, second = (t.set_index("face_id") for t in (first, second))
     common = first.index.intersection(second.index)
     first, second = first.loc[common], second.loc[common]
-    if len(common) < settings.min_n:
+    if len(common) < settings.min_group_size:
         return []
     rows = []
     for target in predictions.scored_targets(first, second):
         tables = [predictions.statistics(table, target) for table in (first, second)]
         one, two = (metrics.scores(target, table.sum(axis=0)) for table in tables)
-        sums = bootstrap.paired_sums(*tables, first["group"].to_numpy(), settings.resamples, settings.seed)
+        sums = bootstrap.paired_sums(*tables, first["group"].to_numpy(), settings.bootstrap_samples, settings.seed)
         limits = metrics.intervals(target, sums[0], settings.confidence, sums[1])
         for score in scores.listed("comparison", target.kind):
             values = float(one[score.name]), float(two[score.name])

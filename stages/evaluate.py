@@ -40,7 +40,7 @@ def main(name: str) -> None:
         headline, table = score_tables.part_scores(
             faces.labels, decoded, part, people.loc[ids, "group"].to_numpy(), settings
         )
-        headline.update(metrics.evaluate(row.targets, faces.labels, decoded, about["floors"]))
+        headline.update(metrics.evaluate(row.targets, faces.labels, decoded, about["dummy_baseline"]))
         numbers[part] = {key: value for key, value in headline.items() if value == value}
         tables.append(table)
         if part == "test":
@@ -67,14 +67,14 @@ def write_subgroups(name: str, settings: params.Evaluate, confidence: float, out
     confidence: of the age intervals.
     """
     test = predictions.read(name)
-    sums = subgroups.Sums(test, settings.resamples, settings.seed)
-    by_group = subgroups.group_scores(sums, settings.min_n, settings.confidence)
+    sums = subgroups.Sums(test, settings.bootstrap_samples, settings.seed)
+    by_group = subgroups.group_scores(sums, settings.min_group_size, settings.confidence)
     width_in_group = (by_group["score"] == "width") & (by_group["by"] != "")
     by_group = scores.table(by_group, by_group["score"].mask(width_in_group, "group_width"))
-    curves = scores.table(reliability.by_group(test, settings.min_n))
+    curves = scores.table(reliability.by_group(test, settings.min_group_size))
     summary = subgroups.summary(by_group, curves, confidence)
     records.write(by_group, out / "subgroups.csv")
-    records.write(scores.table(subgroups.gaps(sums, settings.min_n, settings.confidence)), out / "gaps.csv")
+    records.write(scores.table(subgroups.gaps(sums, settings.min_group_size, settings.confidence)), out / "gaps.csv")
     records.write(curves, out / "reliability.csv")
     records.write_json(summary, out / "summary.json")
     worst = [

@@ -22,7 +22,7 @@ def main() -> None:
     for name, models in baselines.by_name(p).items():
         now = {model: predictions.read(model) for model in models}
         numbers = {model: predictions.scores(model).get("test", {}) for model in models}
-        limits = p.gate.floors.get(name, {})
+        limits = p.gate.limits.get(name, {})
         try:
             baseline, fault = baselines.load(name), ""
         except predictions.PredictionsError as error:

@@ -73,8 +73,8 @@ def tags(name: str, about: dict, tuned: dict, source: dict) -> dict[str, str]:
 
 
 def final_metrics(numbers: dict[str, dict[str, float]]) -> dict[str, float]:
-    """Flat names, {'test': {'age_mae': 4}} -> {'test_mae': 4}: a name without a target is of age."""
-    return {f"{part}_{key.removeprefix('age_')}": value for part, row in numbers.items() for key, value in row.items()}
+    """Names that MLflow's charts group: {'test': {'age_mae': 4}} -> {'test/age_mae': 4}."""
+    return {f"{part}/{key}": value for part, row in numbers.items() for key, value in row.items()}
 
 
 if __name__ == "__main__":

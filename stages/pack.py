@@ -46,7 +46,7 @@ def main(dataset: str, variant: str) -> None:
         quality=p.pack.quality,
         boxed=boxes is not None,
         margin=p.pack.margin,
-        framing=datasets.framing(module) if variant == "found" else None,
+        framing=datasets.framing(module) if variant == "detected" else None,
     )
     rows = keep(itertools.chain.from_iterable(prepared), rejects)
     shards = packs.write(progress.bar(rows, f"packing {dataset} {variant}", unit="faces"), out, p.pack.shard_faces)
@@ -145,7 +145,7 @@ def no_picture(dataset: str, variant: str, reasons: list[str]) -> str:
     """The error where no picture was packed, with its remedy."""
     counted = collections.Counter(reasons).most_common(3)
     why = ", ".join(f"{reason} ({count})" for reason, count in counted) or "the archives hold none"
-    sample = "; the sample's faces are not detected" if variant == "found" else ""
+    sample = "; the sample's faces are not detected" if variant == "detected" else ""
     return (
         f"{dataset} {variant}: no picture could be packed: {why}{sample}. Look at data/raw/{dataset}/{variant}, or "
         "remove the rows of this variant from variants and models in params.yaml"

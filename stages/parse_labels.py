@@ -1,11 +1,10 @@
-"""Read UTKFace's labels from the names in its archives: data/raw/utkface/ -> data/records/utkface.csv."""
+"""Read labels from the file names in the archives of a dataset: data/raw/DATASET/ -> data/records/DATASET.csv."""
 
 from pathlib import Path
 
 import pandas as pd
 
 from faces.data import archives, datasets, records
-from faces.data.datasets import utkface
 from faces.runtime import progress, running
 
 
@@ -17,17 +16,17 @@ def main(dataset: str) -> None:
         for path in paths
         for name, _ in progress.bar(archives.members(path), archives.file_name(path), unit="pictures")
     ]
-    rows = label(names)
+    rows = label(names, dataset)
     records.write(records.frame(rows), f"data/records/{dataset}.csv")
     rejected = (rows["reject"] != "").sum()
     progress.say(f"{dataset}: {len(rows)} faces named, {rejected} of them without usable labels")
 
 
-def label(names: list[str]) -> pd.DataFrame:
+def label(names: list[str], dataset: str) -> pd.DataFrame:
     """One row for each face id in names of archive members, with its labels or a reason to reject it."""
-    module = datasets.find("utkface")
+    module = datasets.find(dataset)
     faces = sorted({face for face in map(module.face_id, names) if face is not None})
-    return pd.DataFrame([{"face_id": face, "reject": "", **utkface.labels(face)} for face in faces])
+    return pd.DataFrame([{"face_id": face, "reject": "", **module.labels(face)} for face in faces])
 
 
 if __name__ == "__main__":

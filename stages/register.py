@@ -12,17 +12,17 @@ VETO = ("regressed", "below its floor")  # kinds of the gate's reasons
 
 
 def main() -> None:
-    """Choose by register.score on validation; the choice becomes challenger, and champion where it is better."""
+    """Choose by register.metric on validation; the choice becomes challenger, and champion where it is better."""
     p = params.load()
     chosen = {}
     for dataset in dict.fromkeys(row.dataset for row in p.models.values()):
         names = [name for name, row in p.models.items() if row.dataset == dataset]
-        scores = {name: validation_score(name, p.register_.score) for name in names}
-        best = choose(scores, p.register_.score)
+        scores = {name: validation_score(name, p.register_.metric) for name in names}
+        best = choose(scores, p.register_.metric)
         if best is None:
-            progress.say(f"{dataset}: no model has {p.register_.score} on validation, so none is registered")
+            progress.say(f"{dataset}: no model has {p.register_.metric} on validation, so none is registered")
             continue
-        promote(dataset, best, p.models[best].variant, scores[best], p.register_.score)
+        promote(dataset, best, p.models[best].variant, scores[best], p.register_.metric)
         chosen[dataset] = best
     records.write_json(chosen, "mlruns/registered.json")
 

@@ -30,23 +30,22 @@ def main(name: str) -> None:
     p = params.load()
     row = p.models[name]
     pack, split = labelled_faces.open_pack(row)
-    p, row = overrides.for_row(p, row, pack.manifest["kind"])
-    budget = overrides.budget_for(p, pack.manifest["kind"])
+    settings, budget, row = overrides.for_row(p, row)
     tuned = Path("data/tuned") / f"{name}.json"
-    settings = overrides.with_value(p.train, json.loads(tuned.read_text())["values"])
-    from faces.training import (
-        jobs,  # here: errors in params and data are raised before TensorFlow loads
+    settings = overrides.with_values(settings, json.loads(tuned.read_text())["values"])
+    from faces.training import (  # here: TensorFlow loads after errors in params and data are raised
+        jobs,
         reproducibility,
     )
 
     precision = reproducibility.resolved(budget.precision)
     budget = budget.model_copy(update={"precision": precision})
     (train, ids), (val, _) = (labelled_faces.select_part(split, pack, part, row.targets) for part in ("train", "val"))
-    folder = Path("data/lessons") / row.lesson
+    folder = Path("data/soft_targets") / row.teachers
     soft = soft_targets.read(folder, ids, row.targets)
     files = [tuned, folder / soft_targets.FILE]
-    key = fingerprint.key("train", name, [row], p, ("train", "budget", "budgets"), files)
-    recipe = {"model": row.model_dump(), "budget": budget.model_dump(), "train": settings.model_dump()}
+    recipe = overrides.recipe(settings, budget, row)
+    key = fingerprint.key("train", name, [row], recipe, files)
     with (
         running.unfinished("train", name, key) as state,
         live.training_run(row.dataset, row.variant, name, key, recipe) as log,
@@ -77,11 +76,11 @@ def main(name: str) -> None:
             "image_size": settings.image_size,
             "best_epoch": fitted.best_epoch,
             "cut_short": fitted.cut_short,
-            "floors": fitted.baselines,
+            "dummy_baseline": fitted.baselines,
             "recipe": recipe,
         }
         images = next(labelled_faces.pixels(val, *labelled_faces.view(side, settings), step=CHECKED))
-        write(model, fitted, metadata, Path("data/models") / name, images, tta_flip=settings.views == 2)
+        write(model, fitted, metadata, Path("data/models") / name, images, tta_flip=settings.tta_flip)
 
 
 def write(model: keras.Model, fitted: Fitted, metadata: dict, out: Path, images: np.ndarray, *, tta_flip: bool) -> None:

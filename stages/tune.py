@@ -15,9 +15,8 @@ def main(name: str) -> None:
     p = params.load()
     row = p.models[name]
     pack, split = labelled_faces.open_pack(row)
-    p, row = overrides.for_row(p, row, pack.manifest["kind"])
-    p = overrides.with_seed(p)
-    budget = overrides.budget_for(p, pack.manifest["kind"])
+    settings, budget, row = overrides.for_row(p, row)
+    settings = settings.model_copy(update={"seed": p.tune.seed})  # the result must not depend on the seed of training
     out = Path("data/tuned") / f"{name}.json"
     out.parent.mkdir(parents=True, exist_ok=True)
     result = {"values": {}, "defaults": None, "best": None, "gain": None, "cut_short": False, "trials": []}
@@ -29,17 +28,17 @@ def main(name: str) -> None:
         (train, ids), (val, _) = (
             labelled_faces.select_part(split, pack, part, row.targets) for part in ("train", "val")
         )
-        folder = Path("data/lessons") / row.lesson
+        folder = Path("data/soft_targets") / row.teachers
         soft = soft_targets.read(folder, ids, row.targets)
-        sections, files = ("train", "tune", "budget", "budgets"), [folder / soft_targets.FILE]
-        key = fingerprint.key("tune", name, [row], p, sections, files)
+        values = [overrides.recipe(settings, budget, row), p.tune.model_dump()]
+        key = fingerprint.key("tune", name, [row], values, [folder / soft_targets.FILE])
         with running.unfinished("tune", name, key) as state:
-            result = search.run(name, p, row, train, val, pack.manifest["side"], budget, state, soft)
+            result = search.run(name, settings, p.tune, row, train, val, pack.manifest["side"], budget, state, soft)
         progress.say(
             f"{name}: the best trial's values are kept, {search.as_text(result['values'])}: its score is "
             f"{result['gain']:.4f} better"
             if result["values"]
-            else f"{name}: the values of params.yaml are kept, since no trial scores {p.tune.least_gain:g} better"
+            else f"{name}: the values of params.yaml are kept, since no trial scores {p.tune.min_improvement:g} better"
         )
     out.write_text(json.dumps(result, indent=1) + "\n")
 

@@ -53,7 +53,7 @@ def show_decades(known: pd.DataFrame) -> None:
     st.subheader("By age")
     titles = [title for title, (target, _) in BY_DECADE.items() if f"{target}_predicted" in known and target in known]
     title = st.selectbox("Score by decade", titles)
-    min_faces = resources.evaluate_params().min_n
+    min_faces = resources.evaluate_params().min_group_size
     table = by_decade(known, *BY_DECADE[title], min_faces)
     st.altair_chart(
         charts.lines(table, "age", "value", "who", "true age, years", title), alt=f"{title} by decade of age"

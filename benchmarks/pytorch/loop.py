@@ -115,13 +115,13 @@ def augment(images: torch.Tensor, u: torch.Tensor, work: dict) -> torch.Tensor:
     x = x * (1 + (2 * u[:, 6:9] - 1) * s["colour"])[:, :, None, None]
     x = x + ((2 * u[:, 9] - 1) * s["brightness"] * 255)[per_image]
     luma = (x * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1, keepdim=True)
-    x = torch.where((u[:, 10] < s["grey"])[per_image], luma, x)
+    x = torch.where((u[:, 10] < s["grayscale"])[per_image], luma, x)
     high, wide = (0.15 + 0.30 * u[:, 12]) * size, (0.15 + 0.30 * u[:, 13]) * size
     top, left = u[:, 14] * (size - high), u[:, 15] * (size - wide)
     at = torch.arange(size, dtype=torch.float32)
     rows = (at >= top[:, None]) & (at < (top + high)[:, None])
     columns = (at >= left[:, None]) & (at < (left + wide)[:, None])
-    hole = rows[:, :, None] & columns[:, None, :] & (u[:, 11] < s["erase"])[:, None, None]
+    hole = rows[:, :, None] & columns[:, None, :] & (u[:, 11] < s["random_erasing"])[:, None, None]
     x = torch.where(hole[:, None], 128.0, x)
     return x.round().clamp(0, 255).to(torch.uint8).contiguous(memory_format=torch.channels_last)
 

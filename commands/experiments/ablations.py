@@ -1,6 +1,6 @@
 """Train one model with one thing changed at a time, and write the gain of each change on validation.
 
-recipes/NAME.levers.yaml lists the changes, and the settings that all share so that they are short. Each is a DVC
+recipes/NAME.ablations.yaml lists the changes, and the settings that all share so that they are short. Each is a DVC
 experiment that ends with `train`, so test faces are not used. Its `readings` train nothing: they predict with the model
 of `base` in other ways. Writes reports/published/NAME/levers.csv, with each gain over `base`.
 """
@@ -28,7 +28,7 @@ from faces.runtime import dvc_experiments, pipeline, progress
 def main() -> None:
     """Run the named ablations, or all; DVC restores those that ran before from its cache."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", help="NAME of recipes/NAME.levers.yaml; put its recipe into params.yaml first")
+    parser.add_argument("recipe", help="NAME of recipes/NAME.ablations.yaml; put its recipe into params.yaml first")
     parser.add_argument("ablations", nargs="*", help="ablations to run; all unless given")
     args = parser.parse_args()
     listed = recipes.ablations(args.recipe)
@@ -76,20 +76,20 @@ def experiment_name(ablation: str) -> str:
 
 
 def evaluate(
-    commit: str, model: str, views: int | None = None, decode: str = "median", zoom: float | None = None
+    commit: str, model: str, tta_flip: bool | None = None, decode: str = "median", zoom: float | None = None
 ) -> dict[str, float]:
     """Validation scores of a DVC experiment's model, and of the groups where models of faces are weakest.
 
-    views: 2 to average with the mirror image, or 1; decode: the age's median or mean; zoom: scale at prediction. As in
-    the experiment unless given.
+    tta_flip: whether to average with the mirror image; decode: the age's median or mean; zoom: scale at prediction.
+    As in the experiment unless given.
     """
     from faces.training import callbacks, loop
 
     files = dvc.api.DVCFileSystem(rev=commit)
     about = json.loads(files.read_text(f"data/models/{model}/model.json"))
-    row, settings = params.Model(**about["recipe"]["model"]), params.Train(**about["recipe"]["train"])
+    row, settings = params.Model(**about["recipe"]["model"]), overrides.from_recipe(about["recipe"])
     if zoom is not None:
-        settings = overrides.with_value(settings, {"zoom": zoom})
+        settings = overrides.with_values(settings, {"zoom": zoom})
     network = loop.build_network(row, settings)
     with tempfile.TemporaryDirectory() as folder:
         weights, pack, split = (Path(folder) / name for name in ("model.weights.h5", "pack", "split.csv"))
@@ -99,7 +99,7 @@ def evaluate(
         network.load_weights(weights)
         val, _ = labelled_faces.select_part(records.read(split), packs.Pack(pack), "val", row.targets)
         images = np.concatenate([*labelled_faces.pixels(val, *labelled_faces.view(about["pack_size"], settings))])
-    tta_flip = (settings.views if views is None else views) == 2
+    tta_flip = settings.tta_flip if tta_flip is None else tta_flip
     probabilities = callbacks.probabilities(network, images, tta_flip=tta_flip)
     decoded: dict[str, np.ndarray] = {}
     for name, p in probabilities.items():
@@ -109,7 +109,7 @@ def evaluate(
     with files.open(f"data/models/{model}/history.csv") as history:
         epochs = len(pd.read_csv(history))
     trained = {"epochs": epochs, "parameters": about["parameters"], "precision": about["recipe"]["budget"]["precision"]}
-    scores = metrics.evaluate(list(val.labels), val.labels, decoded, about["floors"])
+    scores = metrics.evaluate(list(val.labels), val.labels, decoded, about["dummy_baseline"])
     return trained | scores | weak_groups(val, decoded)
 
 

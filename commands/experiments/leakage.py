@@ -28,7 +28,9 @@ def main() -> None:
     unknown = [name for name in wanted if name not in p.models]
     if unknown:
         parser.error(f"{unknown[0]} is not a row of models in params.yaml: {', '.join(p.models)}")
-    dvc_experiments.run(NAME, {"clean.copies": "all", "split.by": "face"}, [f"evaluate@{model}" for model in wanted])
+    dvc_experiments.run(
+        NAME, {"clean.deduplicate": False, "split.by": "face"}, [f"evaluate@{model}" for model in wanted]
+    )
     for name, models in baselines.by_name(p).items():
         tables = [table(model, p.models[model].dataset, p.evaluate) for model in models if model in wanted]
         if not tables:

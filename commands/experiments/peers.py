@@ -89,7 +89,7 @@ def mean_and_sd(rows: list[dict[str, float]]) -> dict[str, str]:
 
 def dummy_baseline(model: str) -> dict:
     """Scores on test where every face is predicted the median age, or the commonest class, of a model's training."""
-    constants = json.loads(Path(f"data/models/{model}/model.json").read_text())["floors"]
+    constants = json.loads(Path(f"data/models/{model}/model.json").read_text())["dummy_baseline"]
     rows = predictions.read(model)
     cells = {}
     for title, name, score in scores.headlines():

@@ -23,7 +23,7 @@ def main() -> None:
     """Run one DVC experiment a seed; DVC restores those that ran before from its cache."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", type=int, nargs="?", default=5, help="number of seeds; 5")
-    parser.add_argument("--first", type=int, default=0, help="number of seeds after train.seed to skip; 0")
+    parser.add_argument("--first", type=int, default=0, help="number of seeds after `seed` to skip; 0")
     parser.add_argument("--keep", type=Path, help="write the predictions to KEEP/NAME/, with the baseline")
     parser.add_argument("--models", nargs="+", help="models of params.yaml to train; all unless given")
     args = parser.parse_args()
@@ -47,7 +47,7 @@ def main() -> None:
         if baseline is None:
             raise SystemExit(f"there is no baseline {name} yet: `make baseline` makes it")
         rows = [
-            seed_spread.sd_over_seeds(list(by_seed.values()), p.evaluate.min_n).assign(model=model)
+            seed_spread.sd_over_seeds(list(by_seed.values()), p.evaluate.min_group_size).assign(model=model)
             for model, by_seed in tables.items()
         ]
         kept = baseline.seed_sd[~baseline.seed_sd["model"].isin(tables)]

@@ -5,13 +5,13 @@ from faces import params
 
 def seed_numbers(p: params.Params, count: int) -> list[int]:
     """`count` seeds, from the one after that of params.yaml."""
-    return [p.train.seed + 1 + i for i in range(count)]
+    return [p.seed + 1 + i for i in range(count)]
 
 
 def seed_settings(p: params.Params, models: list[str], seed: int) -> dict[str, int]:
-    """Keys of params.yaml that give models a seed: train.seed, and the key of each row that has its own."""
-    own = {f"models.{name}.train.seed": seed for name in models if "seed" in p.models[name].train}
-    return {"train.seed": seed, **own}
+    """Keys of params.yaml that give models a seed: `seed`, and that of each row that has its own."""
+    own = {f"models.{name}.seed": seed for name in models if p.models[name].seed is not None}
+    return {"seed": seed, **own}
 
 
 def fold_count(p: params.Params) -> int:

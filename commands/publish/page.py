@@ -48,14 +48,14 @@ def markdown(name: str, rows: pd.DataFrame, about: dict, folder: Path) -> str:
             "Search",
             published.TRIALS,
             f"Short trainings with other numbers, by `tune`, judged on {about['faces']['val']:,} validation faces: "
-            + search_result(about["params"]["tune"]["least_gain"], about["search"]),
+            + search_result(about["params"]["tune"]["min_improvement"], about["search"]),
         ),
         (
             "What was tried",
             published.ABLATIONS,
             "Each changes one thing of `base`, judged on validation. In brackets what it gains over `base`, less error "
             "being a gain. All scores, those of groups too: `levers.csv`; what all have in common: "
-            f"`recipes/{name}.levers.yaml`.",
+            f"`recipes/{name}.ablations.yaml`.",
         ),
         (
             "Other networks",

@@ -24,10 +24,11 @@ def write(name: str, row: params.Model) -> list[Path]:
     Raises SystemExit where a file is larger than model_files.MEGABYTES.
     """
     from commands.publish import model_files
+    from faces.params import overrides
     from faces.training import export, loop
 
     about = json.loads(Path(f"data/models/{name}/model.json").read_text())
-    model = loop.build_network(row, params.Train(**about["recipe"]["train"]))
+    model = loop.build_network(row, overrides.from_recipe(about["recipe"]))
     model.load_weights(f"data/models/{name}/model.weights.h5")
     calibrated = Path(f"data/calibrated/{name}/model.onnx")
     FOLDER.mkdir(exist_ok=True)
@@ -39,7 +40,7 @@ def write(name: str, row: params.Model) -> list[Path]:
         export.export_onnx(model, once, properties)
         model_files.write_int8(once, load(row, "train", calibrated, model_files.CALIBRATION_FACES)[0], small)
         with_calibration(small, recalibrated(small, row, json.loads(properties["calibration"])), files[1])
-    model_files.write_keras(model, files[2], tta_flip=about["recipe"]["train"]["views"] == 2)
+    model_files.write_keras(model, files[2], tta_flip=about["recipe"]["train"]["tta_flip"])
     for path in files:
         megabytes = path.stat().st_size / 1e6
         if megabytes > model_files.MEGABYTES:

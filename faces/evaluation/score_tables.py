@@ -26,7 +26,7 @@ def part_scores(
         values_by_key = metrics.scores(target, table.sum(axis=0))
         limits = {}
         if part == "test":
-            sums = bootstrap.sums(bootstrap.gather(table, people), settings.resamples, settings.seed)
+            sums = bootstrap.sums(bootstrap.gather(table, people), settings.bootstrap_samples, settings.seed)
             limits = metrics.intervals(target, sums, settings.confidence)
         counts = group_counts(target, values, known)
         n = int(values_by_key.pop("n"))
@@ -36,7 +36,7 @@ def part_scores(
             group = group if group in counts else ""
             score = prefix if group else key
             size = counts.get(group, n)
-            usable = size >= settings.min_n and value == value
+            usable = size >= settings.min_group_size and value == value
             low, high = limits.get(key, (np.nan, np.nan)) if usable else (np.nan, np.nan)
             if low == high and score in metrics.SHARES:
                 low, high = bootstrap.exact(value, size, settings.confidence)
@@ -83,7 +83,9 @@ def one_score(rows: pd.DataFrame, target: targets.Target, score: str, settings: 
     table = predictions.statistics(rows, target)
     values = metrics.scores(target, table.sum(axis=0))
     n, value, low, high = int(values["n"]), np.nan, np.nan, np.nan
-    if n >= settings.min_n:
-        sums = bootstrap.sums(bootstrap.gather(table, rows["group"].to_numpy()), settings.resamples, settings.seed)
+    if n >= settings.min_group_size:
+        sums = bootstrap.sums(
+            bootstrap.gather(table, rows["group"].to_numpy()), settings.bootstrap_samples, settings.seed
+        )
         value, (low, high) = float(values[score]), metrics.intervals(target, sums, settings.confidence)[score]
     return {"target": target.name, "score": score, "n": n, "value": value, "low": low, "high": high}

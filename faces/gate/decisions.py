@@ -65,13 +65,19 @@ def decide_model(
     mismatch = predictions.aligned(candidate, baseline)
     if mismatch:
         return OTHER_FACES, [(OTHER_FACES, mismatch)], *no_rows
-    sizes = seed_spread.slice_sizes(baseline, evaluate.min_n)
+    sizes = seed_spread.slice_sizes(baseline, evaluate.min_group_size)
     if not len(sizes):
-        text = f"{len(baseline)} test faces are too few to tell, evaluate.min_n is {evaluate.min_n}"
+        text = f"{len(baseline)} test faces are too few to tell, evaluate.min_group_size is {evaluate.min_group_size}"
         return INCONCLUSIVE, [(INCONCLUSIVE, text)], *no_rows
     margins = seed_spread.margins(seed_sd, sizes, gate)
     table = compare(
-        candidate, baseline, margins, evaluate.min_n, evaluate.resamples, evaluate.confidence, evaluate.seed
+        candidate,
+        baseline,
+        margins,
+        evaluate.min_group_size,
+        evaluate.bootstrap_samples,
+        evaluate.confidence,
+        evaluate.seed,
     )
     table = scores.table(table, table["target"].map(lambda name: metrics.HEADLINE[targets.TARGETS[name].kind]))
     reasons = [(REGRESSED, as_text(row)) for row in table.to_dict("records") if row["verdict"] == REGRESSED]
@@ -141,7 +147,7 @@ def other_scores(candidate: pd.DataFrame, baseline: pd.DataFrame, evaluate: para
     rows = []
     for target in predictions.scored_targets(baseline, candidate):
         tables = [predictions.statistics(part, target) for part in (baseline, candidate)]
-        sums = bootstrap.paired_sums(*tables, baseline["group"].to_numpy(), evaluate.resamples, evaluate.seed)
+        sums = bootstrap.paired_sums(*tables, baseline["group"].to_numpy(), evaluate.bootstrap_samples, evaluate.seed)
         intervals = metrics.intervals(target, sums[1], evaluate.confidence, sums[0])
         old, new = (metrics.scores(target, part.sum(axis=0)) for part in tables)
         for score in (row.name for row in scores.listed("metrics", target.kind)):

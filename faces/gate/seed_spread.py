@@ -25,24 +25,25 @@ def sd_over_seeds(seeds: list[pd.DataFrame], min_group_size: int) -> pd.DataFram
 
 
 def margins(seed_sd: pd.DataFrame, sizes: pd.DataFrame, gate: params.Gate) -> pd.Series:
-    """Tolerated increase in loss, by (target, slice): `gate.spreads` standard deviations of a change of seed.
+    """Tolerated increase in loss, by (target, slice): `gate.tolerance_sd` standard deviations of a change of seed.
 
     seed_sd: rows of spread.csv of one model; sizes: target, slice, n. The difference of two trainings has a standard
     deviation of the square root of 2 times that of one. Few seeds give a poor estimate for one slice, so its variance
-    is at least a + b / n, fitted to all slices of its target. gate.years or gate.share where nothing was measured.
+    is at least a + b / n, fitted to all slices of its target. gate.tolerance_years or
+    gate.tolerance_accuracy where nothing was measured.
     """
     tolerated = {}
     for name, wanted in sizes.groupby("target", sort=False):
         rows = seed_sd[seed_sd["target"] == name]
         if not len(rows):
-            default = gate.years if targets.TARGETS[str(name)].kind == "years" else gate.share
+            default = gate.tolerance_years if targets.TARGETS[str(name)].kind == "years" else gate.tolerance_accuracy
             tolerated.update({(name, label): default for label in wanted["slice"]})
             continue
         n, variance = rows["n"].to_numpy(float), rows["sd"].to_numpy(float) ** 2
         (a, b), _ = scipy.optimize.nnls(np.column_stack([n, np.ones(len(n))]), n * variance)
         measured = dict(zip(rows["slice"], variance, strict=True))
         for label, size in zip(wanted["slice"], wanted["n"], strict=True):
-            tolerated[name, label] = gate.spreads * np.sqrt(2 * max(measured.get(label, 0.0), a + b / size))
+            tolerated[name, label] = gate.tolerance_sd * np.sqrt(2 * max(measured.get(label, 0.0), a + b / size))
     return pd.Series(tolerated, dtype=float)
 
 

@@ -230,7 +230,7 @@ def load_model(path: Path) -> "keras.Model":
             network.pop("compile_config", None)  # names losses that are not registered
             model = keras.saving.deserialize_keras_object(network)
             model.load_weights(path / "model.weights.h5")
-            tta_flip = json.loads((path / "model.json").read_text())["recipe"]["train"]["views"] == 2
+            tta_flip = json.loads((path / "model.json").read_text())["recipe"]["train"]["tta_flip"]
             return export.served(export.in_float32(model), tta_flip=tta_flip)
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # errors of Keras, h5py and zipfile have no common class

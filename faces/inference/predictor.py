@@ -17,6 +17,7 @@ from PIL import Image
 from faces import targets
 from faces.evaluation import calibration
 from faces.images import preprocessing
+from faces.params import renamed
 
 BATCH = 64
 SHIPPED = Path("pretrained/utkface.onnx")
@@ -40,7 +41,7 @@ class Predictor:
         self.session, self.threads = open_session(path, threads), threads
         properties = self.session.get_modelmeta().custom_metadata_map
         try:
-            self.metadata = dict(json.loads(properties.get("faces", "{}")))
+            self.metadata = renamed.translate(dict(json.loads(properties.get("faces", "{}"))))
         except (ValueError, TypeError):
             self.metadata = {}
         missing = [key for key in REQUIRED if key not in self.metadata]

@@ -2,6 +2,7 @@
 
 from faces.params.loading import PATH, ParamsError, load, where
 from faces.params.schema import (
+    NO_TEACHERS,
     Augment,
     Budget,
     Columns,
@@ -12,15 +13,17 @@ from faces.params.schema import (
     Pack,
     Params,
     Published,
+    Settings,
     Split,
     Table,
     TeacherSet,
     Train,
     Tune,
-    teachers,
+    teacher_rows,
 )
 
 __all__ = [
+    "NO_TEACHERS",
     "PATH",
     "Augment",
     "Budget",
@@ -33,12 +36,13 @@ __all__ = [
     "Params",
     "ParamsError",
     "Published",
+    "Settings",
     "Split",
     "Table",
     "TeacherSet",
     "Train",
     "Tune",
     "load",
-    "teachers",
+    "teacher_rows",
     "where",
 ]

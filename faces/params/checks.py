@@ -69,29 +69,34 @@ def _check_models(p: schema.Params) -> Iterator[Fault]:
     for name in p.models:
         if not re.fullmatch(r"[a-z0-9][a-z0-9-]*", name):
             yield ("models", name), "is not a name of lower-case letters, digits and hyphens"
-    for name, teacher_set in p.lessons.items():
+    for name, teacher_set in p.teachers.items():
         yield from _check_teachers(name, teacher_set)
     for key, row in _rows(p):
         yield from _check_row(p, key, row)
 
 
 def _check_teachers(name: str, teacher_set: schema.TeacherSet) -> Iterator[Fault]:
-    """Check that one process can train the teachers, and that all predict the same faces."""
-    first = next(iter(teacher_set.teachers), {})
-    if teacher_set.assistants and not teacher_set.teachers:
-        yield ("lessons", name, "assistants"), "have no teachers to learn from"
+    """Check that one process can train the teachers."""
+    first = next(iter(teacher_set.models), {})
+    if name == schema.NO_TEACHERS:
+        yield ("teachers", name), "is the name for no teachers: choose another"
+    if not teacher_set.models:
+        yield ("teachers", name, "models"), "lists no teacher"
     for kind, rows in teacher_set.rounds.items():
-        if teacher_set.held_out and len(rows) < 2 and (rows or kind == "teachers"):
-            yield ("lessons", name, "held_out"), f"needs at least two {kind}: each face must be new to one of them"
+        if teacher_set.out_of_fold and len(rows) < 2 and rows:
+            yield ("teachers", name, "out_of_fold"), f"needs at least two {kind}: each face must be new to one of them"
         for i, row in enumerate(rows):
-            key = ("lessons", name, kind, str(i))
+            key = ("teachers", name, kind, str(i))
             try:
-                schema.teacher_row(row)
+                schema.teacher_row(teacher_set, row)
             except pydantic.ValidationError as error:
                 yield from _located(key, error)
-            for column in ("dataset", "variant"):
-                if row.get(column) != first.get(column):
-                    yield (*key, column), f"{row.get(column)!r} differs from that of the first teacher"
+            for column in ("dataset", "variant", "network", "teachers"):
+                if column in row:
+                    yield (
+                        (*key, column),
+                        "is not a key of a teacher: all of a set share its dataset, variant and network",
+                    )
             for section, column in (("train", "threads"), ("budget", "precision")):
                 value, other = ((teacher.get(section) or {}).get(column) for teacher in (row, first))
                 if value != other:
@@ -101,11 +106,11 @@ def _check_teachers(name: str, teacher_set: schema.TeacherSet) -> Iterator[Fault
 def _rows(p: schema.Params) -> list[tuple[Key, schema.Model]]:
     """Keys and rows of models, and of the teachers that are valid."""
     rows: list[tuple[Key, schema.Model]] = [(("models", name), row) for name, row in p.models.items()]
-    for name, teacher_set in p.lessons.items():
+    for name, teacher_set in p.teachers.items():
         for kind, teachers in teacher_set.rounds.items():
             for i, row in enumerate(teachers):
                 with contextlib.suppress(pydantic.ValidationError):
-                    rows.append((("lessons", name, kind, str(i)), schema.teacher_row(row)))
+                    rows.append((("teachers", name, kind, str(i)), schema.teacher_row(teacher_set, row)))
     return rows
 
 
@@ -116,10 +121,9 @@ def _check_row(p: schema.Params, key: Key, row: schema.Model) -> Iterator[Fault]
         yield (*key, "variant"), f"'{row.dataset}-{row.variant}' is not a row of variants"
     if row.network not in networks:
         yield (*key, "network"), f"{row.network!r} is not a module of faces/networks: {', '.join(networks)}"
-    if row.lesson is None:
-        yield (*key, "lesson"), f"is missing: one of {', '.join(p.lessons)}"
-    elif row.lesson not in p.lessons:
-        yield (*key, "lesson"), f"{row.lesson!r} is not a row of lessons: {', '.join(p.lessons)}"
+    teacher_sets = [schema.NO_TEACHERS, *p.teachers]
+    if row.teachers not in teacher_sets:
+        yield (*key, "teachers"), f"{row.teachers!r} is not a row of teachers: {', '.join(teacher_sets)}"
     if not row.targets:
         yield (*key, "targets"), "lists no target"
     for i, target in enumerate(row.targets):
@@ -131,6 +135,12 @@ def _check_tables(p: schema.Params) -> Iterator[Fault]:
     for name, table in p.tables.items():
         if name not in p.datasets:
             yield ("tables", name), "is not listed in datasets"
+        for target, column in (table.columns.model_extra or {}).items():
+            key = ("tables", name, "columns", target)
+            if target not in targets.TARGETS:
+                yield key, f"is not picture, identity, split or a row of faces/targets.py: {', '.join(targets.TARGETS)}"
+            elif not isinstance(column, str | None):
+                yield key, f"{column!r} is not the name of a column"
         for target, names in table.classes.items():
             row = targets.TARGETS.get(target)
             for text, label in names.items():
@@ -163,6 +173,9 @@ def _check_split(p: schema.Params) -> Iterator[Fault]:
 def _check_data(p: schema.Params) -> Iterator[Fault]:
     if not p.data.source.strip():
         yield ("data", "source"), "is empty: sample, official, a folder or a URL"
+    photos = p.data.source != "sample" or any(row.dataset in p.tables for row in p.models.values())
+    if p.budget == "sample" and photos:
+        yield ("budget",), "'sample' is too little for photos: set it to real, or to a row of budgets of your own"
     if p.split.val + p.split.test + p.split.calibration >= 1:
         yield ("split",), "val, test and calibration leave nothing to train on"
     if p.convert_mat.min_age > p.convert_mat.max_age:
@@ -172,8 +185,12 @@ def _check_data(p: schema.Params) -> Iterator[Fault]:
 def _check_train(p: schema.Params) -> Iterator[Fault]:
     """Check `train`, and its overrides in budgets and rows of models."""
     sections: list[tuple[Key, schema.Train]] = [(("train",), p.train)]
-    changes = [((*key, "budget"), p.budgets.real, row.budget) for key, row in _rows(p)]
-    for kind, budget in p.budgets:
+    changes = []
+    if p.budget not in p.budgets:
+        yield ("budget",), f"{p.budget!r} is not a row of budgets: {', '.join(p.budgets)}"
+    else:
+        changes = [((*key, "budget"), p.budgets[p.budget], row.budget) for key, row in _rows(p)]
+    for kind, budget in p.budgets.items():
         changes.append((("budgets", kind, "train"), p.train, budget.train))
         with contextlib.suppress(pydantic.ValidationError):  # reported for the line above
             train = overrides.merged(p.train, budget.train)
@@ -200,7 +217,7 @@ def _check_train_section(p: schema.Params, key: Key, train: schema.Train) -> Ite
         yield (*key, "zoom"), f"{train.zoom} is not a scale from 0.5 to 2"
     if len(train.augment.zoom) != 2 or train.augment.zoom[0] > train.augment.zoom[1]:
         yield (*key, "augment", "zoom"), f"{train.augment.zoom} is not [smallest, largest]"
-    for column in ("loss_weights", "rarity", "label_smoothing"):
+    for column in ("loss_weights", "label_weight_power", "label_smoothing"):
         for target in getattr(train, column):
             if target not in targets.TARGETS:
                 yield (*key, column, target), "is not a row of faces/targets.py"
@@ -211,29 +228,29 @@ def _check_train_section(p: schema.Params, key: Key, train: schema.Train) -> Ite
 def _check_scores(p: schema.Params) -> Iterator[Fault]:
     """Check the scores that the gate limits, and the one that chooses the registered model."""
     known = scores.keys("metrics")
-    for baseline, models in p.gate.floors.items():
+    for baseline, models in p.gate.limits.items():
         for model, limits in models.items():
-            key = ("gate", "floors", baseline, model)
+            key = ("gate", "limits", baseline, model)
             if model not in p.models and set(models) & set(p.models):
                 yield key, "is a model that is not listed under models: remove it"
             for score in limits:
                 if score not in known:
                     yield (*key, score), f"is not one of {', '.join(known)}"
-    if p.register_.score not in _scores():
-        yield ("register", "score"), f"{p.register_.score!r} is not one of {', '.join(_scores())}"
+    if p.register_.metric not in _scores():
+        yield ("register", "metric"), f"{p.register_.metric!r} is not one of {', '.join(_scores())}"
 
 
 def _check_search(p: schema.Params) -> Iterator[Fault]:
     for name, space in p.tune.space.items():
         key, field = ("tune", "space", name), schema.Train.model_fields.get(name)
-        if field is None or field.annotation not in (int, float) or name in ("seed", "threads", "image_size"):
+        if field is None or field.annotation not in (int, float) or name in ("threads", "image_size"):
             yield key, "is not a number under train that can be searched for"
             continue
         if space.min > space.max or (space.sampling == "log" and space.min <= 0):
             yield key, "needs min <= max, and min above 0 for log"
         for bound in (space.min, space.max):
             try:
-                overrides.with_value(p.train, {name: bound})
+                overrides.with_values(p.train, {name: bound})
             except pydantic.ValidationError as error:
                 yield key, f"{bound} {error.errors()[0].get('ctx', {}).get('error', 'is no value')}"
 

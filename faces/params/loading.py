@@ -8,7 +8,7 @@ import pydantic
 import yaml
 from ruamel.yaml import YAML
 
-from faces.params import checks, schema
+from faces.params import checks, renamed, schema
 
 PATH = Path("params.yaml")
 
@@ -30,7 +30,7 @@ def load(path: Path = PATH) -> schema.Params:
     try:
         params = schema.Params.model_validate(values)
     except pydantic.ValidationError as error:
-        faults = [schema.schema_fault(detail) for detail in error.errors()]
+        faults = _old_names(values) or [schema.schema_fault(detail) for detail in error.errors()]
     else:
         faults = list(dict.fromkeys([*_ignored_by_dvc(values), *checks.faults(params)]))
         if not faults:
@@ -48,6 +48,7 @@ def yaml_editor() -> YAML:
     editor = YAML()
     editor.preserve_quotes = True
     editor.width = 4096
+    editor.indent(mapping=2, sequence=4, offset=2)
     editor.representer.add_representer(
         type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
     )
@@ -59,6 +60,17 @@ def _read(path: Path) -> str:
         return path.read_text()
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing: run this from the project's top folder") from None
+
+
+def _old_names(values: Any, key: schema.Key = ()) -> list[schema.Fault]:
+    """A fault for each key that has a new name."""
+    faults: list[schema.Fault] = []
+    for name, value in values.items() if isinstance(values, dict) else ():
+        new = renamed.dotted(".".join((*key, str(name))))
+        if new != ".".join((*key, str(name))):
+            faults.append(((*key, str(name)), f"is called {new} now: `python -m commands.check --migrate` renames it"))
+        faults += _old_names(value, (*key, str(name)))
+    return faults
 
 
 def _ignored_by_dvc(values: Any, key: schema.Key = ()) -> Iterator[schema.Fault]:

@@ -5,24 +5,16 @@ from typing import Any
 from faces.params import schema
 
 
-def budget_for(p: schema.Params, kind: str) -> schema.Budget:
-    """The budget that `budget` names; if it is `auto`, that of the source kind (`sample`, `real` or `own`)."""
-    auto = "sample" if kind == "sample" else "real"
-    return getattr(p.budgets, auto if p.budget == "auto" else p.budget)
-
-
-def for_row(p: schema.Params, row: schema.Model, kind: str) -> tuple[schema.Params, schema.Model]:
-    """Params for one row of models or teachers and a source kind; and the row with all options.
+def for_row(p: schema.Params, row: schema.Model) -> tuple[schema.Settings, schema.Budget, schema.Model]:
+    """Settings and budget of one row of models or teachers, and the row with all options.
 
     `train` of the row overrides `train` of the budget, which overrides the section `train`; likewise the options of
-    the network.
+    the network. The seed is the row's, else that of params.
     """
-    budgets = {name: merged(budget, row.budget) for name, budget in p.budgets}
-    own = p.model_copy(update={"budgets": schema.Budgets.model_construct(**budgets)})
-    budget = budget_for(own, kind)
+    budget = merged(p.budgets[p.budget], row.budget)
     train = merged(merged(p.train, budget.train), row.train)
-    options = budget.options.get(row.network, {}) | row.options
-    return own.model_copy(update={"train": train}), row.model_copy(update={"options": options})
+    settings = schema.Settings(seed=p.seed if row.seed is None else row.seed, **train.model_dump())
+    return settings, budget, row.model_copy(update={"options": budget.options.get(row.network, {}) | row.options})
 
 
 def merged(section: schema.Section, values: dict[str, Any]) -> Any:
@@ -34,14 +26,20 @@ def merged(section: schema.Section, values: dict[str, Any]) -> Any:
     return type(section).model_validate(merged)
 
 
-def with_value(train: schema.Train, values: dict[str, float]) -> schema.Train:
-    """Replace some numbers of `train` and validate it again; whole numbers stay whole."""
-    merged = train.model_dump()
+def with_values(section: schema.Section, values: dict[str, float]) -> Any:
+    """Replace some numbers of settings and validate them again; whole numbers stay whole."""
+    merged = section.model_dump()
     for name, value in values.items():
         merged[name] = round(value) if isinstance(merged[name], int) else float(value)
-    return schema.Train.model_validate(merged)
+    return type(section).model_validate(merged)
 
 
-def with_seed(p: schema.Params) -> schema.Params:
-    """Params with train.seed set to tune.seed: the result of a search must not depend on train.seed."""
-    return p.model_copy(update={"train": p.train.model_copy(update={"seed": p.tune.seed})})
+def recipe(settings: schema.Settings, budget: schema.Budget, row: schema.Model) -> dict[str, Any]:
+    """What a model was trained with, as its run and its file keep it."""
+    train = settings.model_dump()
+    return {"seed": train.pop("seed"), "model": row.model_dump(), "budget": budget.model_dump(), "train": train}
+
+
+def from_recipe(recipe: dict[str, Any]) -> schema.Settings:
+    """The settings that a model was trained with."""
+    return schema.Settings(seed=recipe["seed"], **recipe["train"])

@@ -11,7 +11,7 @@ import yaml
 from faces.params.loading import PATH
 
 FOLDER = Path("recipes")
-REPLACED = ("models", "variants", "lessons", "tables", "space")  # replaced whole, not merged key by key
+REPLACED = ("models", "variants", "teachers", "tables", "space")  # replaced whole, not merged key by key
 
 
 def names() -> list[str]:
@@ -49,8 +49,8 @@ def merge(values: dict, changes: dict) -> None:
 
 
 def ablations(name: str) -> dict:
-    """Content of recipes/NAME.levers.yaml: the ablations of a recipe's model."""
-    return yaml.safe_load((FOLDER / f"{name}.levers.yaml").read_text())
+    """Content of recipes/NAME.ablations.yaml: the ablations of a recipe's model."""
+    return yaml.safe_load((FOLDER / f"{name}.ablations.yaml").read_text())
 
 
 def basis(common: dict, precision: str, values: dict) -> str:

@@ -4,6 +4,7 @@ The one table serves the message about an old key, `python -m commands.check --m
 from a merge base, params of old MLflow runs, the metadata of old ONNX files, and recipes.
 """
 
+import copy
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
@@ -53,6 +54,9 @@ ADDED: dict[str, dict[str, Any]] = {
     "tune": {"parallel_trials": 1, "median_stopping_after": None},
     "train": {"replicas": 1, "crop": None, "progressive_sizes": [], "optimizer": "adamw", "zoom": 1.0},
     "train.augment": {"mixup_alpha": 0.0, "weak_final_fraction": 0.0},
+    "budgets.*": {"train": {}, "options": {}},
+    "tune.space.*": {"sampling": "linear"},
+    "split.from.*": {"picture": "img_path", "part": "folder"},
 }
 
 
@@ -92,17 +96,34 @@ def translate(values: dict, path: tuple[str, ...] = ()) -> dict:
     train = values.get("train")
     if path[:1] != ("budgets",) and isinstance(train, dict) and "seed" in train:
         values["seed"] = train.pop("seed")
+    if not path and values.get("budget") == "auto":
+        values["budget"] = "sample" if values.get("data", {}).get("source") == "sample" else "real"
+    if path == ("teachers",):
+        _share_columns(values)
     return values
+
+
+def _share_columns(teachers: dict) -> None:
+    """Move what teachers of one set have in common from their rows to the set; a set without teachers is left out."""
+    for name in [name for name, teacher_set in teachers.items() if not teacher_set.get("models")]:
+        del teachers[name]
+    for teacher_set in teachers.values():
+        for key in ("dataset", "variant", "network"):
+            for row in [*teacher_set["models"], *teacher_set.get("assistants", [])]:
+                if key in row:
+                    teacher_set[key] = row.pop(key)
 
 
 def complete(values: dict) -> dict:
     """Add to a mapping the keys that it is older than, with what was meant before they existed; returns the mapping."""
     for section, keys in ADDED.items():
-        found: Any = values
+        found: list[Any] = [values]
         for part in section.split("."):
-            found = found.get(part) if isinstance(found, dict) else None
-        if isinstance(found, dict):
-            found |= {key: meaning for key, meaning in keys.items() if key not in found}
+            mappings = [mapping for mapping in found if isinstance(mapping, dict)]
+            found = [value for mapping in mappings for key, value in mapping.items() if part in (key, "*")]
+        for mapping in (mapping for mapping in found if isinstance(mapping, dict)):
+            for key, meaning in keys.items():
+                mapping.setdefault(key, copy.deepcopy(meaning))
     return values
 
 

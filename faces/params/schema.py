@@ -8,7 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 
 Key = tuple[str, ...]  # ("train", "batch_size")
 Fault = tuple[Key, str]  # a key and what is wrong with it
-VariantName = Literal["cropped", "found", "full"]
+NO_TEACHERS = "none"  # of a model that is trained on labels alone
+VariantName = Literal["cropped", "detected", "full"]
 
 
 def _ranged(kind: type, is_legal: Callable[[Any], bool], legal_values: str) -> Any:
@@ -45,7 +46,7 @@ class Data(Section):
 
     source: str
     simulated: bool
-    in_place: bool = False  # older runs lack this key
+    in_place: bool
 
 
 class Sample(Section):
@@ -65,12 +66,11 @@ class Variant(Section):
 
 
 class Columns(Section):
-    """Names of a table's columns; None if it has no such column."""
+    """Names of a table's columns, of each target too; None if it has no such column."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)  # targets, which checks.py knows
 
     picture: str | None = None
-    age: str | None = None
-    sex: str | None = None
-    ethnicity: str | None = None
     identity: str | None = None
     split: str | None = None
 
@@ -92,27 +92,31 @@ class Model(Section):
     network: str
     options: dict[str, Any] = {}
     targets: list[str]
-    lesson: str | None = None  # None in runs that are older than this key
+    teachers: str
+    seed: Whole | None = None
     train: dict[str, Any] = {}
     budget: dict[str, Any] = {}
 
 
 class TeacherSet(Section):
-    """Teachers for one dataset, as rows of models that are trained on labels alone.
+    """Teachers for one dataset: rows of models that share dataset, variant and network, trained on labels alone.
 
     Assistants are distilled from the teachers, and their predictions replace those of the teachers (Mirzadeh et al.
     2020, "Improved knowledge distillation via teacher assistant"; here of the same size, as in Furlanello et al. 2018,
     "Born again neural networks").
     """
 
-    held_out: bool = False
-    teachers: list[dict[str, Any]]
+    dataset: str
+    variant: VariantName
+    network: str
+    models: list[dict[str, Any]]
     assistants: list[dict[str, Any]] = []
+    out_of_fold: bool | None = None
 
     @property
     def rounds(self) -> dict[str, list[dict[str, Any]]]:
         """Rounds of training, in order; every round but the first is distilled from the one before it."""
-        return {"teachers": self.teachers, "assistants": self.assistants}
+        return {"models": self.models, "assistants": self.assistants}
 
 
 class ParseLabels(Section):
@@ -143,9 +147,9 @@ class Pack(Section):
 class Clean(Section):
     """When two images are duplicates, and which of their labels are used."""
 
-    same_photo: OpenShare
+    duplicate_correlation: OpenShare
     max_age_spread: NotNegative
-    copies: Literal["one", "all"]
+    deduplicate: bool
 
 
 class Fold(Section):
@@ -160,8 +164,8 @@ class Published(Section):
     """A published split of a dataset."""
 
     file: str
-    picture: str = "img_path"
-    part: str = "folder"
+    picture: str
+    part: str
     folds: list[Fold]
 
 
@@ -188,15 +192,8 @@ class Budget(Section):
     train_minutes: Positive | None
     tune_minutes: Positive | None
     precision: Literal["auto", "float32", "bfloat16"]
-    train: dict[str, Any] = {}  # older runs lack this key and the next
-    options: dict[str, dict[str, Any]] = {}
-
-
-class Budgets(Section):
-    """One budget for each source kind."""
-
-    sample: Budget
-    real: Budget
+    train: dict[str, Any]
+    options: dict[str, dict[str, Any]]
 
 
 class Range(Section):
@@ -204,7 +201,7 @@ class Range(Section):
 
     min: float
     max: float
-    sampling: Literal["linear", "log"] = "linear"
+    sampling: Literal["linear", "log"]
     step: Positive | None = None
 
 
@@ -213,9 +210,9 @@ class Tune(Section):
 
     seed: Whole
     method: Literal["bayesian", "random"]
-    least_gain: NotNegative
-    together: Count = 1  # older runs lack this key and the next
-    give_up: Count | None = None
+    min_improvement: NotNegative
+    parallel_trials: Count
+    median_stopping_after: Count | None
     space: dict[str, Range]
 
 
@@ -229,23 +226,22 @@ class Augment(Section):
     brightness: Share
     contrast: Share
     colour: Share
-    grey: Share
-    erase: Share
-    mix: NotNegative = 0.0  # older runs lack this key
-    settle: Share = 0.0  # older runs lack this key
+    grayscale: Share
+    random_erasing: Share
+    mixup_alpha: NotNegative
+    weak_final_fraction: Share
 
 
 class Train(Section):
-    """Training settings."""
+    """Training settings, but for the seed."""
 
-    seed: Whole
     threads: Count
-    replicas: Count = 1  # older runs lack this key
+    replicas: Count
     image_size: Side
-    crop: Side | None = None  # older runs lack this key
-    growing: list[Side] = []  # older runs lack this key
+    crop: Side | None
+    progressive_sizes: list[Side]
     batch_size: Count
-    optimizer: Literal["adamw", "muon"] = "adamw"  # older runs lack this key
+    optimizer: Literal["adamw", "muon"]
     learning_rate: Positive
     warmup: Fraction
     weight_decay: NotNegative
@@ -257,12 +253,18 @@ class Train(Section):
     monitor: str
     patience: Count
     loss_weights: dict[str, NotNegative]
-    rarity: dict[str, NotNegative]
-    lesson: Share
-    views: Literal[1, 2]
-    zoom: Positive = 1.0  # older runs lack this key
+    label_weight_power: dict[str, NotNegative]
+    distillation_weight: Share
+    tta_flip: bool
+    zoom: Positive
     label_smoothing: dict[str, Fraction]
     augment: Augment
+
+
+class Settings(Train):
+    """Training settings of one model: `train` with the overrides of its budget and row, and its seed."""
+
+    seed: Whole
 
 
 class Calibrate(Section):
@@ -274,8 +276,8 @@ class Calibrate(Section):
 class Evaluate(Section):
     """Confidence intervals, and the smallest group that is scored."""
 
-    min_n: Count
-    resamples: BootstrapSamples
+    min_group_size: Count
+    bootstrap_samples: BootstrapSamples
     confidence: OpenShare
     seed: Whole
 
@@ -283,16 +285,16 @@ class Evaluate(Section):
 class Gate(Section):
     """Tolerances and limits of the gate."""
 
-    spreads: NotNegative
-    years: NotNegative
-    share: Share
-    floors: dict[str, dict[str, dict[str, float]]]
+    tolerance_sd: NotNegative
+    tolerance_years: NotNegative
+    tolerance_accuracy: Share
+    limits: dict[str, dict[str, dict[str, float]]]
 
 
 class Register(Section):
     """How the registered model is chosen."""
 
-    score: str
+    metric: str
 
 
 class Params(Section):
@@ -300,18 +302,19 @@ class Params(Section):
 
     data: Data
     sample: Sample
+    seed: Whole
     datasets: list[str]
     tables: dict[str, Table]
     variants: dict[str, Variant]
-    lessons: dict[str, TeacherSet]
+    teachers: dict[str, TeacherSet]
     models: dict[str, Model]
     parse_labels: ParseLabels
     convert_mat: ConvertMat
     pack: Pack
     clean: Clean
     split: Split
-    budget: Literal["auto", "sample", "real"]
-    budgets: Budgets
+    budget: str
+    budgets: dict[str, Budget]
     tune: Tune
     train: Train
     calibrate: Calibrate
@@ -335,11 +338,12 @@ def schema_fault(detail: dict) -> Fault:
     return key, f"{value!r} is not usable: {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
-def teacher_row(row: dict[str, Any]) -> Model:
+def teacher_row(teacher_set: TeacherSet, row: dict[str, Any]) -> Model:
     """A teacher as a row of models, trained on labels alone."""
-    return Model.model_validate({"lesson": "none"} | row)
+    shared = {key: getattr(teacher_set, key) for key in ("dataset", "variant", "network")}
+    return Model.model_validate({**shared, "teachers": NO_TEACHERS, **row})
 
 
-def teachers(teacher_set: TeacherSet) -> dict[str, list[Model]]:
+def teacher_rows(teacher_set: TeacherSet) -> dict[str, list[Model]]:
     """Teachers as rows of models, by round; assistants too, if any."""
-    return {kind: [teacher_row(row) for row in rows] for kind, rows in teacher_set.rounds.items() if rows}
+    return {kind: [teacher_row(teacher_set, row) for row in rows] for kind, rows in teacher_set.rounds.items() if rows}

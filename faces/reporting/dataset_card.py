@@ -67,7 +67,8 @@ def dataset_card(name: str, p: params.Params) -> str:
         "",
         *label_noise(name, audit["copies"]),
         "- Near-copies: all pictures were compared with each other, mirrored too, and those whose fine detail "
-        f"correlates by {p.clean.same_photo:g} or more count as one photo. As another witness, the perceptual hash of "
+        f"correlates by {p.clean.duplicate_correlation:g} or more count as one photo. As another witness, the "
+        "perceptual hash of "
         f"{near} test faces is within {NEAR} bits of 63 of that "
         "of a face of another part; most of those that are left are strangers who look alike.",
     ]

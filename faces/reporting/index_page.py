@@ -25,7 +25,7 @@ def page(p: params.Params) -> str:
     for name in p.datasets:
         lines += dataset(name)
     for name, row in p.models.items():
-        lines += model(name, row.dataset, out, p.evaluate.min_n)
+        lines += model(name, row.dataset, out, p.evaluate.min_group_size)
     lines += leakage(out / "published/leakage")
     return "\n".join(lines).rstrip() + "\n"
 
@@ -53,7 +53,7 @@ def against(rows: pd.DataFrame, stem: str) -> list[str]:
     shown = rows[["dataset", "score", "n", *values]].assign(**{f"{first} minus {second}": minus})
     title = stem.replace("_", " ")
     faces = "The same test faces, paired"
-    faces += "; a photo in which no face was found has no part in it." if "found" in (first, second) else "."
+    faces += "; a photo in which no face was found has no part in it." if "detected" in (first, second) else "."
     lines = [f"## {title.capitalize()}", "", faces, "", shown.to_markdown(index=False), ""]
     return [*lines, f"![{title}](plots/{stem}.png)", ""]
 

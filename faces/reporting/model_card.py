@@ -10,7 +10,7 @@ from faces.data import packs, provenance, records
 from faces.reporting import cards, markdown, score_sections
 from faces.reporting.dataset_card import label_noise, label_source
 
-INPUTS = {"full": "full pictures", "cropped": "cropped pictures", "found": "faces found in the full pictures"}
+INPUTS = {"full": "full pictures", "cropped": "cropped pictures", "detected": "faces found in the full pictures"}
 
 
 def model_card(name: str, row: params.Model, p: params.Params) -> str:
@@ -30,12 +30,13 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
     other = pd.read_csv(f"reports/audits/{row.dataset}/cross_dataset.csv").query("model == @name")
     registered = provenance.store_name(row.dataset, source)
     recipe = about["recipe"]
+    teachers = len(p.teachers[row.teachers].models) if row.teachers in p.teachers else 0
     lines = [
         f"# {name}",
         "",
         *markdown.quotes(provenance.warnings(source)),
         f"Tells {', '.join(row.targets)} from a face. A {row.network} network of {about['parameters']:,} parameters, "
-        f"{start(row, recipe['train'], len(p.lessons[row.lesson].teachers))} on {faces['train']:,.0f} "
+        f"{start(row, recipe['train'], teachers)} on {faces['train']:,.0f} "
         f"{INPUTS[row.variant]} of {row.dataset} with Keras, for "
         f"pictures of {about['image_size']} x {about['image_size']} pixels, exported as ONNX.",
         "",
@@ -47,14 +48,15 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         "",
         f"On {faces.get('test', 0):,} test faces of {row.dataset}. Copies of one photo, and photos of one known "
         "person, are never on both sides. It was chosen on validation; test faces stop a worse model, and choose none. "
-        f"Intervals of {p.evaluate.confidence:.0%} are by bootstrap over {unit}, {p.evaluate.resamples:,} resamples. "
+        f"Intervals of {p.evaluate.confidence:.0%} are by bootstrap over {unit}, {p.evaluate.bootstrap_samples:,} "
+        "resamples. "
         "MAE is of the median of the age distribution, RMSE of its mean, in years.",
         "",
         score_sections.scores_on_test(records.read(tables / "scores.csv")),
         "",
         "## For whom it works",
         "",
-        f"Worst groups of at least {p.evaluate.min_n} test faces:",
+        f"Worst groups of at least {p.evaluate.min_group_size} test faces:",
         "",
         *score_sections.worst(summary),
         "",
@@ -113,7 +115,7 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         "",
         f"Trained for {recipe['budget']['epochs']} epochs at most, of which epoch {about['best_epoch'] + 1} was kept: "
         f"batches of {recipe['train']['batch_size']}, learning rate {recipe['train']['learning_rate']}, seed "
-        f"{recipe['train']['seed']}.",
+        f"{recipe['seed']}.",
     ]
     numbers = records.read_json(tables / "metrics.json").get("test", {})
     digest = hashlib.sha256(Path(f"data/splits/{row.dataset}.csv").read_bytes()).hexdigest()

@@ -8,6 +8,7 @@ import numpy as np
 
 from faces import params
 from faces.data import provenance, records
+from faces.params import overrides
 from faces.tracking import runs, store
 
 MIN_SECONDS = 0.5  # of an epoch that was trained here
@@ -23,7 +24,7 @@ def training_cost(name: str, row: params.Model) -> dict:
     folder = Path("data/models") / name
     about, epochs = json.loads((folder / "model.json").read_text()), len(records.read(folder / "history.csv"))
     tuned = json.loads(Path(f"data/tuned/{name}.json").read_text())
-    settings, planned = params.Train(**about["recipe"]["train"]), about["recipe"]["budget"]["epochs"]
+    settings, planned = overrides.from_recipe(about["recipe"]), about["recipe"]["budget"]["epochs"]
     source = provenance.read(row.dataset, row.variant)
     client, experiment = store.open_experiment(provenance.store_name(row.dataset, source))
     machine, ends = runs.timings(client, experiment, about["fingerprint"])
@@ -32,14 +33,14 @@ def training_cost(name: str, row: params.Model) -> dict:
         "epochs": epochs,
         "minutes": took,
         "machine": machine if took else "",
-        "teachers": teacher_epochs(row.lesson),
+        "teachers": teacher_epochs(row.teachers),
         "trials": [len(trial["history"]) for trial in tuned["trials"]],
     }
 
 
 def teacher_epochs(name: str) -> dict[str, int]:
-    """Epochs of each teacher, and assistant, of a row of `lessons`; the model's own minutes do not include them."""
-    path = Path("data/lessons") / name / "history.csv"
+    """Epochs of each teacher, and assistant, of a row of `teachers`; the model's own minutes do not include them."""
+    path = Path("data/soft_targets") / name / "history.csv"
     if not path.exists():
         return {}
     return {str(teacher): int(n) for teacher, n in records.read(path).groupby("teacher", sort=False).size().items()}

@@ -14,6 +14,7 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from faces.params import renamed
 from faces.tracking import origin, store
 
 
@@ -95,7 +96,7 @@ def add_trials(client: MlflowClient, parent: Run, name: str, trials: list[dict])
         run_id = find_or_create(client, parent.info.experiment_id, label, key, "tune").info.run_id
         add_tags(client, run_id, {"mlflow.parentRunId": parent.info.run_id, "model": name})
         add_params(client, run_id, trial["values"])
-        add_metrics(client, run_id, {"val_score": trial["score"]})
+        add_metrics(client, run_id, {"val/score": trial["score"]})
         add_curve(client, run_id, "curve", trial["history"])
         client.set_terminated(run_id, "FINISHED")
 
@@ -121,6 +122,7 @@ def newest(client: MlflowClient, limit: int = 200) -> pd.DataFrame:
     rows = []
     for experiment in client.search_experiments():
         for run in client.search_runs([experiment.experiment_id], "tags.stage != 'tune'", max_results=limit):
+            metrics = {renamed.metric(name): value for name, value in run.data.metrics.items()}
             rows.append(
                 {
                     "experiment": experiment.name,
@@ -131,7 +133,7 @@ def newest(client: MlflowClient, limit: int = 200) -> pd.DataFrame:
                     "status": run.info.status,
                     "started": pd.Timestamp(run.info.start_time, unit="ms").round("s"),
                     "source": run.data.tags.get("source_kind", ""),
-                    **{name: value for name, value in run.data.metrics.items() if name.startswith("test_")},
+                    **{name: value for name, value in metrics.items() if name.startswith("test/")},
                 }
             )
     return pd.DataFrame(rows).sort_values("started", ascending=False)[:limit] if rows else pd.DataFrame()
@@ -144,7 +146,7 @@ def count_test_evaluations(client: MlflowClient, run: Run) -> int:
     count, token = 0, None
     while True:
         page = client.search_runs([run.info.experiment_id], query, page_token=token)
-        count += sum(any(key.startswith("test_") for key in scored.data.metrics) for scored in page)
+        count += sum(any(renamed.metric(key).startswith("test/") for key in scored.data.metrics) for scored in page)
         token = page.token
         if not token:
             return count

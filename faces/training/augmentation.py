@@ -66,7 +66,7 @@ def augment(
 
     @tf.function(jit_compile=True)  # a dozen passes over the images become one
     def recolour(x: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
-        x = _random_erasing(_colour(x, u, settings), u, settings["erase"])
+        x = _random_erasing(_colour(x, u, settings), u, settings["random_erasing"])
         return tf.cast(tf.clip_by_value(tf.round(x), 0, 255), tf.uint8)
 
     return recolour(moved, u)
@@ -107,7 +107,7 @@ def _colour(x: tf.Tensor, u: tf.Tensor, s: dict) -> tf.Tensor:
     x = (x - mean) * per_image(1 + _centred(u[:, 5], s["contrast"])) + mean
     x = x * per_image(1 + _centred(u[:, 6:9], s["colour"])) + per_image(_centred(u[:, 9], s["brightness"] * 255))
     luma = tf.reduce_sum(x * [0.299, 0.587, 0.114], axis=3, keepdims=True)
-    return tf.where(per_image(u[:, 10] < s["grey"]), tf.broadcast_to(luma, tf.shape(x)), x)
+    return tf.where(per_image(u[:, 10] < s["grayscale"]), tf.broadcast_to(luma, tf.shape(x)), x)
 
 
 def _random_erasing(x: tf.Tensor, u: tf.Tensor, probability: float) -> tf.Tensor:

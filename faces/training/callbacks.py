@@ -156,7 +156,7 @@ class Validation(keras.callbacks.Callback):
 
     def score(self) -> dict[str, float]:
         """Score the model's present weights on validation."""
-        p = probabilities(self.model, self.pixels, tta_flip=self.settings.views == 2)
+        p = probabilities(self.model, self.pixels, tta_flip=self.settings.tta_flip)
         decoded: dict[str, np.ndarray] = {}
         for name in self.val.labels:
             decoded.update(targets.decode(targets.TARGETS[name], p[name]))

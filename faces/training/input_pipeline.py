@@ -33,7 +33,7 @@ def steps_in_epoch(faces: Faces, settings: params.Train) -> int:
 
 def side_shown(settings: params.Train, epoch: int, epochs: int) -> int:
     """Side in pixels of the images of an epoch: each of the progressive sizes, then image_size, for equal shares."""
-    sides = [*settings.growing, settings.image_size]
+    sides = [*settings.progressive_sizes, settings.image_size]
     return sides[-(-(epoch + 1) * len(sides) // epochs) - 1]  # rounded up: the last epoch has the last size
 
 
@@ -58,9 +58,9 @@ def batches(
     def generate() -> Iterator[tuple]:
         for epoch in range(first_epoch, epochs):
             order = epoch_order(faces, settings.balance, settings.seed, epoch)
-            strength = augmentation.strength(epoch, epochs, settings.augment.settle)
+            strength = augmentation.strength(epoch, epochs, settings.augment.weak_final_fraction)
             u = augmentation.weakened(augmentation.draw(len(faces), settings.seed, epoch), strength)
-            share = augmentation.mixup_shares(len(faces), settings.seed, epoch, settings.augment.mix)
+            share = augmentation.mixup_shares(len(faces), settings.seed, epoch, settings.augment.mixup_alpha)
             share = 1 - strength * (1 - share)
             for start in range(0, steps_in_epoch(faces, settings) * batch, batch):
                 at = order[start : start + batch]
@@ -87,9 +87,13 @@ def batches(
         encoded: tf.Tensor, u: tf.Tensor, share: tf.Tensor, shown: tf.Tensor, label: dict, weight: dict
     ) -> tuple:
         images = augmentation.augment(
-            decode_batch(encoded, side, factor), u, crop // factor, augment, shown if settings.growing else size
+            decode_batch(encoded, side, factor),
+            u,
+            crop // factor,
+            augment,
+            shown if settings.progressive_sizes else size,
         )
-        if settings.augment.mix:
+        if settings.augment.mixup_alpha:
             images = augmentation.mixup_images(images, share)
             for name in names:
                 label[name], weight[name] = augmentation.mixup_labels(label[name], weight[name], share)

@@ -53,9 +53,9 @@ def fit(
     if not len(train) or not len(val):
         raise SystemExit(f"{row.dataset} {row.variant}: {len(train)} training and {len(val)} validation faces: too few")
     steps = input_pipeline.steps_in_epoch(train, settings)
-    if settings.growing:
+    if settings.progressive_sizes:
         build_network(row, settings)  # first, so that its own errors are raised
-    model = build_network(row, settings, any_size=bool(settings.growing), replicas=settings.replicas)
+    model = build_network(row, settings, any_size=bool(settings.progressive_sizes), replicas=settings.replicas)
     validation = callbacks.Validation(val, train, settings, side, steps, log, minutes, state_folder, required_scores)
     with model.distribute_strategy.scope() if settings.replicas > 1 else contextlib.nullcontext():
         compiled(model, settings, steps * epochs)
@@ -70,7 +70,7 @@ def fit(
             shuffle=False,
             verbose=0,
         )
-    if settings.growing or settings.replicas > 1:
+    if settings.progressive_sizes or settings.replicas > 1:
         model = build_network(row, settings)
     model.set_weights(validation.best)
     return model, validation
@@ -110,4 +110,6 @@ def build_network(row: params.Model, settings: params.Train, any_size: bool = Fa
     except (TypeError, ValueError) as error:
         if not any_size:
             raise
-        raise SystemExit(f"{row.network} takes images of one size: leave `train.growing` empty for it") from error
+        raise SystemExit(
+            f"{row.network} takes images of one size: leave `train.progressive_sizes` empty for it"
+        ) from error

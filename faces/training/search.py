@@ -21,7 +21,8 @@ RUNNING, COMPLETED = "RUNNING", "COMPLETED"  # status of KerasTuner's trials
 
 def run(
     name: str,
-    p: params.Params,
+    settings: params.Settings,
+    tune: params.Tune,
     row: params.Model,
     train: Faces,
     val: Faces,
@@ -30,11 +31,11 @@ def run(
     folder: Path,
     soft_targets: dict[str, np.ndarray] | None = None,
 ) -> dict:
-    """Train the defaults and the trials, in rounds of tune.together; all are scored by `score` on validation.
+    """Train the defaults and the trials, in rounds of tune.parallel_trials; all are scored by `score` on validation.
 
-    The best trial's values are kept where it gains tune.least_gain or more over the defaults. The values of a round,
-    and the scores that its trials must reach, follow from earlier rounds alone, so the order in which trials end does
-    not matter.
+    The best trial's values are kept where it gains tune.min_improvement or more over the defaults. The values of a
+    round, and the scores that its trials must reach, follow from earlier rounds alone, so the order in which trials end
+    does not matter.
 
     folder: for finished trials, and the state of each one under way after each epoch; made where there is none. The
     search is repeated from its start: a trial in the folder is not trained again, and one under way continues. So a
@@ -64,7 +65,7 @@ def run(
 
     def train_round(proposed: Sequence[dict[str, float]]) -> list[float]:
         numbers = range(len(trials), len(trials) + len(proposed))
-        required = required_scores(trials, p.tune.give_up, budget.trial_epochs)
+        required = required_scores(trials, tune.median_stopping_after, budget.trial_epochs)
         new_jobs: dict[int, jobs.Job] = {}
         for number, values in zip(numbers, proposed, strict=True):
             if known.get(number, {}).get("values") == values:
@@ -72,10 +73,8 @@ def run(
                 continue
             state_folder = folder / f"{number}"
             state_folder.mkdir(exist_ok=True)
-            settings = overrides.with_value(p.train, values)
-            new_jobs[number] = jobs.Job(
-                settings, budget.trial_epochs, state_folder=state_folder, required_scores=required
-            )
+            tried = overrides.with_values(settings, values)
+            new_jobs[number] = jobs.Job(tried, budget.trial_epochs, state_folder=state_folder, required_scores=required)
         order = list(new_jobs)
         lines = [progress.Epochs(label(number), budget.trial_epochs) for number in order]
 
@@ -92,7 +91,7 @@ def run(
         trials.extend(known[number] for number in numbers)
         return [trial["score"] for trial in trials[-len(proposed) :]]
 
-    rounds = proposals(p.tune, budget.trials, folder / "oracle")
+    rounds = proposals(tune, budget.trials, folder / "oracle")
     proposed = next(rounds)
     while proposed and not (
         budget.tune_minutes and len(trials) > 1 and time.monotonic() - started > 60 * budget.tune_minutes
@@ -105,7 +104,7 @@ def run(
     best = max(trials, key=lambda trial: trial["score"])
     gain = best["score"] - trials[0]["score"]
     return {
-        "values": {} if gain < p.tune.least_gain else best["values"],
+        "values": {} if gain < tune.min_improvement else best["values"],
         "defaults": trials[0]["score"],
         "best": best["score"],
         "gain": round(gain, 6),
@@ -136,7 +135,7 @@ def required_scores(trials: Sequence[dict], stopping_after: int | None, epochs: 
 
 
 def proposals(tune: params.Tune, trials: int, folder: Path) -> Iterator[list[dict[str, float]]]:
-    """Yield rounds of values to try, tune.together at a time: the defaults, {}, then KerasTuner's over tune.space.
+    """Yield rounds of values, tune.parallel_trials at a time: the defaults, {}, then KerasTuner's over tune.space.
 
     A generator that is sent the scores of each round, in its order; it ends after `trials` besides the defaults, or
     where the space has no more to try.
@@ -160,7 +159,7 @@ def proposals(tune: params.Tune, trials: int, folder: Path) -> Iterator[list[dic
     defaults: list[dict[str, float]] = [{}]
     while True:
         started = []
-        while len(defaults) + len(started) < tune.together:
+        while len(defaults) + len(started) < tune.parallel_trials:
             trial = oracle.create_trial(f"{len(started)}")
             if trial.status != RUNNING:
                 break

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-FILE = "lesson.npz"
+FILE = "soft_targets.npz"
 
 
 def write(folder: Path, face_ids: np.ndarray, probabilities: dict[str, np.ndarray]) -> None:

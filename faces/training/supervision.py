@@ -33,7 +33,7 @@ def heads_supervision(
     """For each head, y_true (n, 1 + units), as losses.for_target takes it, and the weight (n,) of each face.
 
     soft_targets: probabilities {target: (n, units)} of teachers, NaN where there are none. Their share of the target
-    distribution is `settings.lesson`, and 1 where the label is unknown.
+    distribution is `settings.distillation_weight`, and 1 where the label is unknown.
     """
     y_true, weights = {}, {}
     face_weight = face_weights(faces, settings.balance)
@@ -41,10 +41,12 @@ def heads_supervision(
         target = targets.TARGETS[name]
         smoothing = settings.label_smoothing.get(name, 0.0)
         p = losses.target_distribution(target, values, settings.age_sigma, smoothing)
-        weights[name] = label_weights(target, values, known, settings.rarity.get(name, 0.0)) * face_weight
+        weights[name] = label_weights(target, values, known, settings.label_weight_power.get(name, 0.0)) * face_weight
         if soft_targets and name in soft_targets:
             has_soft = np.isfinite(soft_targets[name][:, 0])
-            share = np.where(has_soft, np.where(known > 0, settings.lesson, 1.0), 0.0)[:, None].astype(np.float32)
+            share = np.where(has_soft, np.where(known > 0, settings.distillation_weight, 1.0), 0.0)[:, None].astype(
+                np.float32
+            )
             soft = np.nan_to_num(soft_targets[name])
             p = (1 - share) * p + share * soft
             if target.kind == "years":

@@ -49,7 +49,7 @@ def old(project, edit):
         (project / folder / "code.py").write_text("1\n")
     for name in ("dvc.yaml", "requirements.txt"):
         (project / name).write_text("\n")
-    edit(r"  floors:  .*\n(    .*\n)+", "  floors: {}\n")
+    edit(r"  limits:  .*\n(    .*\n)+", "  limits: {}\n")
     table = predict(faces(300), 1)
     baselines.write("utkface", Baseline({"m": {"age_mae": 5.0}}, {"m": table}))
     return table, commit()
@@ -97,7 +97,7 @@ def test_a_change_is_judged_by_the_rules_that_it_found(old, monkeypatch, capsys,
     table, before = old
     baselines.write("utkface", Baseline({"m": {"age_mae": 5.0}}, {"m": worse(table)}))
     edit(r"  share: 0.05 ", "  share: 0.99 ")
-    edit(r"  min_n: 20", "  min_n: 5000")
+    edit(r"  min_group_size: 20", "  min_group_size: 5000")
     status, page = run(monkeypatch, capsys, "--against", before)
     assert status == 1
     assert "regressed: sex accuracy of female" in page

@@ -73,7 +73,7 @@ def test_a_group_shares_runs_models_and_outputs(shared, tmp_path, monkeypatch):
     version = client.get_model_version_by_alias("faces-utkface-sample", "challenger")
     run = client.get_run(version.run_id)
     assert run.info.artifact_uri.startswith("mlflow-artifacts:")
-    assert "test_mae" in run.data.metrics
+    assert "test/age_mae" in run.data.metrics
     dvc(one, "push")
 
     two = clone(tmp_path / "two")

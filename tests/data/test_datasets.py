@@ -39,7 +39,8 @@ def test_utkface_labels():
             "a/39_1_20170116174525125.jpg.chip.jpg",
             "a/200_1_2_20170116172300002.jpg.chip.jpg",
             "a/20_3_2_20170116172300003.jpg.chip.jpg",
-        ]
+        ],
+        "utkface",
     ).set_index("face_id")
     assert len(rows) == 4
     good = rows.loc["20170116172300001_25_1_2"]

@@ -200,23 +200,23 @@ def part(monkeypatch, edit):
     """part1.tar.gz, without a published checksum, as all of UTKFace's photos; and a row of variants for `found`."""
     archive = Archive("part1.tar.gz", (f"https://{HUGGING}",), about=len(CONTENT))
     monkeypatch.setitem(utkface.ARCHIVES, "full", (archive,))
-    row = "  utkface-found: {dataset: utkface, variant: found, reader: utkface}\n"
+    row = "  utkface-detected: {dataset: utkface, variant: detected, reader: utkface}\n"
     edit(r"^  wiki-cropped: \{", row + "  wiki-cropped: {")
 
 
 def test_archives_that_full_has_are_not_fetched_again_for_detected(web, project, edit, part, capsys):
     edit(r"^  source: \S+", "  source: official")
     fetch.print_plan(params.load())
-    line = re.search(r"utkface-found: part1.tar.gz .*", capsys.readouterr().out)[0]
+    line = re.search(r"utkface-detected: part1.tar.gz .*", capsys.readouterr().out)[0]
     assert line.endswith("(shared with another variant: fetched once)")
     web.responses = {HUGGING: servers.whole(CONTENT)}
     download.main("utkface", "full")
     web.requests.clear()
-    download.main("utkface", "found")
+    download.main("utkface", "detected")
     assert web.requests == []
-    entry = [(project / f"data/raw/utkface/{variant}/provenance.json").read_text() for variant in ("full", "found")]
+    entry = [(project / f"data/raw/utkface/{variant}/provenance.json").read_text() for variant in ("full", "detected")]
     assert entry[0] == entry[1]
-    assert (project / "data/raw/utkface/found/part1.tar.gz").read_bytes() == CONTENT
+    assert (project / "data/raw/utkface/detected/part1.tar.gz").read_bytes() == CONTENT
 
 
 def test_archives_from_a_mirror_or_changed_ones_are_not_linked(web, project, edit, part, mirror):
@@ -226,12 +226,12 @@ def test_archives_from_a_mirror_or_changed_ones_are_not_linked(web, project, edi
     download.main("utkface", "full")
     edit(r"^  source: \S+", "  source: official")
     web.responses = {HUGGING: servers.whole(CONTENT)}
-    download.main("utkface", "found")
+    download.main("utkface", "detected")
     assert (raw / "found/part1.tar.gz").read_bytes() == CONTENT
     download.main("utkface", "full")
     (raw / "full/part1.tar.gz").unlink()
     (raw / "full/part1.tar.gz").write_bytes(OTHER)
-    download.main("utkface", "found")
+    download.main("utkface", "detected")
     assert (raw / "found/part1.tar.gz").read_bytes() == CONTENT
 
 

@@ -16,10 +16,12 @@ def test_a_score_of_a_group_counts_people_once():
             "sex_predicted": ["male", "male", "male", "male"],
         }
     )
-    settings = params.load().evaluate.model_copy(update={"min_n": 3, "resamples": 50})
+    settings = params.load().evaluate.model_copy(update={"min_group_size": 3, "bootstrap_samples": 50})
     scored = score_tables.one_score(rows, targets.TARGETS["sex"], "accuracy", settings)
     assert (scored["n"], round(scored["value"], 6)) == (3, 0.666667)  # one has no label
     assert scored["low"] <= scored["value"] <= scored["high"]
-    few = score_tables.one_score(rows, targets.TARGETS["sex"], "accuracy", settings.model_copy(update={"min_n": 4}))
+    few = score_tables.one_score(
+        rows, targets.TARGETS["sex"], "accuracy", settings.model_copy(update={"min_group_size": 4})
+    )
     assert few["n"] == 3
     assert np.isnan([few["value"], few["low"], few["high"]]).all()

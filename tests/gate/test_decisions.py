@@ -15,8 +15,8 @@ from faces.reporting import gate_page
 from tests.conftest import ROOT
 
 SEEDS = ROOT / "benchmarks/seeds"
-GATE = params.Gate(spreads=2.0, years=1.0, share=0.05, floors={})
-EVALUATE = params.Evaluate(min_n=20, resamples=2000, confidence=0.95, seed=0)
+GATE = params.Gate(tolerance_sd=2.0, tolerance_years=1.0, tolerance_accuracy=0.05, limits={})
+EVALUATE = params.Evaluate(min_group_size=20, bootstrap_samples=2000, confidence=0.95, seed=0)
 ETHNICITIES = targets.TARGETS["ethnicity"].classes
 
 
@@ -188,7 +188,7 @@ def test_margins_follow_the_measured_sd():
     margins = seed_spread.margins(seeds, sizes, GATE)
     assert margins["age", "all faces"] == pytest.approx(2 * np.sqrt(2) * 0.1)  # variances are 4 / n exactly
     assert margins["age", "black"] == pytest.approx(2 * np.sqrt(2) * 0.2)
-    assert margins["sex", "all faces"] == GATE.share
+    assert margins["sex", "all faces"] == GATE.tolerance_accuracy
     lucky = seed_spread.margins(seeds.assign(sd=[0.1, 0.0]), sizes, GATE)
     assert lucky["age", "black"] > lucky["age", "all faces"] * 0.9  # an sd that is 0 by chance is not used
 

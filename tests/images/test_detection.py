@@ -171,7 +171,7 @@ def test_decode_reads_what_phones_and_the_web_write(tmp_path, astronaut):
 def test_faces_are_framed_as_in_the_models_dataset():
     predictor = Predictor(SHIPPED, threads=2)
     assert photos.framing(predictor) is utkface.FRAMING
-    predictor.metadata["variant"] = "found"
+    predictor.metadata["variant"] = "detected"
     assert photos.framing(predictor) is utkface.FRAMING
     predictor.metadata["dataset"] = "wiki"
     assert photos.framing(predictor) is imdb_wiki.FRAMING

@@ -83,7 +83,7 @@ def test_absurd_dimensions_are_refused_before_decoding():
 def test_fit_keeps_the_aspect_ratio_for_full_photos_only():
     assert preprocessing.fit(picture(size=(200, 100)), "full", 64).size == (64, 32)
     assert preprocessing.fit(picture(size=(200, 100)), "cropped", 64).size == (64, 64)
-    assert preprocessing.fit(picture(size=(200, 100)), "found", 64).size == (64, 64)
+    assert preprocessing.fit(picture(size=(200, 100)), "detected", 64).size == (64, 64)
 
 
 def test_square_pads_and_crops():

@@ -236,7 +236,7 @@ def test_a_folder_that_training_wrote_is_a_model(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
     fitted = jobs.Fitted(model.get_weights(), [{"epoch": 0}], 0, False, {})
     model.compile(loss=dict.fromkeys(HEADS, unregistered_loss()))  # as training leaves it
-    train.write(model, fitted, {"recipe": {"train": {"views": 2}}}, tmp_path, images, tta_flip=True)
+    train.write(model, fitted, {"recipe": {"train": {"tta_flip": True}}}, tmp_path, images, tta_flip=True)
     explainer = Explainer(tmp_path)
     predicted = explainer.model(images.astype(np.float32), training=False)
     for target, p in callbacks.probabilities(model, images, tta_flip=True).items():

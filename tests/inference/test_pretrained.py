@@ -90,7 +90,7 @@ def test_the_keras_file_predicts_what_is_stored_without_this_project(alone):
 @pytest.mark.parametrize("name", NAMES)
 def test_only_the_8_bit_file_predicts_otherwise_for_the_mirror_image(name):
     model, fast = (Predictor(FOLDER / f"{name}.{kind}", threads=1) for kind in ("onnx", "int8.onnx"))
-    if model.metadata["recipe"]["train"]["views"] == 1:
+    if not model.metadata["recipe"]["train"]["tta_flip"]:
         pytest.skip("the model predicts without the mirror image")
     images = model_files.synthetic_faces(model.metadata["image_size"])
     for target, p in model.raw(images).items():

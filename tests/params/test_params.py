@@ -29,8 +29,8 @@ def test_the_committed_file_is_valid(project):
         (r"^  utkface-full: \{dataset.*\n", "", r"'utkface-full' is not a row of variants"),
         (
             r"^    variant: \S+",
-            "    variant: found",
-            r"utkface-cropped.variant: 'utkface-found' is not a row of variants",
+            "    variant: detected",
+            r"utkface-cropped.variant: 'utkface-detected' is not a row of variants",
         ),
         (r"^    variant: \S+", "    variant: wild", r"variant: 'wild' is not one of 'cropped', 'found' or 'full'"),
         (r"^    network: \S+", "    network: residul", r"models.utkface-cropped.network: 'residul' is not a module"),
@@ -55,11 +55,11 @@ def test_the_committed_file_is_valid(project):
         (
             r"^    lesson: none",
             "    lesson: ensemble",
-            r"utkface-cropped.lesson: 'ensemble' is not a row of lessons: none",
+            r"utkface-cropped.lesson: 'ensemble' is not a row of teachers: none",
         ),
         (r"^    lesson: none\n", "", r"utkface-cropped.lesson: is missing: one of none"),
         (NONE, "  none: {teachers: [{dataset: utkface}]}", r"lessons.none.teachers.0.network: is missing"),
-        (NONE, "  none: {held_out: true, teachers: []}", r"lessons.none.held_out: needs at least two teachers"),
+        (NONE, "  none: {held_out: true, teachers: []}", r"lessons.none.out_of_fold: needs at least two teachers"),
         (NONE, "  none: {teachers: [], assistants: [{}]}", r"lessons.none.assistants: have no teachers to learn from"),
         (
             NONE,
@@ -79,7 +79,7 @@ def test_the_committed_file_is_valid(project):
         (
             r"^      utkface-full: \{age_mae",
             "      utkface-half: {age_mae",
-            r"gate.floors.utkface-sample.utkface-half: is a model that is not listed under models: remove it",
+            r"gate.limits.utkface-sample.utkface-half: is a model that is not listed under models: remove it",
         ),
         (r"reader: wiki", "reader: wikki", r"variants.wiki-cropped.reader: 'wikki' is not a module"),
         (r"reader: wiki", "reader: table", r"variants.wiki-cropped.reader: 'table': table is the reader of"),
@@ -139,6 +139,6 @@ def test_a_budget_overrides_train_and_options_and_a_row_overrides_both(edit):
 
 def test_searched_numbers_are_validated(project):
     train = params.load().train
-    assert overrides.with_value(train, {"batch_size": 16.0}).batch_size == 16
+    assert overrides.with_values(train, {"batch_size": 16.0}).batch_size == 16
     with pytest.raises(ValueError, match="positive number"):
-        overrides.with_value(train, {"learning_rate": 0.0})
+        overrides.with_values(train, {"learning_rate": 0.0})

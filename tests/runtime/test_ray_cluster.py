@@ -27,8 +27,8 @@ def prepared(tmp_path_factory):
     folder = clone(tmp_path_factory.mktemp("local") / "faces", trials=3)
     path = folder / "params.yaml"
     for old, new in {
-        r"  together: 1 ": "  together: 2 ",
-        r"  give_up: null": "  give_up: 1",
+        r"  parallel_trials: 1 ": "  parallel_trials: 2 ",
+        r"  median_stopping_after: null": "  median_stopping_after: 1",
         r"  threads: 2 ": "  threads: 1 ",
     }.items():
         text, count = re.subn(old, new, path.read_text())

@@ -21,15 +21,15 @@ def said(wrong, faces=30):
 
 @pytest.fixture
 def three(project):
-    """full, found and cropped models of utkface as evaluate leaves them; of found, the last five faces are missing."""
+    """Full, detected and cropped models as evaluate leaves them; of detected, the last five faces are missing."""
     values = yaml.safe_load((project / "params.yaml").read_text())
     row = values["models"]["utkface-cropped"]
-    for variant in ("full", "found"):
+    for variant in ("full", "detected"):
         values["variants"][f"utkface-{variant}"] = {"dataset": "utkface", "variant": variant, "reader": "utkface"}
-    values["models"] = {f"utkface-{variant}": row | {"variant": variant} for variant in ("cropped", "found", "full")}
-    values["gate"]["floors"] = {}
+    values["models"] = {f"utkface-{variant}": row | {"variant": variant} for variant in ("cropped", "detected", "full")}
+    values["gate"]["limits"] = {}
     (project / "params.yaml").write_text(yaml.safe_dump(values))
-    for name, rows in {"cropped": said(3), "found": said(5, 25), "full": said(15)}.items():
+    for name, rows in {"cropped": said(3), "detected": said(5, 25), "full": said(15)}.items():
         kept, folder = (project / place / f"utkface-{name}" for place in ("data/evaluated", "reports/models"))
         kept.mkdir(parents=True)
         folder.mkdir(parents=True)
@@ -57,14 +57,14 @@ def test_faces_are_counted_by_five_years_and_by_class():
 def test_each_two_variants_are_compared_on_the_faces_that_both_have(three):
     compare.main()
     tables = {path.stem: pd.read_csv(path) for path in sorted(three.glob("*_against_*.csv"))}
-    assert list(tables) == ["found_against_cropped", "full_against_cropped", "full_against_found"]
+    assert list(tables) == ["detected_against_cropped", "full_against_cropped", "full_against_detected"]
     values = ["dataset", "full", "cropped", "score", "n", "full_value", "cropped_value", "difference", "low", "high"]
     assert list(tables["full_against_cropped"]) == values
-    (row,) = tables["found_against_cropped"].to_dict("records")
-    assert (row["found"], row["cropped"], row["score"]) == ("utkface-found", "utkface-cropped", "sex accuracy")
-    assert (row["n"], row["found_value"], row["cropped_value"], row["difference"]) == (25, 0.8, 0.88, -0.08)
+    (row,) = tables["detected_against_cropped"].to_dict("records")
+    assert (row["detected"], row["cropped"], row["score"]) == ("utkface-detected", "utkface-cropped", "sex accuracy")
+    assert (row["n"], row["detected_value"], row["cropped_value"], row["difference"]) == (25, 0.8, 0.88, -0.08)
     assert row["low"] < -0.08 < row["high"]
-    assert tables["full_against_found"][["n", "difference"]].to_numpy().tolist() == [[25, -0.4]]
+    assert tables["full_against_detected"][["n", "difference"]].to_numpy().tolist() == [[25, -0.4]]
     assert tables["full_against_cropped"][["n", "difference"]].to_numpy().tolist() == [[30, -0.4]]
 
 
@@ -72,18 +72,18 @@ def test_the_report_shows_each_two_variants(three):
     compare.main()
     lines = index_page.comparison(three, 0.95)
     assert [line for line in lines if line.startswith("## ")] == [
-        "## Found against cropped", "## Full against cropped", "## Full against found",
+        "## Detected against cropped", "## Full against cropped", "## Full against detected",
     ]  # fmt: skip
-    assert "![full against found](plots/full_against_found.png)" in lines
+    assert "![full against detected](plots/full_against_detected.png)" in lines
     assert "The same test faces, paired; a photo in which no face was found has no part in it." in lines
-    (three / "found_against_cropped.csv").unlink()
-    assert "## Found against cropped" not in index_page.comparison(three, 0.95)
+    (three / "detected_against_cropped.csv").unlink()
+    assert "## Detected against cropped" not in index_page.comparison(three, 0.95)
 
 
 def test_models_that_differ_in_more_than_the_variant_are_no_pair(project):
     models = params.load().models
     assert compare.pairs(models, "full", "cropped") == [("utkface-full", "utkface-cropped")]
     assert compare.pairs(models, "cropped", "full") == [("utkface-cropped", "utkface-full")]
-    assert compare.pairs(models, "found", "cropped") == []
+    assert compare.pairs(models, "detected", "cropped") == []
     other = models["utkface-full"].model_copy(update={"options": {"widths": [8], "blocks": [1]}})
     assert compare.pairs(models | {"utkface-full": other}, "full", "cropped") == []

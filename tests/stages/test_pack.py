@@ -39,13 +39,13 @@ ASTRONAUT = "20170116172300001_45_1_0"
 
 
 def photos_of(project, edit, **photos):
-    """Archives of UTKFace's photos by name, as download leaves them for utkface-found."""
+    """Archives of UTKFace's photos by name, as download leaves them for utkface-detected."""
     edit(
         r"^  utkface-full: .*",
         "  utkface-full: {dataset: utkface, variant: full, reader: utkface}\n"
-        "  utkface-found: {dataset: utkface, variant: found, reader: utkface}",
+        "  utkface-detected: {dataset: utkface, variant: detected, reader: utkface}",
     )
-    folder = project / "data/raw/utkface/found"
+    folder = project / "data/raw/utkface/detected"
     folder.mkdir(parents=True)
     with tarfile.open(folder / "part1.tar.gz", "w:gz") as archive:
         for name, pixels in photos.items():
@@ -61,20 +61,20 @@ def test_found_faces_are_cut_out_of_the_photos_and_others_rejected(project, edit
     photos_of(
         project, edit, **{"45_1_0_20170116172300001": astronaut, "1_0_0_20170116172300002": skimage.data.rocket()}
     )
-    pack.main("utkface", "found")
-    found = packs.Pack("data/packs/utkface/found")
+    pack.main("utkface", "detected")
+    found = packs.Pack("data/packs/utkface/detected")
     assert found.face_ids == [ASTRONAUT]
-    assert found.manifest["variant"] == "found"
+    assert found.manifest["variant"] == "detected"
     (face,) = detection.FaceDetector(threads=1).detect(Image.fromarray(astronaut))
     side = found.manifest["side"]
     cut = preprocessing.fit(
-        detection.crop_face(Image.fromarray(astronaut), face, utkface.FRAMING, detection.CROP_SIDE), "found", side
+        detection.crop_face(Image.fromarray(astronaut), face, utkface.FRAMING, detection.CROP_SIDE), "detected", side
     )
     packed = np.asarray(preprocessing.decode(found.images(np.array([0]))[0]), float)
     assert packed.shape == (side, side, 3)
     assert np.abs(packed - np.asarray(cut)).mean() < 3  # what JPEG costs
     assert found.column("width").tolist() == [512]
-    assert records.read("data/packs/utkface/found/rejects.csv").to_dict("records") == [
+    assert records.read("data/packs/utkface/detected/rejects.csv").to_dict("records") == [
         {"face_id": "20170116172300002_1_0_0", "reject": "no face was found"}
     ]
 
@@ -82,7 +82,7 @@ def test_found_faces_are_cut_out_of_the_photos_and_others_rejected(project, edit
 def test_where_no_face_is_found_at_all_the_stage_says_so(project, edit):
     photos_of(project, edit, **{"1_0_0_20170116172300002": np.zeros((40, 40, 3), np.uint8)})
     with pytest.raises(SystemExit, match=r"no picture could be packed: no face was found \(1\); the sample"):
-        pack.main("utkface", "found")
+        pack.main("utkface", "detected")
 
 
 def test_a_known_box_says_which_face_is_cut_out():
@@ -91,7 +91,9 @@ def test_a_known_box_says_which_face_is_cut_out():
     photo.paste(Image.fromarray(skimage.data.astronaut()[:, ::-1]).resize((256, 256)), (600, 100))
     content = encoded(photo, "PNG")
     boxes = [None, (180, 60, 270, 180), (710, 120, 780, 200), (300, 300, 400, 400)]
-    rows = pack.pack_pictures([(str(box), content, box) for box in boxes], "found", 64, 92, False, 0, utkface.FRAMING)
+    rows = pack.pack_pictures(
+        [(str(box), content, box) for box in boxes], "detected", 64, 92, False, 0, utkface.FRAMING
+    )
     large, same, small, none = rows
     assert large["image"] == same["image"]
     assert none["reject"] == "no face was found"

@@ -37,13 +37,13 @@ ASTRONAUT = "20170116172300001_45_1_0"
 
 
 def photos_of(project, edit, **photos):
-    """Archives of UTKFace's photos by name, as download leaves them for utkface-found."""
+    """Archives of UTKFace's photos by name, as download leaves them for utkface-detected."""
     edit(
         r"^  utkface-full: .*",
         "  utkface-full: {dataset: utkface, variant: full, reader: utkface}\n"
-        "  utkface-found: {dataset: utkface, variant: found, reader: utkface}",
+        "  utkface-detected: {dataset: utkface, variant: detected, reader: utkface}",
     )
-    folder = project / "data/raw/utkface/found"
+    folder = project / "data/raw/utkface/detected"
     folder.mkdir(parents=True)
     with tarfile.open(folder / "part1.tar.gz", "w:gz") as archive:
         for name, pixels in photos.items():

@@ -65,7 +65,7 @@ def test_stage_name_and_rows_are_in_the_key(data):
 def test_only_the_sections_named_are_in_the_key(data, edit):
     before = key(), key(sections=("train", "clean")), key(sections=())
     assert len(set(before)) == 3
-    edit(r"^  same_photo: .*", "  same_photo: 0.5")
+    edit(r"^  duplicate_correlation: .*", "  duplicate_correlation: 0.5")
     after = key(), key(sections=("train", "clean")), key(sections=())
     assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, True]
 

@@ -103,7 +103,7 @@ def test_teachers_predict_and_are_not_trained_twice(training_faces, edit, monkey
         teach.main("none")
     teach.main("none")
     assert len(calls) == 3  # one, the one that was stopped, and that one again
-    p = soft_targets.read(Path("data/lessons/none"), training_faces, ["sex"])["sex"]
+    p = soft_targets.read(Path("data/soft_targets/none"), training_faces, ["sex"])["sex"]
     assert np.allclose(p.sum(axis=1), 1)
     first, again = len(calls[0][1]), len(calls[2][1])
     assert first + again == len(training_faces) if out_of_fold else first == again == len(training_faces)
@@ -128,11 +128,11 @@ def test_assistants_learn_from_the_teachers_and_replace_them(training_faces, edi
     monkeypatch.setattr(callbacks, "probabilities", watched_predict)
     teach.main("none")
     assert soft[0] is None
-    written = soft_targets.read(Path("data/lessons/none"), training_faces, ["sex"])["sex"]
+    written = soft_targets.read(Path("data/soft_targets/none"), training_faces, ["sex"])["sex"]
     half = len(predicted) // 2
     first, second = (np.concatenate([p["sex"] for p in part]) for part in (predicted[:half], predicted[half:]))
     first, second = first[-len(written) :], second[-len(written) :]
     np.testing.assert_allclose(soft[1]["sex"], first, atol=1e-3)
     np.testing.assert_allclose(written, second, atol=1e-3)
     assert np.abs(first - second).max() > 0.01
-    assert set(records.read("data/lessons/none/history.csv")["teacher"]) == {"teacher 1", "assistant 1"}
+    assert set(records.read("data/soft_targets/none/history.csv")["teacher"]) == {"teacher 1", "assistant 1"}

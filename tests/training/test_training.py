@@ -67,13 +67,13 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="module")
 def settings():
     recipe = params.load(ROOT / "params.yaml").train
-    return overrides.with_value(recipe, {}).model_copy(update={"image_size": 32, "batch_size": 8})
+    return overrides.with_values(recipe, {}).model_copy(update={"image_size": 32, "batch_size": 8})
 
 
 @pytest.fixture(scope="module")
 def trained(dataset, settings):
     """trained(precision): the recipe, model and history of a training of four epochs; run once per precision."""
-    recipe = overrides.with_value(settings, {"ema_epochs": 1.0})
+    recipe = overrides.with_values(settings, {"ema_epochs": 1.0})
 
     @functools.cache
     def once(precision):
@@ -149,7 +149,7 @@ def test_soft_targets_are_mixed_with_the_labels(dataset, settings):
     soft_targets["sex"][:2] = [0.25, 0.75]
     soft_targets["age"][:, 50] = 1
     train.labels["age"][1][:] = 1
-    settings = settings.model_copy(update={"lesson": 0.5, "label_smoothing": {}})
+    settings = settings.model_copy(update={"distillation_weight": 0.5, "label_smoothing": {}})
     labels, weights = supervision.heads_supervision(train, settings, soft_targets)
     own = np.eye(2)[int(train.labels["sex"][0][0])]
     assert labels["sex"][0, 1:] == pytest.approx(0.5 * own + [0.125, 0.375])
@@ -167,7 +167,7 @@ def test_masked_labels_change_no_weights(dataset, settings, project):
     keras.utils.set_random_seed(0)
     model = networks.build("residual", 32, HEADS, 0.0, {"widths": [4], "blocks": [1]})
     before = model.get_layer("sex").get_weights()[0].copy()
-    settings = overrides.with_value(settings, {"weight_decay": 0.0})
+    settings = overrides.with_values(settings, {"weight_decay": 0.0})
     loop.compiled(model, settings, 4)
     model.fit(input_pipeline.batches(train, settings, 36, 1), steps_per_epoch=4, shuffle=False, verbose=0)
     assert (model.get_layer("sex").get_weights()[0] == before).all()
@@ -190,7 +190,7 @@ def test_augmentation_switched_off_is_the_middle(dataset, settings):
     train, _ = parts(dataset)
     images = input_pipeline.decode_batch(tf.constant(train.pack.images(train.rows[:4])), 36)
     off = {"flip": False, "rotate": 0, "zoom": [1.0, 1.0], "shift": 0, "brightness": 0}
-    off |= {"contrast": 0, "colour": 0, "grey": 0, "erase": 0}
+    off |= {"contrast": 0, "colour": 0, "grayscale": 0, "random_erasing": 0}
     augmented = augmentation.augment(images, tf.constant(augmentation.draw(4, 0, 0)), 32, off).numpy()
     assert np.abs(augmented.astype(int) - images.numpy()[:, 2:34, 2:34].astype(int)).max() <= 1
 
@@ -205,7 +205,7 @@ def test_mixup_weighs_labels_by_share_and_leaves_out_unknown_ones():
 
 def test_mixup_mixes_the_images_and_labels_of_plain_training(dataset, settings):
     train, _ = parts(dataset)
-    mixup = settings.model_copy(update={"augment": settings.augment.model_copy(update={"mix": 0.4})})
+    mixup = settings.model_copy(update={"augment": settings.augment.model_copy(update={"mixup_alpha": 0.4})})
     (plain, label, _), (mixed, mixed_label, weight) = (
         next(iter(input_pipeline.batches(train, s, 36, 1))) for s in (settings, mixup)
     )
@@ -224,7 +224,7 @@ def test_the_last_epochs_augment_less(dataset, settings):
     train, _ = parts(dataset)
 
     def shown(**change) -> list[np.ndarray]:
-        augment = settings.augment.model_copy(update={"flip": False, "erase": 0.3, "grey": 0.3} | change)
+        augment = settings.augment.model_copy(update={"flip": False, "random_erasing": 0.3, "grayscale": 0.3} | change)
         batches = input_pipeline.batches(train, settings.model_copy(update={"augment": augment}), 36, 2)
         return [images.numpy().astype(float) for images, _, _ in batches]
 
@@ -244,9 +244,9 @@ def test_the_last_epochs_augment_less(dataset, settings):
 def test_progressive_sizes_show_the_same_part(dataset, settings):
     train, _ = parts(dataset)
     still = {"flip": False, "rotate": 0, "zoom": [1.0, 1.0], "shift": 0, "brightness": 0}
-    still |= {"contrast": 0, "colour": 0, "grey": 0, "erase": 0}
+    still |= {"contrast": 0, "colour": 0, "grayscale": 0, "random_erasing": 0}
     whole = settings.model_copy(update={"augment": params.Augment.model_validate(still)})
-    progressive = whole.model_copy(update={"growing": [16, 24]})
+    progressive = whole.model_copy(update={"progressive_sizes": [16, 24]})
     plain, small_first = ([b[0].numpy() for b in input_pipeline.batches(train, s, 36, 3)] for s in (whole, progressive))
     assert [len(images[0]) for images in small_first] == [16] * 4 + [24] * 4 + [32] * 4
     assert all((a == b).all() for a, b in zip(plain[8:], small_first[8:], strict=True))
@@ -259,7 +259,7 @@ def test_progressive_sizes_show_the_same_part(dataset, settings):
 
 def test_a_network_trained_at_progressive_sizes_ends_at_one_size(dataset, settings, project):
     train, val = parts(dataset, ["sex"])
-    settings = settings.model_copy(update={"growing": [16], "monitor": "sex_accuracy"})
+    settings = settings.model_copy(update={"progressive_sizes": [16], "monitor": "sex_accuracy"})
     model, validation = loop.fit(row(params.load(), targets=["sex"]), train, val, settings, 36, 2)
     assert model.input_shape == (None, 32, 32, 3)
     assert callbacks.probabilities(model, validation.pixels, tta_flip=False)["sex"].shape == (16, 2)
@@ -284,7 +284,7 @@ def test_training_sees_what_prediction_sees(dataset):
 def test_prediction_reads_pixels_as_training_does(dataset, settings, crop, size, factor, zoom):
     train, _ = parts(dataset)
     still = {"flip": False, "rotate": 0, "zoom": [zoom, zoom], "shift": 0, "brightness": 0}
-    still |= {"contrast": 0, "colour": 0, "grey": 0, "erase": 0}
+    still |= {"contrast": 0, "colour": 0, "grayscale": 0, "random_erasing": 0}
     changes = {"crop": crop, "image_size": size, "zoom": zoom, "augment": params.Augment.model_validate(still)}
     settings = settings.model_copy(update=changes | {"batch_size": len(train)})
     assert preprocessing.reduction_factor(36, crop, size) == factor
@@ -498,7 +498,7 @@ def test_a_trial_is_kept_from_the_minimum_improvement_on(project, tmp_path, monk
     left = iter(scores)
     monkeypatch.setattr(jobs, "train_one", lambda *_, **__: fitted([next(left)]))
     result = search.run("m", p, row(p), None, None, 36, budget, tmp_path / "search")
-    assert p.tune.least_gain == 0.01
+    assert p.tune.min_improvement == 0.01
     assert result["best"] == max(scores)
     assert result["values"] == (result["trials"][2]["values"] if kept else {})
 
@@ -515,7 +515,9 @@ def test_the_trials_of_a_search_follow_from_its_seed_and_their_scores_alone(
     """With a space of two numbers, KerasTuner draws six points at random before it uses scores."""
 
     def tried(folder, seed, trials, score=lambda values: values["dropout"]):
-        options = params.load().tune.model_copy(update={"method": method, "seed": seed, "together": parallel_trials})
+        options = params.load().tune.model_copy(
+            update={"method": method, "seed": seed, "parallel_trials": parallel_trials}
+        )
         rounds, seen = search.proposals(options, trials, tmp_path / folder), []
         proposed = next(rounds)
         while proposed:
@@ -538,7 +540,7 @@ def test_the_trials_of_a_search_follow_from_its_seed_and_their_scores_alone(
 
 def test_trials_that_end_in_any_order_give_the_same_search(project, tmp_path, monkeypatch):
     p = params.load()
-    p = p.model_copy(update={"tune": p.tune.model_copy(update={"together": 3, "give_up": 2})})
+    p = p.model_copy(update={"tune": p.tune.model_copy(update={"parallel_trials": 3, "median_stopping_after": 2})})
     budget = p.budgets.sample.model_copy(update={"trials": 5, "trial_epochs": 4})
     required = []
 

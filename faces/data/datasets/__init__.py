@@ -67,7 +67,7 @@ def boxes(module: ModuleType, variant: str, folder: Path) -> dict[str, tuple[flo
 
     None where its pictures are used whole, and for `found` where the module has no boxes.
     """
-    if variant in module.ARCHIVES or (variant == "found" and not hasattr(module, "boxes")):
+    if variant in module.ARCHIVES or (variant == "detected" and not hasattr(module, "boxes")):
         return None
     return module.boxes(folder)
 

@@ -9,7 +9,7 @@ from commands.experiments import peers
 
 def test_the_dummy_baseline_predicts_the_same_for_every_face(project):
     (project / "data/models/m").mkdir(parents=True)
-    (project / "data/models/m/model.json").write_text(json.dumps({"floors": {"age": 30.0, "sex": 1.0}}))
+    (project / "data/models/m/model.json").write_text(json.dumps({"dummy_baseline": {"age": 30.0, "sex": 1.0}}))
     (project / "data/evaluated/m").mkdir(parents=True)
     rows = pd.DataFrame(
         {

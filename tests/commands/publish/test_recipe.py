@@ -39,9 +39,9 @@ def test_a_recipe_fits_and_leaves_comments(put, name):
     assert "  train_minutes: null " in after
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.levers.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.ablations.yaml")), ids=lambda path: path.stem)
 def test_ablations_change_keys_that_are_there(put, path):
-    name = path.name.removesuffix(".levers.yaml")
+    name = path.name.removesuffix(".ablations.yaml")
     listed, values = recipes.ablations(name), yaml.safe_load(put(name))
     assert listed["levers"]["base"] == {}
     assert listed["model"] in values["models"]

@@ -1,4 +1,4 @@
-"""Train teachers, and write their probabilities as soft targets: packs, split -> data/lessons/NAME/."""
+"""Train teachers, and write their probabilities as soft targets: packs, split -> data/soft_targets/NAME/."""
 
 import io
 import shutil
@@ -14,6 +14,8 @@ from faces.params import overrides
 from faces.runtime import progress, running
 from faces.training import fingerprint, soft_targets
 
+TITLES = {"models": "teacher", "assistants": "assistant"}
+
 
 def main(name: str) -> None:
     """Train the teachers one by one, each continuing where it was stopped, and write their mean probabilities.
@@ -21,18 +23,18 @@ def main(name: str) -> None:
     Where there are assistants, these learn from that mean, and their own mean is written.
     """
     p = params.load()
-    rounds = params.teachers(p.lessons[name])
-    out = Path("data/lessons") / name
-    if not rounds:
+    out = Path("data/soft_targets") / name
+    if name == params.NO_TEACHERS:
         soft_targets.write(out, np.array([], str), {})
-        progress.say(f"{name}: no teachers, so its models learn from labels alone")
         return
+    rounds = params.teacher_rows(p.teachers[name])
     from faces.training import jobs  # noqa: F401 - here, since without teachers no TensorFlow is needed
 
     key_rows = [row for rows in rounds.values() for row in rows]
-    key = fingerprint.key("teach", name, key_rows, p, ("train", "budget", "budgets", "lessons"), [])
+    settings = [overrides.recipe(*overrides.for_row(p, row)) for row in key_rows]
+    key = fingerprint.key("teachers", name, key_rows, [settings, p.teachers[name].model_dump()], [])
     history: list[pd.DataFrame] = []
-    with running.unfinished("teach", name, key) as state:
+    with running.unfinished("teachers", name, key) as state:
         previous = None
         for kind, rows in rounds.items():
             (state / kind).mkdir(exist_ok=True)
@@ -50,21 +52,20 @@ def train_teacher(
 ) -> tuple[dict[str, np.ndarray], np.ndarray, pd.DataFrame]:
     """Train one of the teachers, or of their assistants, or load what an earlier run saved of it.
 
-    folder: of its round, called teachers or assistants; previous: folder of the soft targets that it learns from
+    folder: of its round, called models or assistants; previous: folder of the soft targets that it learns from
     beside the labels.
     Returns the probabilities {target: (n, units)} of training faces, NaN where it was trained on the face and must not
     predict it, their ids (n,), and a row an epoch.
     """
     from faces.training import callbacks, jobs, reproducibility
 
-    row, file, title = rows[number], folder / f"{number}.npz", f"{folder.name.removesuffix('s')} {number + 1}"
+    row, file, title = rows[number], folder / f"{number}.npz", f"{TITLES[folder.name]} {number + 1}"
     pack, split = labelled_faces.open_pack(row)
-    own, row = overrides.for_row(p, row, pack.manifest["kind"])
-    budget, settings = overrides.budget_for(own, pack.manifest["kind"]), own.train
+    settings, budget, row = overrides.for_row(p, row)
     train, ids = labelled_faces.select_part(split, pack, "train", row.targets)
     if not file.exists():
         val, _ = labelled_faces.select_part(split, pack, "val", row.targets)
-        unseen = fold(ids, number, len(rows)) if p.lessons[name].held_out else np.zeros(len(ids), bool)
+        unseen = fold(ids, number, len(rows)) if p.teachers[name].out_of_fold else np.zeros(len(ids), bool)
         seen = train.where(~unseen)
         progress.say(f"{name}, {title} of {len(rows)}: training on {len(seen)} faces")
         say = progress.Epochs(f"{name}, {title}", budget.epochs)
