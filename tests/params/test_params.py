@@ -5,16 +5,17 @@ import re
 import pytest
 
 from faces import params
-from faces.params import overrides
+from faces.params import overrides, schema
 
-NONE = r"^  none: .*"
+TEACHERS = r"^teachers: \{\}"
+SET = "dataset: utkface, variant: cropped, network: residual"
 ROW, ROW_IS = r"^    targets: \[age, sex, ethnicity\]", "    targets: [age, sex, ethnicity]"
 
 
 def test_the_committed_file_is_valid(project):
     p = params.load()
     assert p.models
-    assert overrides.budget_for(p, "sample").epochs == p.budgets.sample.epochs
+    assert p.budget == "sample"
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ def test_the_committed_file_is_valid(project):
             "    variant: detected",
             r"utkface-cropped.variant: 'utkface-detected' is not a row of variants",
         ),
-        (r"^    variant: \S+", "    variant: wild", r"variant: 'wild' is not one of 'cropped', 'found' or 'full'"),
+        (r"^    variant: \S+", "    variant: wild", r"variant: 'wild' is not one of 'cropped', 'detected' or 'full'"),
         (r"^    network: \S+", "    network: residul", r"models.utkface-cropped.network: 'residul' is not a module"),
         (r"targets: \[.*?\]", "targets: [age, glasses]", r"targets.1: 'glasses' is not a row of"),
         (r"^datasets: \[(.*)\]", "datasets: [utkface, wiki, faces]", r"datasets.2: 'faces' must be in one of"),
@@ -53,24 +54,35 @@ def test_the_committed_file_is_valid(project):
         (r"^  fold: 0", "  fold: 1", r"split.fold: 1 is not below split.folds, 1"),
         (r"^  ages: \[.*?\]", "  ages: [30, 20]", r"split.ages: \[30, 20\] is not \[lowest, highest\]"),
         (
-            r"^    lesson: none",
-            "    lesson: ensemble",
-            r"utkface-cropped.lesson: 'ensemble' is not a row of teachers: none",
+            r"^    teachers: none",
+            "    teachers: two",
+            r"utkface-cropped.teachers: 'two' is not a row of teachers: none",
         ),
-        (r"^    lesson: none\n", "", r"utkface-cropped.lesson: is missing: one of none"),
-        (NONE, "  none: {teachers: [{dataset: utkface}]}", r"lessons.none.teachers.0.network: is missing"),
-        (NONE, "  none: {held_out: true, teachers: []}", r"lessons.none.out_of_fold: needs at least two teachers"),
-        (NONE, "  none: {teachers: [], assistants: [{}]}", r"lessons.none.assistants: have no teachers to learn from"),
+        (r"^    teachers: none\n", "", r"utkface-cropped.teachers: is missing"),
+        (TEACHERS, f"teachers: {{two: {{{SET}, models: []}}}}", r"teachers.two.models: lists no teacher"),
         (
-            NONE,
-            "  none: {teachers: [{dataset: utkface, variant: cropped}, {dataset: wiki, variant: cropped}]}",
-            r"lessons.none.teachers.1.dataset: 'wiki' differs from that of the first teacher",
+            TEACHERS,
+            f"teachers: {{none: {{{SET}, models: [{{targets: [age]}}]}}}}",
+            r"teachers.none: is the name for no",
+        ),
+        (TEACHERS, f"teachers: {{two: {{{SET}, models: [{{}}]}}}}", r"teachers.two.models.0.targets: is missing"),
+        (
+            TEACHERS,
+            f"teachers: {{two: {{{SET}, out_of_fold: true, models: [{{targets: [age]}}]}}}}",
+            r"teachers.two.out_of_fold: needs at least two models",
         ),
         (
-            NONE,
-            "  none: {teachers: [{dataset: utkface}, {dataset: utkface, train: {threads: 9}}]}",
-            r"lessons.none.teachers.1: threads differs from that of the first teacher",
+            TEACHERS,
+            f"teachers: {{two: {{{SET}, models: [{{targets: [age], dataset: wiki}}]}}}}",
+            r"teachers.two.models.0.dataset: is not a key of a teacher",
         ),
+        (
+            TEACHERS,
+            f"teachers: {{two: {{{SET}, models: [{{targets: [age]}}, {{targets: [age], train: {{threads: 9}}}}]}}}}",
+            r"teachers.two.models.1: threads differs from that of the first teacher",
+        ),
+        (r"^budget: \S+", "budget: much", r"budget: 'much' is not a row of budgets: sample, real"),
+        (r"^  source: \S+", "  source: official", r"budget: 'sample' is too little for photos"),
         (ROW, ROW_IS + "\n    train: {batch_sise: 8}", r"utkface-cropped.train.batch_sise: is not a known key"),
         (ROW, ROW_IS + "\n    train: {image_size: 128}", r"utkface-cropped.train.image_size: 128 is above pack.side"),
         (ROW, ROW_IS + "\n    budget: {epochs: 0}", r"utkface-cropped.budget.epochs: 0 is not a positive"),
@@ -109,15 +121,15 @@ def test_broken_yaml_and_no_file(project):
         params.load()
 
 
-def test_a_row_of_models_overrides_train_and_budget(edit):
-    edit(ROW, ROW_IS + "\n    train: {batch_size: 7, augment: {flip: false}}\n    budget: {epochs: 3}")
+def test_a_row_of_models_overrides_train_budget_and_seed(edit):
+    edit(ROW, ROW_IS + "\n    train: {batch_size: 7, augment: {flip: false}}\n    budget: {epochs: 3}\n    seed: 9")
     p = params.load()
-    own, _ = overrides.for_row(p, p.models["utkface-cropped"], "real")
-    assert (own.train.batch_size, own.train.augment.flip, own.train.augment.rotate) == (7, False, 11)
-    assert own.train.learning_rate == p.train.learning_rate
-    assert (overrides.budget_for(own, "sample").epochs, overrides.budget_for(own, "own").epochs) == (3, 3)
-    assert overrides.budget_for(own, "sample").trials == overrides.budget_for(p, "sample").trials
-    assert overrides.for_row(p, p.models["utkface-full"], "real")[0].train == p.train
+    settings, budget, _ = overrides.for_row(p, p.models["utkface-cropped"])
+    assert (settings.batch_size, settings.augment.flip, settings.augment.rotate, settings.seed) == (7, False, 11, 9)
+    assert (settings.weight_decay, settings.learning_rate) == (p.train.weight_decay, 0.008)
+    assert (budget.epochs, budget.trials) == (3, p.budgets["sample"].trials)
+    other, _, _ = overrides.for_row(p, p.models["utkface-full"])
+    assert (other.batch_size, other.seed) == (p.train.batch_size, p.seed)
 
 
 def test_a_budget_overrides_train_and_options_and_a_row_overrides_both(edit):
@@ -126,15 +138,30 @@ def test_a_budget_overrides_train_and_options_and_a_row_overrides_both(edit):
     edit(r"^    options: \{residual.*", "    options: {residual: {widths: [4], blocks: [1]}}")
     p = params.load()
     row, other = (p.models[name] for name in ("utkface-cropped", "utkface-full"))
-    own, whole = overrides.for_row(p, row, "sample")
-    assert (own.train.image_size, own.train.crop, own.train.batch_size) == (40, 90, 7)
+    settings, _, whole = overrides.for_row(p, row)
+    assert (settings.image_size, settings.crop, settings.batch_size) == (40, 90, 7)
     assert whole.options == {"widths": [4], "blocks": [2]}
-    assert overrides.for_row(p, other, "sample")[0].train.batch_size == 9
-    assert overrides.for_row(p, other, "own")[0].train == overrides.for_row(p, other, "real")[0].train == p.train
-    assert overrides.for_row(p, other.model_copy(update={"network": "joshi"}), "sample")[1].options == {}
+    assert overrides.for_row(p, other)[0].batch_size == 9
+    assert overrides.for_row(p, other.model_copy(update={"network": "joshi"}))[2].options == {}
+    real = overrides.for_row(p.model_copy(update={"budget": "real"}), other)[0]
+    assert real == params.Settings(seed=p.seed, **p.train.model_dump())
     edit(r"^    train: \{image_size.*", "    train: {image_size: 40, crop: 39}")
     with pytest.raises(params.ParamsError, match=r"budgets.sample.train.image_size: 40 is above crop, 39"):
         params.load()
+
+
+def test_what_a_model_was_trained_with_is_kept_whole(project):
+    p = params.load()
+    settings, budget, row = overrides.for_row(p, p.models["utkface-cropped"])
+    assert overrides.from_recipe(overrides.recipe(settings, budget, row)) == settings
+
+
+def test_the_schema_has_no_defaults_that_change_a_result():
+    """What is left out of params.yaml is absent: None or empty."""
+    for section in vars(schema).values():
+        if isinstance(section, type) and issubclass(section, schema.Section):
+            for name, field in section.model_fields.items():
+                assert field.is_required() or not field.default, (section, name)
 
 
 def test_searched_numbers_are_validated(project):
