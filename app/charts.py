@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from app.colours import BLUE, GREY, ORANGE, PALETTE
+from app.colours import BLUE, GRAY, ORANGE, PALETTE
 
 BAR_WIDTH = 0.9  # share of the bar's step
 HEIGHT = 280  # pixels
@@ -44,7 +44,7 @@ def shares(classes: dict[str, float]) -> alt.LayerChart:
     tooltip = [alt.Tooltip("class"), alt.Tooltip("probability", format=".1%")]  # bare names cost Altair 0.1 s
     base = alt.Chart(table)
     bars = base.mark_bar(color=BLUE).encode(y=y, x=x, tooltip=tooltip)
-    text = base.mark_text(align="left", dx=4, color=GREY).encode(y=y, x=x, text=alt.Text("probability:Q", format=".0%"))
+    text = base.mark_text(align="left", dx=4, color=GRAY).encode(y=y, x=x, text=alt.Text("probability:Q", format=".0%"))
     return (bars + text).properties(height=26 * len(table) + 10)
 
 
@@ -114,14 +114,14 @@ def intervals(table: pd.DataFrame, y: str, unit: str, colour: str | None = None,
         base.mark_point(filled=True, size=60).encode(x=x),
     ]
     if zero:
-        layers.insert(0, alt.Chart(pd.DataFrame({"value": [0]})).mark_rule(color=GREY).encode(x="value:Q"))
+        layers.insert(0, alt.Chart(pd.DataFrame({"value": [0]})).mark_rule(color=GRAY).encode(x="value:Q"))
     return alt.layer(*layers).properties(height=34 * table[y].nunique() + 80)  # Streamlit includes the axis
 
 
 def scatter(table: pd.DataFrame, x: str, y: str, colour: str | None, titles: tuple[str, str]) -> alt.LayerChart:
     """Points of y against x, both in years, and the line where they are equal; the tooltip has the face_id."""
     top = float(max(100, table[[x, y]].max().max()))
-    line = alt.Chart(pd.DataFrame({x: [0, top], y: [0, top]})).mark_line(color=GREY, strokeWidth=1)
+    line = alt.Chart(pd.DataFrame({x: [0, top], y: [0, top]})).mark_line(color=GRAY, strokeWidth=1)
     shading = alt.Color(f"{colour}:N", scale=alt.Scale(range=PALETTE), legend=alt.Legend(orient="top"))
     points = (
         alt.Chart(table)

@@ -53,7 +53,7 @@ def main(dataset: str) -> None:
     }
     summary = {
         "hash_neighbours": leaks.hash_neighbours(split, pack),
-        "copies": label_issues.label_noise(label_issues.with_copies(dataset)),
+        "duplicates": label_issues.label_noise(label_issues.with_copies(dataset)),
         "label_issues": counts,
         "shared": {other: int((shared["dataset"] == other).sum()) for other in others},
         "models": summaries,

@@ -22,9 +22,12 @@ def main(dataset: str) -> None:
     at = pack.rows(usable["face_id"])
     progress.say(f"{dataset}: comparing {len(at)} pictures with each other")
     near = duplicates.near_pairs(duplicates.thumbnails(pack, at), p.duplicate_correlation)
-    faces, copies, conflicts = group(usable, near, pack.column("sha256")[at], p.max_age_spread, p.deduplicate)
+    faces, dropped, conflicts = group(usable, near, pack.column("sha256")[at], p.max_age_spread, p.deduplicate)
     dropped = pd.concat(
-        [pd.DataFrame({"face_id": rows["face_id"], "reject": rejects})[rejects != ""], copies[["face_id", "reject"]]]
+        [
+            pd.DataFrame({"face_id": rows["face_id"], "reject": rejects})[rejects != ""],
+            dropped[["face_id", "reject"]],
+        ]
     ).sort_values("face_id", kind="stable")
     out = Path("data/clean", dataset)
     records.write(faces, out / "faces.csv")
@@ -50,12 +53,12 @@ def reject(rows: pd.DataFrame, pack: packs.Pack, unread: pd.Series) -> pd.Series
 
 
 def group(
-    rows: pd.DataFrame, near: np.ndarray, sha256: np.ndarray, max_age_difference: float, keep: str = "one"
+    rows: pd.DataFrame, near: np.ndarray, sha256: np.ndarray, max_age_difference: float, deduplicate: bool = True
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Keep the first of each set of copies; all of them, with their own labels, where `keep` is "all".
+    """Keep the first of each set of copies; all of them, with their own labels, if deduplicate is False.
 
     near: pairs (m, 2) of rows whose pictures are of one photo; sha256: (n,) of their files.
-    Returns faces (records with `copies`, the number of pictures of the photo, and `group`, the smallest id of all
+    Returns faces (records with `images`, the number of images of the photo, and `group`, the smallest id of all
     faces that copies or identity connect to it), the other copies with their reject, and conflicts: one row for each
     label on which copies disagree.
     """
@@ -64,10 +67,10 @@ def group(
     tied = duplicates.groups(len(rows), near, exact, duplicates.equal_pairs(rows["identity"].to_numpy(str)))
     ids = rows["face_id"]
     first = ids.groupby(copy_of).transform("min")
-    rows = rows.assign(group=ids.groupby(tied).transform("min"), copies=ids.groupby(copy_of).transform("size"))
-    again = rows["copies"] > 1
+    rows = rows.assign(group=ids.groupby(tied).transform("min"), images=ids.groupby(copy_of).transform("size"))
+    again = rows["images"] > 1
     columns = ["face_id", "target", "labels", "kept"]
-    if keep == "all":
+    if not deduplicate:
         return rows.drop(columns="reject"), rows[:0][["face_id", "reject"]], pd.DataFrame(columns=columns)
     conflicts = pd.DataFrame(reconcile(rows[again], first[again], max_age_difference), columns=columns)
     faces = rows[ids == first].drop(columns="reject").copy()
@@ -75,8 +78,8 @@ def group(
         kept = labels.set_index("face_id")["kept"].reindex(faces["face_id"])
         changed = faces["face_id"].isin(labels["face_id"])
         faces.loc[changed, target] = kept[changed.to_numpy()].astype(faces[target].dtype).to_numpy()
-    copies = rows[ids != first].assign(reject="copy of " + first[ids != first])
-    return faces, copies, conflicts
+    dropped = rows[ids != first].assign(reject="copy of " + first[ids != first])
+    return faces, dropped, conflicts
 
 
 def reconcile(rows: pd.DataFrame, first: pd.Series, max_age_difference: float):  # noqa: ANN201 - yields dicts
@@ -85,10 +88,10 @@ def reconcile(rows: pd.DataFrame, first: pd.Series, max_age_difference: float): 
     Ages within max_age_difference years of each other give their median; ages further apart, and classes that differ,
     give no label: it is masked in training and evaluation, never guessed.
     """
-    for face, copies in rows.groupby(first):
+    for face, same in rows.groupby(first):
         for name, target in targets.TARGETS.items():
             years = target.kind == "years"
-            known = copies[name].dropna() if years else copies[name][copies[name].fillna("") != ""]
+            known = same[name].dropna() if years else same[name][same[name].fillna("") != ""]
             if known.nunique() < 2:
                 continue
             close = years and known.max() - known.min() <= max_age_difference
@@ -106,7 +109,7 @@ def summary(rows: pd.DataFrame, faces: pd.DataFrame, dropped: pd.DataFrame, conf
         "records": len(rows),
         "kept": len(faces),
         "rejected": {str(k): int(v) for k, v in sorted(reasons.value_counts().items())},
-        "faces_with_copies": int((faces["copies"] > 1).sum()),
+        "faces_with_copies": int((faces["images"] > 1).sum()),
         "labels_in_conflict": {name: int((conflicts["target"] == name).sum()) for name in targets.TARGETS},
         "labels_masked": {name: int((masked["target"] == name).sum()) for name in targets.TARGETS},
         "groups": int(faces["group"].nunique()),

@@ -38,7 +38,7 @@ def main(dataset: str, variant: str) -> None:
     )
     photos = ((face, content, boxes and boxes.get(face)) for face, content in members if face is not None)
     prepared = executor.map_ordered(  # by processes: Pillow holds the GIL while it opens and encodes
-        pack_pictures,
+        pack_images,
         lots(photos),
         processes=True,
         variant=variant,
@@ -85,7 +85,7 @@ def keep(rows: Iterable[dict], rejects: list[dict]) -> Iterator[dict]:
         yield row
 
 
-def pack_pictures(
+def pack_images(
     lot: list[tuple[str, bytes, tuple[float, float, float, float] | None]],
     variant: str,
     side: int,

@@ -47,27 +47,27 @@ def again(tmp_path, monkeypatch, once):
     pixels, outputs, counts, noise = labelled_faces.pixels, Predictor.outputs, bootstrap.counts, [None]
     thumbnails, near = duplicates.thumbnails, duplicates.near_pairs
 
-    def seen(found, *view):
-        return iter(once((str(found.pack.manifest), found.rows.tobytes(), view), lambda: [*pixels(found, *view)]))
+    def seen(result, *view):
+        return iter(once((str(result.pack.manifest), result.rows.tobytes(), view), lambda: [*pixels(result, *view)]))
 
-    def said(self, images, names):
+    def predict(self, images, names):
         exact = once((self.metadata["name"], id(images), *names), lambda: outputs(self, images, names))
         return exact if noise[0] is None else {name: noisy(name, values, noise[0]) for name, values in exact.items()}
 
     def small(pack, rows):
         return once(("small", str(pack.manifest), rows.tobytes()), lambda: thumbnails(pack, rows))
 
-    def alike(grey, least):
-        return once((grey.tobytes(), least), lambda: near(grey, least))
+    def alike(gray, least):
+        return once((gray.tobytes(), least), lambda: near(gray, least))
 
-    def drawn(*sizes):
+    def synthetic(*sizes):
         return iter(once(sizes, lambda: [*counts(*sizes)]))
 
     monkeypatch.setattr(labelled_faces, "pixels", seen)
-    monkeypatch.setattr(Predictor, "outputs", said)
+    monkeypatch.setattr(Predictor, "outputs", predict)
     monkeypatch.setattr(duplicates, "thumbnails", small)
     monkeypatch.setattr(duplicates, "near_pairs", alike)
-    monkeypatch.setattr(bootstrap, "counts", drawn)
+    monkeypatch.setattr(bootstrap, "counts", synthetic)
 
     def run(seed):
         noise[0] = None if seed is None else np.random.default_rng(seed)
@@ -112,11 +112,11 @@ def draws(again, monkeypatch, seconds):
     Pictures are drawn in the first draw alone: they show what the tables hold, and take half of the time.
     """
     made, began = files(ROOT / "reports"), time.monotonic()
-    found = [changed(made, again(0))]
+    result = [changed(made, again(0))]
     monkeypatch.setattr(plots, "save", listed)
-    while len(found) < DRAWS and time.monotonic() - began < seconds:
-        found.append([path for path in changed(made, again(len(found))) if not path.endswith(".png")])
-    return found
+    while len(result) < DRAWS and time.monotonic() - began < seconds:
+        result.append([path for path in changed(made, again(len(result))) if not path.endswith(".png")])
+    return result
 
 
 def listed(figure, path):
@@ -127,8 +127,8 @@ def listed(figure, path):
 @pytest.mark.run
 def test_no_committed_file_shows_noise(again, monkeypatch):
     assert changed(files(ROOT / "reports"), again(None)) == []
-    found = draws(again, monkeypatch, SECONDS)
-    assert sum(map(bool, found)) <= len(found) // DRAWS, found
+    result = draws(again, monkeypatch, SECONDS)
+    assert sum(map(bool, result)) <= len(result) // DRAWS, result
 
 
 @pytest.mark.run
@@ -141,5 +141,5 @@ def test_noise_is_seen_where_nothing_is_rounded(again, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.skipif(not Path(ROOT, "data/calibrated").exists(), reason="`make repro` has not run in this folder")
 def test_of_twenty_draws_one_at_most_shows_noise(again, monkeypatch):
-    found = draws(again, monkeypatch, np.inf)
-    assert sum(map(bool, found)) <= 1, found
+    result = draws(again, monkeypatch, np.inf)
+    assert sum(map(bool, result)) <= 1, result

@@ -28,11 +28,11 @@ def test_median_and_mean_of_age():
     p[0, 30] = 1
     p[1, [20, 40]] = 0.25, 0.75
     p[2, [10, 11]] = 0.5
-    found = targets.decode(TARGETS["age"], p)
+    result = targets.decode(TARGETS["age"], p)
     # all on one year; 0.25 below 40 and the rest on it; the border of two years, either of which would do
-    assert found["age_predicted"].tolist() == [30, 40, 10]
-    assert found["age_mean"] == pytest.approx([30, 35, 10.5])
-    assert found["age_bin"].tolist() == [1, 1, 0]
+    assert result["age_predicted"].tolist() == [30, 40, 10]
+    assert result["age_mean"] == pytest.approx([30, 35, 10.5])
+    assert result["age_bin"].tolist() == [1, 1, 0]
 
 
 def test_age_bins():

@@ -37,9 +37,9 @@ def main() -> None:
 
 
 def read_faces(dataset: str) -> pd.DataFrame:
-    """Faces of all parts, with photo_year, copies and, if packed, the brightness of their images."""
+    """Faces of all parts, with photo_year, the number of their images and, if packed, the brightness of their images."""
     split = resources.read_table(f"data/splits/{dataset}.csv")
-    clean = resources.read_table(f"data/clean/{dataset}/faces.csv")[["face_id", "photo_year", "copies"]]
+    clean = resources.read_table(f"data/clean/{dataset}/faces.csv")[["face_id", "photo_year", "images"]]
     rows = split.merge(clean, on="face_id", how="left")
     pack = resources.pack(dataset, "cropped")
     if pack is not None:
@@ -148,11 +148,11 @@ def show_excluded(dataset: str) -> None:
     )
     st.markdown(f"{summary['faces_with_copies']:,} faces have duplicates. Conflicting labels: {conflicts}.")
     show_head(resources.read_table(str(folder / "conflicts.csv")))
-    duplicated = resources.read_table(str(folder / "faces.csv")).query("copies > 1")
+    duplicated = resources.read_table(str(folder / "faces.csv")).query("images > 1")
     if len(duplicated) and resources.pack(dataset, "cropped"):
         st.subheader("Faces with the most duplicates")
-        rows = duplicated.nlargest(FACES // 2, "copies")
-        face_grid.show(dataset, "cropped", rows, [f"{n} copies" for n in rows["copies"].astype(int)])
+        rows = duplicated.nlargest(FACES // 2, "images")
+        face_grid.show(dataset, "cropped", rows, [f"{n} images" for n in rows["images"].astype(int)])
 
 
 def show_head(table: pd.DataFrame) -> None:

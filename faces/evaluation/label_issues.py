@@ -62,34 +62,38 @@ def with_copies(dataset: str) -> pd.DataFrame:
     """Records of photos that have copies, with `first`, the face id of the copy that is kept."""
     rows = records.read(f"data/records/{dataset}.csv")
     dropped = records.read(f"data/clean/{dataset}/rejects.csv")
-    copies = dropped[dropped["reject"].str.startswith("copy of ")]
-    first = dict(zip(copies["face_id"], copies["reject"].str.removeprefix("copy of "), strict=True))
+    duplicates = dropped[dropped["reject"].str.startswith("copy of ")]
+    first = dict(zip(duplicates["face_id"], duplicates["reject"].str.removeprefix("copy of "), strict=True))
     kept = rows["face_id"].isin(set(first) | set(first.values()))
     return rows[kept].assign(first=rows["face_id"][kept].map(lambda face: first.get(face, face)))
 
 
-def label_noise(copies: pd.DataFrame) -> dict[str, float]:
+def label_noise(duplicates: pd.DataFrame) -> dict[str, float]:
     """Label noise: how far labels of one photo differ, which is a lower bound of any model's error.
 
-    copies: records with `first`. For years: pictures, mean_difference of two labels of one photo, and floor, the mean
-    distance in years of a label from the median of its photo's labels: the least MAE on these pictures. For classes:
-    pictures and floor, the share of labels that are not their photo's most frequent one.
+    duplicates: records with `first`. For years: pictures, mean_difference of two labels of one photo, and label_noise,
+    the mean distance in years of a label from the median of its photo's labels: the least MAE on these pictures. For
+    classes: pictures and label_noise, the share of labels that are not their photo's most frequent one.
     """
-    noise = {"photos": int(copies["first"].nunique()), "pictures": len(copies)}
+    noise = {"photos": int(duplicates["first"].nunique()), "pictures": len(duplicates)}
     for name, target in targets.TARGETS.items():
-        known = copies[copies[name].notna()] if target.kind == "years" else copies[copies[name].fillna("") != ""]
+        known = (
+            duplicates[duplicates[name].notna()]
+            if target.kind == "years"
+            else duplicates[duplicates[name].fillna("") != ""]
+        )
         known = known[known.groupby("first")[name].transform("size") > 1]
         if not len(known):
             continue
         labels = known.groupby("first")[name]
         noise[f"{name}_pictures"] = len(known)
         if target.kind == "years":
-            noise[f"{name}_floor"] = round(float((known[name] - labels.transform("median")).abs().mean()), 4)
+            noise[f"{name}_label_noise"] = round(float((known[name] - labels.transform("median")).abs().mean()), 4)
             pairs = labels.agg(
                 lambda ages: np.abs(np.subtract.outer(*[ages.to_numpy()] * 2)).sum() / len(ages) / (len(ages) - 1)
             )
             noise[f"{name}_mean_difference"] = round(float(pairs.mean()), 4)
         else:
             most = labels.agg(lambda names: names.value_counts().iloc[0]).sum()
-            noise[f"{name}_floor"] = round(float(1 - most / len(known)), 4)
+            noise[f"{name}_label_noise"] = round(float(1 - most / len(known)), 4)
     return noise

@@ -65,7 +65,7 @@ def dataset_card(name: str, p: params.Params) -> str:
     lines += [
         "## What is wrong with it",
         "",
-        *label_noise(name, audit["copies"]),
+        *label_noise(name, audit["duplicates"]),
         "- Near-copies: all pictures were compared with each other, mirrored too, and those whose fine detail "
         f"correlates by {p.clean.duplicate_correlation:g} or more count as one photo. As another witness, the "
         "perceptual hash of "
@@ -91,18 +91,18 @@ def label_source(dataset: str, p: params.Params) -> str:
     return getattr(datasets.find(reader), "LABELS", OWN_LABELS)
 
 
-def label_noise(dataset: str, copies: dict[str, float]) -> list[str]:
-    """Lines on how far the labels of one photo differ. copies: of audit's summary."""
+def label_noise(dataset: str, duplicates: dict[str, float]) -> list[str]:
+    """Lines on how far the labels of one photo differ. duplicates: of audit's summary."""
     lines = []
     for name, target in targets.TARGETS.items():
-        if f"{name}_floor" not in copies:
+        if f"{name}_label_noise" not in duplicates:
             continue
-        noise, count = copies[f"{name}_floor"], copies[f"{name}_pictures"]
+        noise, count = duplicates[f"{name}_label_noise"], duplicates[f"{name}_pictures"]
         if target.kind == "years":
             lines += [
                 f"- Copies in {dataset} disagree: two {name} labels of one photo differ by "
-                f"{copies[f'{name}_mean_difference']:.1f} years in the mean ({count} pictures), so that no model can "
-                f"have an MAE below {noise:.2f} years against these labels. (In the parts, such a photo stands once, "
+                f"{duplicates[f'{name}_mean_difference']:.1f} years in the mean ({count} pictures), so that no model "
+                f"can have an MAE below {noise:.2f} years against these labels. (In the parts, such a photo stands once, "
                 "with the median of its labels, or with none where they are far apart.)"
             ]
         else:

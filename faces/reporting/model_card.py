@@ -92,7 +92,7 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         f"- Leaks: of {leaks['test_faces']} test faces, {leaks['leaked']} have their photo in another part "
         f"(looked for by {' and '.join(leaks['looked_for_by'])} among {leaks['other_faces']} faces, judged by pixels; "
         f"the most alike of the others correlate by {leaks['closest']:.2f}). " + score_sections.without_leaks(leaks),
-        *label_noise(row.dataset, audit["copies"]),
+        *label_noise(row.dataset, audit["duplicates"]),
         f"- Labels: {label_source(row.dataset, p)}",
     ]
     if unit != "people":

@@ -11,7 +11,7 @@ from faces.targets import AGE_BINS, TARGETS
 
 SIZE = (5.2, 3.8)  # inches
 DPI = 90
-BLUE, ORANGE, GREY, RED, GREEN = "#2b6ca3", "#d9822b", "#8a8f98", "#b83232", "#3a8f4d"
+BLUE, ORANGE, GRAY, RED, GREEN = "#2b6ca3", "#d9822b", "#8a8f98", "#b83232", "#3a8f4d"
 
 
 def save(figure: Figure, path: str) -> None:
@@ -57,7 +57,7 @@ def histograms(counts: pd.DataFrame, step: int, what: str) -> Figure:
     figure, axes = _axes(f"{what}: distribution of age, test", "age (years)", "faces")
     edges = np.arange(0, 126, step)
     table = _square(counts, edges[:-1])
-    axes.stairs(table.sum(axis=1), edges, fill=True, color=GREY, alpha=0.6, label="true")
+    axes.stairs(table.sum(axis=1), edges, fill=True, color=GRAY, alpha=0.6, label="true")
     axes.stairs(table.sum(axis=0), edges, color=BLUE, linewidth=1.8, label="predicted")
     axes.legend(frameon=False)
     return figure
@@ -74,7 +74,7 @@ def error_by_age(scores: pd.DataFrame, what: str) -> Figure:
     axes.set_xticks(at, labels)
     for i, (value, n) in enumerate(zip(rows["value"], rows["n"], strict=True)):
         if value != value and n == n:
-            axes.text(i, 0.2, "n too\nsmall", ha="center", color=GREY)
+            axes.text(i, 0.2, "n too\nsmall", ha="center", color=GRAY)
     if rows["value"].isna().all():
         axes.set(ylim=(0, 1), yticks=[])
     return figure
@@ -98,7 +98,7 @@ def learning_curves(history: pd.DataFrame, kept: int, what: str) -> Figure:
     """Training loss and validation score by epoch, and the epoch whose weights are kept; rows of history.csv."""
     figure, axes = _axes(f"{what}: learning curves", "epoch", "training loss")
     if len(history):
-        axes.plot(history["epoch"], history["loss"], color=GREY, label="training loss")
+        axes.plot(history["epoch"], history["loss"], color=GRAY, label="training loss")
         right = axes.twinx()
         right.spines["top"].set_visible(False)
         right.plot(history["epoch"], history["val_score"], color=BLUE, label="validation score")
@@ -117,7 +117,7 @@ def differences(rows: pd.DataFrame, first: str, second: str) -> Figure:
     all_axes = figure.subplots(1, max(1, len(names)))
     for axes, name in zip(np.atleast_1d(all_axes), names, strict=False):
         part = rows[rows["score"] == name].reset_index(drop=True)
-        axes.axhline(0, color=GREY, linewidth=1)
+        axes.axhline(0, color=GRAY, linewidth=1)
         for i, row in part.iterrows():
             axes.errorbar(
                 i, row["difference"], [[row["difference"] - row["low"]], [row["high"] - row["difference"]]],
@@ -149,7 +149,7 @@ def by_group(rows: pd.DataFrame, what: str, score: str, ideal: float | None = No
     axes.set_yticks(range(len(single)), [f"{g}  (n={n})" for g, n in zip(single["group"], single["n"], strict=True)])
     for i, value in enumerate(single["value"]):
         if value != value:
-            axes.text(0.02, i, "n too small", color=GREY, va="center", transform=axes.get_yaxis_transform())
+            axes.text(0.02, i, "n too small", color=GRAY, va="center", transform=axes.get_yaxis_transform())
     return figure
 
 
@@ -157,11 +157,11 @@ def reliability(rows: pd.DataFrame, what: str) -> Figure:
     """Accuracy by confidence, with numbers of faces; rows of reliability.csv of one target and group."""
     error = float(rows["error"].iloc[0])
     figure, axes = _axes(f"{what}, test: calibration error {error:.3f}", "probability of the said class", "share right")
-    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+    axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1)
     known = rows[rows["n"] > 0]
     axes.plot(known["confidence"], known["accuracy"], "o-", color=BLUE)
     for x, y, n in zip(known["confidence"], known["accuracy"], known["n"], strict=True):
-        axes.annotate(f"{n}", (x, y), textcoords="offset points", xytext=(0, 6), ha="center", fontsize=7, color=GREY)
+        axes.annotate(f"{n}", (x, y), textcoords="offset points", xytext=(0, 6), ha="center", fontsize=7, color=GRAY)
     axes.set(xlim=(0, 1.02), ylim=(0, 1.08))
     return figure
 
@@ -177,7 +177,7 @@ def reliability_by_group(rows: pd.DataFrame, what: str) -> Figure:
         axes.set_axis_off()
     for axes, name in zip(panels.flat, names, strict=False):
         part = rows[(rows["group"] == name) & (rows["n"] > 0)]
-        axes.plot([0, 1], [0, 1], color=GREY, linewidth=1)
+        axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1)
         axes.plot(part["confidence"], part["accuracy"], color=BLUE, linewidth=1)
         axes.scatter(part["confidence"], part["accuracy"], s=200 * part["n"] / part["n"].sum(), color=BLUE, alpha=0.6)
         axes.set_title(f"{name}, n={part['n'].sum()}\nerror {part['error'].iloc[0]:.3f}", fontsize=8)
@@ -195,13 +195,13 @@ def gate(rows: pd.DataFrame, what: str) -> Figure:
     shown = rows[~rows["slice"].str.contains(", ") | (rows["verdict"] == "regressed")]
     names = list(dict.fromkeys(shown["target"]))
     labels = list(dict.fromkeys(shown["slice"]))
-    colours = {"regressed": RED, "improved": GREEN, "unchanged": BLUE, "inconclusive": GREY}
+    colours = {"regressed": RED, "improved": GREEN, "unchanged": BLUE, "inconclusive": GRAY}
     figure = Figure((2.2 + 2.6 * len(names), 1.3 + 0.27 * len(labels)), layout="constrained")
     panels = figure.subplots(1, len(names), sharey=True, squeeze=False)
     for axes, name in zip(panels[0], names, strict=True):
         part = shown[shown["target"] == name]
         unit = "years" if TARGETS[name].kind == "years" else "share of faces wrong"
-        axes.axvline(0, color=GREY, linewidth=1)
+        axes.axvline(0, color=GRAY, linewidth=1)
         for row in part.to_dict("records"):
             at, colour = labels.index(row["slice"]), colours[row["verdict"]]
             axes.plot([-row["margin"], row["margin"]], [at, at], color=ORANGE, alpha=0.35, linewidth=6)

@@ -21,16 +21,16 @@ def taken(face_id):
 def test_the_sample_has_its_quirks_and_they_are_caught(sampled):
     dropped = records.read("data/clean/utkface/rejects.csv")
     rejects = dropped["reject"]
-    copies = dropped[rejects.str.startswith("copy of")]
-    apart = copies["face_id"].map(taken) - copies["reject"].str.removeprefix("copy of ").map(taken)
+    duplicates = dropped[rejects.str.startswith("copy of")]
+    apart = duplicates["face_id"].map(taken) - duplicates["reject"].str.removeprefix("copy of ").map(taken)
     # 3 byte-identical and 3 near copies among 200, and one pair of synthetic strangers whose hair and face are alike
     assert (apart.dt.total_seconds() // 61).isin((200, 400)).sum() == 6
-    assert len(copies) == 7
+    assert len(duplicates) == 7
     assert rejects.str.contains("cannot be decoded").sum() == 2
     assert rejects.str.contains("name without").sum() == 1
     faces = records.read("data/clean/utkface/faces.csv")
-    assert len(faces) == 200 - 2 - 1 - (len(copies) - 6)
-    assert (faces["copies"] > 1).sum() == len(copies)
+    assert len(faces) == 200 - 2 - 1 - (len(duplicates) - 6)
+    assert (faces["images"] > 1).sum() == len(duplicates)
     funnel = pd.read_csv("data/records/wiki-funnel.csv").set_index("filter")["dropped"]
     assert (funnel.drop("all rows") > 0).all()
     reasons = json.loads((sampled / "data/clean/wiki/summary.json").read_text())["rejected"]
@@ -40,7 +40,7 @@ def test_the_sample_has_its_quirks_and_they_are_caught(sampled):
 
 def test_drawn_strangers_are_not_taken_for_copies(sampled):
     wiki = records.read("data/clean/wiki/faces.csv")
-    assert (wiki["copies"] == 1).all()
+    assert (wiki["images"] == 1).all()
     tied = wiki[wiki["group"] != wiki["face_id"]]
     assert 0 < len(tied) < 20  # people of one name stand together
 

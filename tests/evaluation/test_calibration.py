@@ -13,12 +13,12 @@ from faces.inference.predictor import Predictor, with_calibration
 YEARS = np.arange(125)
 
 
-def crowd(n, seed, spread=3.0, truth=6.0):
+def crowd(n, seed, sd=3.0, truth=6.0):
     """Distributions over years of n faces that are too sure of themselves, and the true ages."""
     rng = np.random.default_rng(seed)
     middle = rng.uniform(15, 80, n)
     ages = np.round(np.clip(middle + rng.normal(0, truth, n), 0, 110))
-    p = np.exp(-0.5 * ((YEARS - middle[:, None]) / spread) ** 2)
+    p = np.exp(-0.5 * ((YEARS - middle[:, None]) / sd) ** 2)
     return p / p.sum(axis=1, keepdims=True), ages
 
 
@@ -96,11 +96,11 @@ def test_temperatures_by_hand():
 
 def test_only_fitted_targets_are_calibrated():
     p = {"age": at([30, 40]), "sex": np.array([[0.9, 0.1]]), "ethnicity": np.array([[0.6, 0.4]])}
-    found = calibration.apply(p, {"sex": {"temperature": 2.0}, "age": {"confidence": 0.9, "scale": 1.0}})
-    assert list(found) == list(p)
-    assert found["sex"] == pytest.approx(np.array([[0.75, 0.25]]))
-    assert found["age"] is p["age"]
-    assert found["ethnicity"] is p["ethnicity"]
+    result = calibration.apply(p, {"sex": {"temperature": 2.0}, "age": {"confidence": 0.9, "scale": 1.0}})
+    assert list(result) == list(p)
+    assert result["sex"] == pytest.approx(np.array([[0.75, 0.25]]))
+    assert result["age"] is p["age"]
+    assert result["ethnicity"] is p["ethnicity"]
 
 
 def test_a_model_that_is_too_sure_gets_a_temperature_that_mends_it():
@@ -135,7 +135,7 @@ def test_ages_that_were_taught_too_wide_are_told_narrower():
 
 
 def test_a_network_that_tells_one_number_tells_it_unchanged():
-    p, ages = crowd(800, 0, spread=1.0, truth=10.0)
+    p, ages = crowd(800, 0, sd=1.0, truth=10.0)
     p = p.astype(np.float32)  # as a model gives it: nothing is left of what lies 14 years away
     fitted = calibration_fit.fit_years(p, ages, 0.9)
     assert fitted["temperature"] == 1.0
@@ -190,8 +190,8 @@ def test_the_predictor_gives_interval_and_honest_probability(tmp_path):
     with_calibration(tmp_path / "plain.onnx", fitted, tmp_path / "model.onnx")
     images = np.zeros((3, 32, 32, 3), np.uint8)
     assert "age_low" not in Predictor(tmp_path / "plain.onnx").decode(images)
-    found = Predictor(tmp_path / "model.onnx").decode(images)
-    assert found["sex_p_female"] == pytest.approx([0.75] * 3)  # (0.9 / 0.1) ** 0.5 is 3 to 1
-    assert (found["sex_predicted"] == 1).all()
-    assert (found["age_low"] < 30).all()
-    assert (found["age_high"] > 50).all()
+    result = Predictor(tmp_path / "model.onnx").decode(images)
+    assert result["sex_p_female"] == pytest.approx([0.75] * 3)  # (0.9 / 0.1) ** 0.5 is 3 to 1
+    assert (result["sex_predicted"] == 1).all()
+    assert (result["age_low"] < 30).all()
+    assert (result["age_high"] > 50).all()

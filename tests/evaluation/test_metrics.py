@@ -17,38 +17,38 @@ def test_age_scores_by_hand():
         "age_mean": np.array([13.0, 26.0, 80.0, 99.0]),
         "age_bin": np.array([0, 0, 3, 3]),
     }
-    found = metrics.scores(AGE, metrics.statistics(AGE, true, known, decoded).sum(axis=0))
-    assert found["n"] == 3
-    assert found["mae"] == pytest.approx(8 / 3)
-    assert found["rmse"] == pytest.approx(np.sqrt((9 + 16) / 3))
-    assert found["bias"] == pytest.approx((2 - 6) / 3)
-    assert found["within_5"] == pytest.approx(2 / 3)
-    assert found["bin_accuracy"] == pytest.approx(2 / 3)
-    assert found["mae_0-24"] == 2
-    assert found["mae_25-49"] == 6
-    assert np.isnan(found["mae_50-74"])
-    assert found["mae_bin_average"] == pytest.approx(8 / 3)
+    result = metrics.scores(AGE, metrics.statistics(AGE, true, known, decoded).sum(axis=0))
+    assert result["n"] == 3
+    assert result["mae"] == pytest.approx(8 / 3)
+    assert result["rmse"] == pytest.approx(np.sqrt((9 + 16) / 3))
+    assert result["bias"] == pytest.approx((2 - 6) / 3)
+    assert result["within_5"] == pytest.approx(2 / 3)
+    assert result["bin_accuracy"] == pytest.approx(2 / 3)
+    assert result["mae_0-24"] == 2
+    assert result["mae_25-49"] == 6
+    assert np.isnan(result["mae_50-74"])
+    assert result["mae_bin_average"] == pytest.approx(8 / 3)
 
 
 def test_class_scores_agree_with_scikit_learn():
     rng = np.random.default_rng(0)
     true, predicted = rng.integers(0, 5, 300), rng.integers(0, 5, 300)
     table = metrics.statistics(ETHNICITY, true, np.ones(300), {"ethnicity_predicted": predicted})
-    found = metrics.scores(ETHNICITY, table.sum(axis=0))
-    assert found["accuracy"] == pytest.approx(reference.accuracy_score(true, predicted))
-    assert found["balanced_accuracy"] == pytest.approx(reference.balanced_accuracy_score(true, predicted))
-    assert found["mcc"] == pytest.approx(reference.matthews_corrcoef(true, predicted))
-    assert found["macro_f1"] == pytest.approx(reference.f1_score(true, predicted, average="macro"))
+    result = metrics.scores(ETHNICITY, table.sum(axis=0))
+    assert result["accuracy"] == pytest.approx(reference.accuracy_score(true, predicted))
+    assert result["balanced_accuracy"] == pytest.approx(reference.balanced_accuracy_score(true, predicted))
+    assert result["mcc"] == pytest.approx(reference.matthews_corrcoef(true, predicted))
+    assert result["macro_f1"] == pytest.approx(reference.f1_score(true, predicted, average="macro"))
     recall = reference.recall_score(true, predicted, average=None)
-    assert [found[f"recall_{name}"] for name in ETHNICITY.classes] == pytest.approx(recall)
+    assert [result[f"recall_{name}"] for name in ETHNICITY.classes] == pytest.approx(recall)
 
 
 def test_no_labels_give_no_score():
     table = metrics.statistics(SEX, np.zeros(4), np.zeros(4), {"sex_predicted": np.zeros(4, int)})
-    found = metrics.scores(SEX, table.sum(axis=0))
-    assert found["n"] == 0
-    assert np.isnan(found["accuracy"])
-    assert np.isnan(found["mcc"])
+    result = metrics.scores(SEX, table.sum(axis=0))
+    assert result["n"] == 0
+    assert np.isnan(result["accuracy"])
+    assert np.isnan(result["mcc"])
 
 
 def test_interval_of_an_accuracy_is_the_binomial_one():

@@ -32,7 +32,7 @@ def sums():
     return subgroups.Sums(table(), 500, 0)
 
 
-def of(rows, **keys):
+def select(rows, **keys):
     for key, value in keys.items():
         rows = rows[rows[key] == value]
     (row,) = rows.to_dict("records")
@@ -81,29 +81,29 @@ def test_cells_are_of_one_decade_and_class():
 
 def test_groups_are_all_faces_bins_classes_and_crossings():
     rows = pd.DataFrame({"age": [9.0, 30.0, np.nan], "sex": ["male", "", "male"]})
-    found = {(axis, name): inside.tolist() for axis, name, inside in predictions.groups(rows)}
-    assert len(found) == 1 + 5 + 2 + 5 * 2
-    assert found["", "all faces"] == [True] * 3
-    assert found["age", "age 25-49"] == [False, True, False]
-    assert found["sex", "male"] == [True, False, True]
-    assert found["age x sex", "age 0-24, male"] == [True, False, False]
+    result = {(axis, name): inside.tolist() for axis, name, inside in predictions.groups(rows)}
+    assert len(result) == 1 + 5 + 2 + 5 * 2
+    assert result["", "all faces"] == [True] * 3
+    assert result["age", "age 25-49"] == [False, True, False]
+    assert result["sex", "male"] == [True, False, True]
+    assert result["age x sex", "age 0-24, male"] == [True, False, False]
     assert [axis for axis, *_ in predictions.groups(rows, crossed=False)] == [""] + ["age"] * 5 + ["sex"] * 2
 
 
 @pytest.mark.filterwarnings("error")
 def test_scores_of_groups_by_hand(sums):
-    faces, found = table(), subgroups.group_scores(sums, 20, 0.95)
-    men = of(found, target="age", score="mae", group="male")
+    faces, result = table(), subgroups.group_scores(sums, 20, 0.95)
+    men = select(result, target="age", score="mae", group="male")
     assert (men["value"], men["low"], men["high"], men["n"]) == (2.0, 2.0, 2.0, (faces["sex"] == "male").sum())
-    assert of(found, target="age", score="bias", group="female")["value"] == pytest.approx(-6)
+    assert select(result, target="age", score="bias", group="female")["value"] == pytest.approx(-6)
     women = faces[faces["sex"] == "female"]
-    recall = of(found, target="sex", score="recall", group="female")
+    recall = select(result, target="sex", score="recall", group="female")
     assert recall["value"] == pytest.approx((women["sex_predicted"] == "female").mean())
     assert recall["low"] < recall["value"] < recall["high"]
-    held = of(found, target="age", score="coverage", group="all faces")
+    held = select(result, target="age", score="coverage", group="all faces")
     assert held["value"] == pytest.approx((faces["age_high"] >= faces["age"]).mean())
     crossing = faces[(faces["age"] < 25) & (faces["sex"] == "male")]
-    row = of(found, target="age", score="mae", group="age 0-24, male")
+    row = select(result, target="age", score="mae", group="age 0-24, male")
     assert (row["by"], row["n"]) == ("age x sex", len(crossing))
 
 
@@ -111,7 +111,9 @@ def test_scores_of_groups_by_hand(sums):
 def test_the_interval_of_a_mean_is_as_wide_as_its_standard_error_says(confidence):
     faces = table()
     faces["age_predicted"] = faces["age"] + np.random.default_rng(1).normal(0, 5, len(faces))
-    row = of(subgroups.group_scores(subgroups.Sums(faces, 4000, 0), 20, confidence), score="bias", group="all faces")
+    row = select(
+        subgroups.group_scores(subgroups.Sums(faces, 4000, 0), 20, confidence), score="bias", group="all faces"
+    )
     half = {0.9: 1.645, 0.95: 1.96}[confidence] * (faces["age_predicted"] - faces["age"]).std() / 20
     assert row["high"] - row["value"] == pytest.approx(half, rel=0.08)
     assert row["value"] - row["low"] == pytest.approx(half, rel=0.08)
@@ -120,42 +122,42 @@ def test_the_interval_of_a_mean_is_as_wide_as_its_standard_error_says(confidence
 def test_a_group_of_the_least_size_has_a_score_and_a_gap():
     faces = table(60).assign(sex=["male"] * 20 + ["female"] * 40)
     sums = subgroups.Sums(faces, 50, 0)
-    assert np.isfinite(of(subgroups.group_scores(sums, 20, 0.95), target="age", score="mae", group="male")["value"])
-    assert np.isnan(of(subgroups.group_scores(sums, 21, 0.95), target="age", score="mae", group="male")["value"])
+    assert np.isfinite(select(subgroups.group_scores(sums, 20, 0.95), target="age", score="mae", group="male")["value"])
+    assert np.isnan(select(subgroups.group_scores(sums, 21, 0.95), target="age", score="mae", group="male")["value"])
     assert "sex" in set(subgroups.gaps(sums, 20, 0.95)["by"])
     assert "sex" not in set(subgroups.gaps(sums, 21, 0.95)["by"])
 
 
 def test_a_small_group_has_its_n_and_no_score(sums):
-    found = subgroups.group_scores(sums, 500, 0.95)
-    row = of(found, target="age", score="mae", group="male")
+    result = subgroups.group_scores(sums, 500, 0.95)
+    row = select(result, target="age", score="mae", group="male")
     assert row["n"] > 100
     assert np.isnan(row["value"])
 
 
 def test_the_gap_between_groups_has_an_interval(sums):
-    found = subgroups.gaps(sums, 20, 0.95)
-    gap = of(found, target="age", score="mae", by="sex", ages="as they are")
+    result = subgroups.gaps(sums, 20, 0.95)
+    gap = select(result, target="age", score="mae", by="sex", ages="as they are")
     assert (gap["worst"], gap["best"], gap["gap"]) == ("female", "male", 4.0)
     assert gap["low"] == pytest.approx(4)
     assert gap["high"] == pytest.approx(4)
-    recall = of(found, target="sex", score="accuracy", by="sex", ages="as they are")
+    recall = select(result, target="sex", score="accuracy", by="sex", ages="as they are")
     assert recall["worst"] == "female"
     assert recall["low"] < recall["gap"] < recall["high"] < 0
-    assert set(found.loc[found["by"] == "age", "ages"]) == {"as they are"}  # though two bins share the twenties
+    assert set(result.loc[result["by"] == "age", "ages"]) == {"as they are"}  # though two bins share the twenties
 
 
 @pytest.mark.parametrize("ages", ["as they are", "equal"])
 def test_the_gap_of_biases_goes_from_too_young_to_too_old(ages):
     faces = table()
     faces["age_predicted"] = faces["age"] + np.where(faces["sex"] == "male", 2.0, -3.0)
-    row = of(subgroups.gaps(subgroups.Sums(faces, 100, 0), 20, 0.95), score="bias", by="sex", ages=ages)
+    row = select(subgroups.gaps(subgroups.Sums(faces, 100, 0), 20, 0.95), score="bias", by="sex", ages=ages)
     assert (row["worst"], row["best"], row["gap"]) == ("female", "male", pytest.approx(-5))
     faces["age_predicted"] = faces["age"] + np.where(faces["sex"] == "male", 3.0, -2.0)
-    row = of(subgroups.gaps(subgroups.Sums(faces, 100, 0), 20, 0.95), score="bias", by="sex", ages=ages)
+    row = select(subgroups.gaps(subgroups.Sums(faces, 100, 0), 20, 0.95), score="bias", by="sex", ages=ages)
     assert (row["worst"], row["best"], row["gap"]) == ("male", "female", pytest.approx(5))
     faces["age_predicted"] = faces["age"] + np.where(faces["sex"] == "male", 3.0, -3.0)  # as far off: the highest
-    row = of(subgroups.gaps(subgroups.Sums(faces, 100, 0), 20, 0.95), score="bias", by="sex", ages=ages)
+    row = select(subgroups.gaps(subgroups.Sums(faces, 100, 0), 20, 0.95), score="bias", by="sex", ages=ages)
     assert (row["worst"], row["best"], row["gap"]) == ("male", "female", pytest.approx(6))
 
 
@@ -164,8 +166,8 @@ def test_ages_of_one_decade_are_equal_as_they_are():
     faces["age_predicted"] = 33 + np.random.default_rng(2).normal(0, 5, len(faces)) * np.where(
         faces["sex"] == "male", 1, 2
     )
-    found = subgroups.gaps(subgroups.Sums(faces, 500, 0), 20, 0.95)
-    one, other = (of(found, score="mae", by="sex", ages=ages) for ages in ("as they are", "equal"))
+    result = subgroups.gaps(subgroups.Sums(faces, 500, 0), 20, 0.95)
+    one, other = (select(result, score="mae", by="sex", ages=ages) for ages in ("as they are", "equal"))
     assert one["low"] < one["gap"] < one["high"]
     assert [other[key] for key in ("gap", "low", "high")] == pytest.approx([one[key] for key in ("gap", "low", "high")])
 
@@ -175,7 +177,7 @@ def test_resamples_that_hold_one_group_alone_do_not_count():
     """One man and one woman with 20 photos each: in every other resample of two people, one of them is drawn twice."""
     faces = table(40).assign(sex=["male", "female"] * 20, group=["m", "f"] * 20)
     faces["age_predicted"] = faces["age"] + np.where(faces["sex"] == "male", 2.0, -6.0)
-    row = of(subgroups.gaps(subgroups.Sums(faces, 100, 0), 20, 0.95), score="mae", by="sex", ages="as they are")
+    row = select(subgroups.gaps(subgroups.Sums(faces, 100, 0), 20, 0.95), score="mae", by="sex", ages="as they are")
     assert (row["gap"], row["low"], row["high"]) == (4, 4, 4)
 
 
@@ -189,22 +191,24 @@ def test_at_equal_ages_a_decade_weighs_what_it_does_among_all_faces():
     faces = pd.DataFrame(rows, columns=["age", "sex", "error"])
     faces = faces.assign(age_predicted=faces["age"] + faces["error"], group=[f"f{i}" for i in range(len(faces))])
     faces["sex_predicted"] = faces["sex"].where(faces["age"].notna() & (faces["age"] != 35), "female")
-    found = subgroups.gaps(subgroups.Sums(faces, 200, 0), 10, 0.95)
-    row = of(found, score="mae", by="sex", ages="equal")
+    result = subgroups.gaps(subgroups.Sums(faces, 200, 0), 10, 0.95)
+    row = select(result, score="mae", by="sex", ages="equal")
     assert (row["worst"], row["n_worst"], row["best"], row["n_best"]) == ("female", 65, "male", 15)
     assert row["gap"] == pytest.approx(1)
     assert (row["low"], row["high"]) == pytest.approx((1, 1))  # all of a cell are as far off
-    assert of(found, score="accuracy", by="sex", ages="equal")["gap"] == pytest.approx(0)  # the rest is not compared
-    assert of(found, score="accuracy", by="sex", ages="as they are")["gap"] == pytest.approx(15 / 28 - 1)
+    assert select(result, score="accuracy", by="sex", ages="equal")["gap"] == pytest.approx(
+        0
+    )  # the rest is not compared
+    assert select(result, score="accuracy", by="sex", ages="as they are")["gap"] == pytest.approx(15 / 28 - 1)
 
 
 def test_a_gap_that_is_all_age_is_gone_at_equal_ages():
     """Errors are a fifth of the age for all; the groups differ in age alone."""
     faces = table(2000)
     faces["age_predicted"] = faces["age"] * 1.2
-    found = subgroups.gaps(subgroups.Sums(faces, 500, 0), 20, 0.95)
-    plain = of(found, target="age", score="mae", by="sex", ages="as they are")
-    equal = of(found, target="age", score="mae", by="sex", ages="equal")
+    result = subgroups.gaps(subgroups.Sums(faces, 500, 0), 20, 0.95)
+    plain = select(result, target="age", score="mae", by="sex", ages="as they are")
+    equal = select(result, target="age", score="mae", by="sex", ages="equal")
     assert plain["gap"] == pytest.approx(2, abs=0.15)  # 10 years older
     assert equal["gap"] == pytest.approx(0, abs=0.25)
     assert equal["low"] <= 0.1
@@ -217,7 +221,7 @@ def test_the_largest_gap_of_equal_groups_is_not_taken_for_one():
         rng = np.random.default_rng(seed)
         faces = table(300, seed).assign(ethnicity=rng.choice(ETHNICITIES, 300))
         faces["age_predicted"] = faces["age"] + rng.normal(0, 5, 300)
-        gap = of(
+        gap = select(
             subgroups.gaps(subgroups.Sums(faces, 300, 0), 20, 0.95), score="mae", by="ethnicity", ages="as they are"
         )
         held.append(gap["low"] <= 0 <= gap["high"])
@@ -226,7 +230,7 @@ def test_the_largest_gap_of_equal_groups_is_not_taken_for_one():
 
 def test_a_share_of_all_has_an_interval():
     faces = table(60).assign(age_high=120.0)
-    row = of(subgroups.group_scores(subgroups.Sums(faces, 200, 0), 20, 0.95), score="coverage", group="all faces")
+    row = select(subgroups.group_scores(subgroups.Sums(faces, 200, 0), 20, 0.95), score="coverage", group="all faces")
     assert row["value"] == row["high"] == 1
     assert row["low"] == pytest.approx(0.025 ** (1 / 60))  # Clopper-Pearson
 
@@ -237,7 +241,7 @@ def test_people_are_resampled_whole():
     many = pd.concat([one.assign(face_id=one["face_id"] + f"-{k}") for k in range(10)], ignore_index=True)
     width = []
     for rows in (one, many):
-        row = of(
+        row = select(
             subgroups.group_scores(subgroups.Sums(rows, 2000, 0), 20, 0.95),
             target="sex",
             score="accuracy",
@@ -251,9 +255,9 @@ def tied(by, classes, right, size):
     """Faces in groups of one size, of each of which as many are told the right sex; ages are told right."""
     faces = table(len(classes) * size)
     faces[by] = np.tile(classes, size)
-    told = faces.groupby(by).cumcount() < right
+    message = faces.groupby(by).cumcount() < right
     other = faces["sex"].map({"male": "female", "female": "male"})
-    return faces.assign(age_predicted=faces["age"], sex_predicted=faces["sex"].where(told, other))
+    return faces.assign(age_predicted=faces["age"], sex_predicted=faces["sex"].where(message, other))
 
 
 @pytest.mark.parametrize(
@@ -264,8 +268,8 @@ def tied(by, classes, right, size):
     ],
 )
 def test_groups_that_score_the_same_have_a_gap_of_0_and_its_interval(by, classes, right, size, errors):
-    found = subgroups.gaps(subgroups.Sums(tied(by, classes, right, size), 1000, 0), 20, 0.95)
-    row = of(found, target="sex", score="accuracy", by=by, ages="as they are")
+    result = subgroups.gaps(subgroups.Sums(tied(by, classes, right, size), 1000, 0), 20, 0.95)
+    row = select(result, target="sex", score="accuracy", by=by, ages="as they are")
     assert {row["worst"], row["best"]} == set(classes[:2])
     assert (row["n_worst"], row["n_best"], row["gap"]) == (size, size, 0)
     share = right / size
@@ -274,13 +278,13 @@ def test_groups_that_score_the_same_have_a_gap_of_0_and_its_interval(by, classes
 
 
 def test_groups_that_are_all_right_have_a_gap_of_0_for_certain():
-    found = subgroups.gaps(subgroups.Sums(tied("sex", ["male", "female"], 85, 85), 200, 0), 20, 0.95)
-    found = found[found["by"] == "sex"]
-    assert set(zip(found["score"], found["ages"], strict=True)) == {
+    result = subgroups.gaps(subgroups.Sums(tied("sex", ["male", "female"], 85, 85), 200, 0), 20, 0.95)
+    result = result[result["by"] == "sex"]
+    assert set(zip(result["score"], result["ages"], strict=True)) == {
         (score, ages) for score in ("mae", "bias", "accuracy") for ages in ("as they are", "equal")
     }
-    assert (found["worst"] != found["best"]).all()
-    assert (found[["gap", "low", "high"]] == 0).all(axis=None)
+    assert (result["worst"] != result["best"]).all()
+    assert (result[["gap", "low", "high"]] == 0).all(axis=None)
 
 
 def write_subgroups(project):
@@ -295,7 +299,7 @@ def test_the_stage_runs_where_groups_score_the_same(project, right):
     folder.mkdir(parents=True)
     tied("sex", ["male", "female"], right, 85).to_csv(folder / "predictions.csv", index=False)
     write_subgroups(project)
-    row = of(pd.read_csv(project / "reports/models/m/gaps.csv"), target="sex", by="sex", ages="as they are")
+    row = select(pd.read_csv(project / "reports/models/m/gaps.csv"), target="sex", by="sex", ages="as they are")
     assert (row["gap"], row["low"] < 0) == (0, right == 67)
 
 
@@ -308,20 +312,20 @@ def test_the_stage_runs_on_a_test_part_that_tells_little(project, kept):
     faces.to_csv(folder / "predictions.csv", index=False)
     write_subgroups(project)
     pd.read_csv(project / "reports/models/m/gaps.csv")
-    found = pd.read_csv(project / "reports/models/m/subgroups.csv")
-    assert found["value"].notna().any() == (kept == "men")
-    assert "female" not in set(found["group"]) or kept == "ten"
+    result = pd.read_csv(project / "reports/models/m/subgroups.csv")
+    assert result["value"].notna().any() == (kept == "men")
+    assert "female" not in set(result["group"]) or kept == "ten"
 
 
 def test_an_empty_test_and_one_of_one_class_are_no_error():
     faces = table(100)
     men = faces[faces["sex"] == "male"]
-    found = subgroups.group_scores(subgroups.Sums(men, 100, 0), 20, 0.95)
-    assert "female" not in set(found["group"])
+    result = subgroups.group_scores(subgroups.Sums(men, 100, 0), 20, 0.95)
+    assert "female" not in set(result["group"])
     assert "sex" not in set(subgroups.gaps(subgroups.Sums(men, 100, 0), 20, 0.95)["by"])
     none = faces[:0]
-    found = subgroups.group_scores(subgroups.Sums(none, 100, 0), 20, 0.95)
-    assert (found["n"] == 0).all()
-    assert found["value"].isna().all()
+    result = subgroups.group_scores(subgroups.Sums(none, 100, 0), 20, 0.95)
+    assert (result["n"] == 0).all()
+    assert result["value"].isna().all()
     assert not len(reliability.by_group(none, 20))
-    assert subgroups.summary(found, reliability.by_group(none, 20), 0.9)["worst"] == {}
+    assert subgroups.summary(result, reliability.by_group(none, 20), 0.9)["worst"] == {}

@@ -14,8 +14,8 @@ def test_front_matter_is_read_back_as_it_was_meant():
     numbers = {"age_mae": 4.5, "sex_accuracy": 0.93, "age_bias": 1.0}
     text = cards.page(cards.model_data("m", ABOUT, "utkface-sample", "ab" * 32, numbers, "for research only"), ["# m"])
     card = ModelCard(text)
-    found = {(r.dataset_name, r.metric_name): r.metric_value for r in card.data.eval_results}
-    assert found == {("utkface-sample", "age mae"): 4.5, ("utkface-sample", "sex accuracy"): 0.93}
+    result = {(r.dataset_name, r.metric_name): r.metric_value for r in card.data.eval_results}
+    assert result == {("utkface-sample", "age mae"): 4.5, ("utkface-sample", "sex accuracy"): 0.93}
     assert card.data.model_name == "m"
     front = yaml.safe_load(text.split("---")[1])
     assert front["model-index"][0]["results"][0]["dataset"]["split"] == "test"
@@ -43,6 +43,6 @@ def test_a_row_of_too_few_faces_has_no_value():
 
 
 def test_what_leaked_faces_are_worth_is_told():
-    probe = {"leaked": 2, "scores": {"age_mae": 5.0}, "scores_without_leaked": {"age_mae": 5.25}}
-    assert score_sections.without_leaks(probe) == "Without them: age mae 5.25 (with them 5.00)."
+    summary = {"leaked": 2, "scores": {"age_mae": 5.0}, "scores_without_leaked": {"age_mae": 5.25}}
+    assert score_sections.without_leaks(summary) == "Without them: age mae 5.25 (with them 5.00)."
     assert score_sections.without_leaks({"leaked": 0}) == ""

@@ -14,8 +14,8 @@ def test_work_comes_back_in_order_from_several_processes():
     photos = [(str(i), bytes(pack.LOT // 2)) for i in range(40)]
     assert [len(lot) for lot in pack.lots(photos[:5])] == [2, 2, 1]
     for processes in (True, False):
-        found = executor.map_ordered(slow_at_first, pack.lots(photos), processes, more="x")
-        assert [name for names in found for name in names] == [f"{i}x" for i in range(40)]
+        result = executor.map_ordered(slow_at_first, pack.lots(photos), processes, more="x")
+        assert [name for names in result for name in names] == [f"{i}x" for i in range(40)]
 
 
 def slow_at_first(lot, more):

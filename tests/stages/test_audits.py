@@ -17,7 +17,7 @@ from faces.images import preprocessing
 from stages import clean, split
 
 
-def drawn(n, side=104):
+def synthetic(n, side=104):
     """Faces as the sample draws them, as arrays (n, side, side, 3)."""
     return np.stack(drawing.squares(n, 9, side))
 
@@ -47,14 +47,14 @@ def eye(images):
 
 
 def test_a_planted_near_copy_is_caught_and_strangers_are_not():
-    images = drawn(60)
+    images = synthetic(60)
     test, others = images[:20], np.concatenate([images[20:], near_copy(images[7])[None]])
-    found = leaks.near_copies(
+    result = leaks.near_copies(
         looked(test, [f"t{i}" for i in range(20)], "test", eye),
         looked(others, [f"o{i}" for i in range(41)], "train", eye),
         0.82,
     )
-    caught = found[found["same_photo"]]
+    caught = result[result["same_photo"]]
     assert set(zip(caught["face_id"], caught["other"], strict=True)) == {("t7", "o40")}
     assert set(caught["by"]) == {"embedding"}  # its hash is far off, since it is mirrored
     assert caught["hash_bits"].min() > 10
@@ -82,7 +82,7 @@ def test_the_nearest_embedding_is_that_of_all_pairs():
     assert np.allclose(cosine[:, 0], wanted.max(axis=1), atol=1e-5)
 
 
-def said(n=200, seed=0):
+def predict(n=200, seed=0):
     """A good model's predictions of n faces, ages and sexes."""
     rng = np.random.default_rng(seed)
     sex, age = rng.choice(["male", "female"], n), rng.integers(10, 60, n).astype(float)
@@ -98,35 +98,35 @@ def said(n=200, seed=0):
 
 
 def test_spoilt_labels_are_the_most_doubted():
-    rows = said()
+    rows = predict()
     spoilt = [30, 50, 120]
     rows.loc[spoilt, "sex"] = rows.loc[spoilt, "sex"].map({"male": "female", "female": "male"})
     rows.loc[[10], "age"] += 40
-    found = label_issues.contradicted_labels({"a": rows, "b": rows.assign(age_predicted=rows["age_predicted"] + 0.5)})
-    sex = found[found["target"] == "sex"]
+    result = label_issues.contradicted_labels({"a": rows, "b": rows.assign(age_predicted=rows["age_predicted"] + 0.5)})
+    sex = result[result["target"] == "sex"]
     assert set(sex["face_id"].head(3)) == {f"f{i:03d}" for i in spoilt}
     assert sex["contradicted"].sum() == 3
-    age = found[found["target"] == "age"]
+    age = result[result["target"] == "age"]
     assert age["face_id"].iloc[0] == "f010"
     assert age["contradicted"].tolist()[:2] == [True, False]
     assert age["doubt"].iloc[0] > 2
 
 
 def test_a_label_that_one_model_believes_is_not_contradicted():
-    rows = said()
+    rows = predict()
     rows.loc[[30], "sex"] = rows.loc[[30], "sex"].map({"male": "female", "female": "male"})
     believer = rows.assign(sex_predicted=rows["sex"])
     swapped = believer.loc[30, ["sex_p_male", "sex_p_female"]].to_numpy()
     believer.loc[30, ["sex_p_female", "sex_p_male"]] = swapped
     assert label_issues.contradicted_labels({"a": rows})["contradicted"].sum() == 1
-    found = label_issues.contradicted_labels({"a": rows, "b": believer})
-    assert not found.loc[found["target"] == "sex", "contradicted"].any()
+    result = label_issues.contradicted_labels({"a": rows, "b": believer})
+    assert not result.loc[result["target"] == "sex", "contradicted"].any()
 
 
 def test_a_class_that_no_face_has_is_no_error():
-    rows = said().assign(sex="male", sex_predicted="male")
-    found = label_issues.class_doubts(rows, targets.TARGETS["sex"])
-    assert len(found) == len(rows)
+    rows = predict().assign(sex="male", sex_predicted="male")
+    result = label_issues.class_doubts(rows, targets.TARGETS["sex"])
+    assert len(result) == len(rows)
 
 
 def test_disagreement_of_copies_by_hand():
@@ -134,13 +134,13 @@ def test_disagreement_of_copies_by_hand():
         {"face_id": list("abcde"), "first": list("aaadd"), "age": [20.0, 24.0, 40.0, 10.0, np.nan],
          "sex": ["male", "male", "female", "male", "male"], "ethnicity": [""] * 5}
     )  # fmt: skip
-    found = label_issues.label_noise(rows)
-    assert found["photos"] == 2
-    assert found["age_pictures"] == 3  # d has one known age
-    assert found["age_floor"] == pytest.approx((4 + 0 + 16) / 3, abs=1e-4)  # from the median, 24
-    assert found["age_mean_difference"] == pytest.approx((4 + 20 + 16) / 3, abs=1e-4)
-    assert found["sex_floor"] == pytest.approx(1 / 5)
-    assert "ethnicity_floor" not in found
+    result = label_issues.label_noise(rows)
+    assert result["photos"] == 2
+    assert result["age_pictures"] == 3  # d has one known age
+    assert result["age_label_noise"] == pytest.approx((4 + 0 + 16) / 3, abs=1e-4)  # from the median, 24
+    assert result["age_mean_difference"] == pytest.approx((4 + 20 + 16) / 3, abs=1e-4)
+    assert result["sex_label_noise"] == pytest.approx(1 / 5)
+    assert "ethnicity_label_noise" not in result
 
 
 def pack(folder, images, names):
@@ -156,11 +156,11 @@ def pack(folder, images, names):
 
 
 def test_photos_that_two_datasets_share_are_listed(project):
-    a, b, c, z = drawn(4)
+    a, b, c, z = synthetic(4)
     one = pack(project / "data/packs/one/cropped", [a, b, c, near_copy(a)], ["a", "b", "c", "d"])
     pack(project / "data/packs/two/cropped", [z, a, near_copy(b)], ["z", "x", "y"])
-    found = leaks.shared_with("one", one, "two", 0.82)
-    assert found.to_numpy().tolist() == [["a", "two", "x", True], ["b", "two", "y", False], ["d", "two", "x", False]]
+    result = leaks.shared_with("one", one, "two", 0.82)
+    assert result.to_numpy().tolist() == [["a", "two", "x", True], ["b", "two", "y", False], ["d", "two", "x", False]]
     assert not len(leaks.shared_with("one", one, "one", 0.82))
 
 
@@ -168,9 +168,9 @@ def test_a_random_split_keeps_all_copies_and_tears_them_apart():
     rows = records.frame(pd.DataFrame({"face_id": [f"f{i:03d}" for i in range(400)], "age": 20.0, "identity": ""}))
     rows["reject"] = ""
     near = np.arange(400).reshape(200, 2)
-    faces, copies, conflicts = clean.group(rows, near, np.arange(400).astype(str), 5, keep="all")
-    assert (len(faces), len(copies), len(conflicts)) == (400, 0, 0)
+    faces, dropped, conflicts = clean.group(rows, near, np.arange(400).astype(str), 5, deduplicate=False)
+    assert (len(faces), len(dropped), len(conflicts)) == (400, 0, 0)
     apart = split.assign_parts(faces["face_id"], 0.1, 0.1, 0.05, 0)
-    together = split.assign_parts(faces["group"], 0.1, 0.1, 0.05, 0)
+    joint = split.assign_parts(faces["group"], 0.1, 0.1, 0.05, 0)
     assert apart.groupby(faces["group"]).nunique().max() == 2
-    assert together.groupby(faces["group"]).nunique().max() == 1
+    assert joint.groupby(faces["group"]).nunique().max() == 1

@@ -21,9 +21,9 @@ def test_copies_settle_their_labels():
         )
     )
     near = np.array([[0, 1], [1, 2]])
-    faces, copies, conflicts = clean.group(rows, near, np.array(["1", "2", "3", "4", "4"]), 5)
+    faces, duplicates, conflicts = clean.group(rows, near, np.array(["1", "2", "3", "4", "4"]), 5)
     assert faces["face_id"].tolist() == ["a", "d"]
-    assert copies["reject"].tolist() == ["copy of a", "copy of a", "copy of d"]
+    assert duplicates["reject"].tolist() == ["copy of a", "copy of a", "copy of d"]
     assert np.isnan(faces["age"].iloc[0])  # 20 to 50 is too far apart
     assert faces["ethnicity"].tolist() == ["", ""]
     assert faces["age"].iloc[1] == 10  # one known label among the copies

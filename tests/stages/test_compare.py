@@ -11,7 +11,7 @@ from faces.reporting import index_page
 from stages import compare
 
 
-def said(wrong, faces=30):
+def predict(wrong, faces=30):
     """Test faces f0 on, all male and each a group of its own, of which the first are taken for female."""
     predicted = ["female"] * wrong + ["male"] * (faces - wrong)
     ids = [f"f{i:02d}" for i in range(faces)]
@@ -29,7 +29,7 @@ def three(project):
     values["models"] = {f"utkface-{variant}": row | {"variant": variant} for variant in ("cropped", "detected", "full")}
     values["gate"]["limits"] = {}
     (project / "params.yaml").write_text(yaml.safe_dump(values))
-    for name, rows in {"cropped": said(3), "detected": said(5, 25), "full": said(15)}.items():
+    for name, rows in {"cropped": predict(3), "detected": predict(5, 25), "full": predict(15)}.items():
         kept, folder = (project / place / f"utkface-{name}" for place in ("data/evaluated", "reports/models"))
         kept.mkdir(parents=True)
         folder.mkdir(parents=True)
@@ -45,10 +45,10 @@ def test_faces_are_counted_by_five_years_and_by_class():
         "age": (np.array([3.0, 4.5, 20.0, 0.0]), np.array([1, 1, 1, 0])),
         "sex": (np.array([0.0, 1.0, 1.0, 1.0]), np.ones(4)),
     }
-    found = score_tables.confusion_counts(
+    result = score_tables.confusion_counts(
         labels, {"age_predicted": np.array([1.0, 4, 31, 50]), "sex_predicted": np.array([0, 0, 1, 1])}
     )
-    assert found.to_numpy().tolist() == [
+    assert result.to_numpy().tolist() == [
         ["age", 0, 0, 2], ["age", 20, 30, 1], ["sex", "female", "female", 2], ["sex", "female", "male", 1],
         ["sex", "male", "male", 1],
     ]  # fmt: skip

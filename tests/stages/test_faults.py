@@ -121,7 +121,7 @@ def test_a_stage_outlives(whole, stage, fault):
         started = start(folder, stage)
         process_of(started, stage)
         ballast.append(fill(folder.parent / "last"))
-        said = started.communicate()[0]
+        predict = started.communicate()[0]
         for path in ballast:
             path.unlink()
         assert started.returncode
@@ -130,11 +130,11 @@ def test_a_stage_outlives(whole, stage, fault):
         child = process_of(first, stage)
         child.suspend()
         second = start(folder, stage)
-        said = second.communicate()[0]
+        predict = second.communicate()[0]
         child.resume()
         first.communicate()
         assert (first.returncode, second.returncode) == (0, 255)
-        assert "is busy" in said
+        assert "is busy" in predict
     else:
         started = start(folder, stage)
         child = in_the_midst(started, stage, folder, outs)
@@ -144,14 +144,14 @@ def test_a_stage_outlives(whole, stage, fault):
             os.killpg(started.pid, signal.SIGKILL)
         started.wait()
         time.sleep(0.3)
-        said = f"the stage {'went on' if alive(child) else 'was gone'}"
+        predict = f"the stage {'went on' if alive(child) else 'was gone'}"
     check = [sys.executable, "-m", "commands.check"]  # as `make repro` does
     mended = subprocess.run(check, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
     again = dvc(folder, "repro")
     waited = "is already running this" in again
-    told = f"{gist(said)} | {'waited for the first; ' if waited else ''}{ran(again)}"
-    told += f"; {mended}" if mended else ""
-    sys.stdout.write(f"\n| {stage} | {fault} | {told} |\n")
+    message = f"{gist(predict)} | {'waited for the first; ' if waited else ''}{ran(again)}"
+    message += f"; {mended}" if mended else ""
+    sys.stdout.write(f"\n| {stage} | {fault} | {message} |\n")
     assert outcome(folder) == before
     assert (f"Running stage '{stage}'" in again) == (fault != "two at once")
 
@@ -172,14 +172,16 @@ def fill(path, left=0):
     return path
 
 
-def gist(said):
+def gist(predict):
     """What a person reads, in a line."""
-    lines = [line.strip() for line in said.splitlines() if re.search(r"ERROR|full|space|busy|went on|was gone", line)]
-    told = [line for line in lines if "the disk is full" in line] or lines
-    return told[0][:200] if told else "nothing"
+    lines = [
+        line.strip() for line in predict.splitlines() if re.search(r"ERROR|full|space|busy|went on|was gone", line)
+    ]
+    message = [line for line in lines if "the disk is full" in line] or lines
+    return message[0][:200] if message else "nothing"
 
 
-def ran(said):
+def ran(predict):
     """Stages that the next repro ran."""
-    names = re.findall(r"Running stage '(.*?)'", said)
+    names = re.findall(r"Running stage '(.*?)'", predict)
     return "ran " + ", ".join(names) if names else "ran nothing"

@@ -17,20 +17,20 @@ from tests.conftest import encoded, picture
 
 
 def test_packs_are_read_by_id(tmp_path):
-    rows = pack.pack_pictures([(f"f{i}", encoded(picture(i)), None) for i in range(5)], "cropped", 32, 90, False, 0.4)
+    rows = pack.pack_images([(f"f{i}", encoded(picture(i)), None) for i in range(5)], "cropped", 32, 90, False, 0.4)
     shards = packs.write(rows, tmp_path, 2)
     assert [shard["faces"] for shard in shards] == [2, 2, 1]
     (tmp_path / "pack.json").write_text(json.dumps({"shards": shards}))
-    found = packs.Pack(tmp_path)
-    assert found.rows(["f3", "none"]).tolist() == [3, -1]
-    assert found.images(np.array([4, 0])) == [rows[4]["image"], rows[0]["image"]]
+    result = packs.Pack(tmp_path)
+    assert result.rows(["f3", "none"]).tolist() == [3, -1]
+    assert result.images(np.array([4, 0])) == [rows[4]["image"], rows[0]["image"]]
     assert packs.Pack(tmp_path).column("phash").tolist() == [row["phash"] for row in rows]
 
 
 def test_a_dataset_without_crops_is_cropped_by_its_boxes():
     content = encoded(picture(size=(100, 80)), "PNG")
     lot = [("f", content, (10, 10, 42, 42)), ("g", content, None), ("h", b"", (0, 0, 1, 1))]
-    row, *rejects = pack.pack_pictures(lot, "cropped", 32, 90, True, 0.0)
+    row, *rejects = pack.pack_images(lot, "cropped", 32, 90, True, 0.0)
     assert (row["width"], row["height"]) == (100, 80)
     assert [r["reject"] for r in rejects] == ["no face box", "is empty"]
 
@@ -62,18 +62,18 @@ def test_found_faces_are_cut_out_of_the_photos_and_others_rejected(project, edit
         project, edit, **{"45_1_0_20170116172300001": astronaut, "1_0_0_20170116172300002": skimage.data.rocket()}
     )
     pack.main("utkface", "detected")
-    found = packs.Pack("data/packs/utkface/detected")
-    assert found.face_ids == [ASTRONAUT]
-    assert found.manifest["variant"] == "detected"
+    result = packs.Pack("data/packs/utkface/detected")
+    assert result.face_ids == [ASTRONAUT]
+    assert result.manifest["variant"] == "detected"
     (face,) = detection.FaceDetector(threads=1).detect(Image.fromarray(astronaut))
-    side = found.manifest["side"]
+    side = result.manifest["side"]
     cut = preprocessing.fit(
         detection.crop_face(Image.fromarray(astronaut), face, utkface.FRAMING, detection.CROP_SIDE), "detected", side
     )
-    packed = np.asarray(preprocessing.decode(found.images(np.array([0]))[0]), float)
+    packed = np.asarray(preprocessing.decode(result.images(np.array([0]))[0]), float)
     assert packed.shape == (side, side, 3)
     assert np.abs(packed - np.asarray(cut)).mean() < 3  # what JPEG costs
-    assert found.column("width").tolist() == [512]
+    assert result.column("width").tolist() == [512]
     assert records.read("data/packs/utkface/detected/rejects.csv").to_dict("records") == [
         {"face_id": "20170116172300002_1_0_0", "reject": "no face was found"}
     ]
@@ -91,9 +91,7 @@ def test_a_known_box_says_which_face_is_cut_out():
     photo.paste(Image.fromarray(skimage.data.astronaut()[:, ::-1]).resize((256, 256)), (600, 100))
     content = encoded(photo, "PNG")
     boxes = [None, (180, 60, 270, 180), (710, 120, 780, 200), (300, 300, 400, 400)]
-    rows = pack.pack_pictures(
-        [(str(box), content, box) for box in boxes], "detected", 64, 92, False, 0, utkface.FRAMING
-    )
+    rows = pack.pack_images([(str(box), content, box) for box in boxes], "detected", 64, 92, False, 0, utkface.FRAMING)
     large, same, small, none = rows
     assert large["image"] == same["image"]
     assert none["reject"] == "no face was found"

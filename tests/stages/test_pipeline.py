@@ -46,10 +46,10 @@ def runs(folder):
     import mlflow
 
     client = mlflow.MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    found = {}
+    result = {}
     for experiment in client.search_experiments(filter_string="name LIKE 'faces-%'"):
-        found[experiment.name] = sorted(run.info.run_name for run in client.search_runs([experiment.experiment_id]))
-    return found
+        result[experiment.name] = sorted(run.info.run_name for run in client.search_runs([experiment.experiment_id]))
+    return result
 
 
 def test_two_clean_runs_end_alike_and_what_follows_runs_no_more_than_it_must(tmp_path):
@@ -67,15 +67,15 @@ def test_two_clean_runs_end_alike_and_what_follows_runs_no_more_than_it_must(tmp
     (one / "params.yaml").write_text(
         (one / "params.yaml").read_text().replace("split:\n  seed: 0", "split:\n  seed: 9")
     )
-    said = dvc(one, "repro", "--dry")
-    ran = {line.split("'")[1].split("@")[0] for line in said.splitlines() if line.startswith("Running stage")}
+    predict = dvc(one, "repro", "--dry")
+    ran = {line.split("'")[1].split("@")[0] for line in predict.splitlines() if line.startswith("Running stage")}
     assert "split" in ran
     assert not ran & {"download", "parse_labels", "convert_mat", "pack", "clean"}
 
     subprocess.run(["rm", "-rf", "mlruns", "mlflow.db"], cwd=two, check=True)
-    said = dvc(two, "repro")
-    assert "Running stage 'log@utkface-cropped'" in said
-    assert "Running stage 'train" not in said
+    predict = dvc(two, "repro")
+    assert "Running stage 'log@utkface-cropped'" in predict
+    assert "Running stage 'train" not in predict
     assert runs(two) == runs(one)
 
 
@@ -94,6 +94,6 @@ def test_the_notebook_runs_and_shows_what_it_promises(tmp_path, monkeypatch):
     nbclient.NotebookClient(book, timeout=1800, kernel_name="python3", resources=place).execute()
     shown = [out for cell in book.cells for out in cell.get("outputs", [])]
     assert sum("image/png" in out.get("data", {}) for out in shown) >= 7
-    told = " ".join(out.get("text", "") + str(out.get("data", {}).get("text/html", "")) for out in shown)
-    assert all(words in told for words in ("copy of another", "utkface-full", "champion", "female"))
+    message = " ".join(out.get("text", "") + str(out.get("data", {}).get("text/html", "")) for out in shown)
+    assert all(words in message for words in ("copy of another", "utkface-full", "champion", "female"))
     assert (folder / "reports/index.md").exists()

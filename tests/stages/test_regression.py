@@ -37,8 +37,8 @@ def test_a_group_whose_labels_are_scrambled_in_training_is_named(tmp_path, monke
     numbers = predictions.scores(MODEL)["test"]
     baseline = baselines.load("utkface-sample")
     baseline.metrics = {MODEL: baseline.metrics[MODEL]}
-    found, table, _ = decisions.decide({MODEL: now}, {MODEL: numbers}, baseline, {}, p.gate, p.evaluate)
-    assert found["verdict"] == decisions.REGRESSED
+    result, table, _ = decisions.decide({MODEL: now}, {MODEL: numbers}, baseline, {}, p.gate, p.evaluate)
+    assert result["verdict"] == decisions.REGRESSED
     worse = table[table["verdict"] == decisions.REGRESSED]
     assert set(worse["target"]) == {"sex"}
     assert "female" in set(worse["slice"])

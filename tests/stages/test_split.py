@@ -92,10 +92,10 @@ def as_published(face):
 
 def test_the_balance_counts_ages_and_parts_in_their_order():
     faces = pd.DataFrame({"age": [30, 100, 5, 7], "sex": ["male", "female", "", "male"], "ethnicity": ""})
-    found = split.balance(faces.assign(part=["test", "train", "train", "val"]))
-    assert [row["by"] for row in found] == ["age", "sex"]
-    assert list(found[0]["counts"]) == ["0-24", "25-49", "100-124"]
-    assert list(found[0]["counts"]["0-24"].items()) == [("train", 1), ("val", 1), ("test", 0)]
+    result = split.balance(faces.assign(part=["test", "train", "train", "val"]))
+    assert [row["by"] for row in result] == ["age", "sex"]
+    assert list(result[0]["counts"]) == ["0-24", "25-49", "100-124"]
+    assert list(result[0]["counts"]["0-24"].items()) == [("train", 1), ("val", 1), ("test", 0)]
 
 
 @pytest.mark.parametrize("name", ["split.json", "split.csv"])
@@ -104,8 +104,8 @@ def test_a_published_split_is_read(sampled, name):
         return [{"img_path": as_published(face), "age": 1, "folder": i % 4} for i, face in enumerate(ids[:100])]
 
     source, ids = published(sampled, entries, name)
-    values, told = split.published(ids, source, "utkface")
-    assert told == {"published_rows": 100, "published_rows_with_a_face": 100}
+    values, message = split.published(ids, source, "utkface")
+    assert message == {"published_rows": 100, "published_rows_with_a_face": 100}
     part = split.parts_of_fold(values, source.folds[1])
     assert part.tolist() == (["val", "test", "train", "train"] * 25 + [""] * (len(ids) - 100))
     whole = split.complete(part, ids, 0.1, 0.2, 0)
@@ -185,9 +185,9 @@ def test_a_published_split_of_a_table_names_pictures_by_the_end_of_their_path(tm
     path = tmp_path / "split.csv"
     pd.DataFrame({"img_path": ["a.jpg", "y/b.jpg", "other.jpg"], "folder": [0, 1, 2]}).to_csv(path, index=False)
     ids = pd.Series(["x/a.jpg", "x/y/b.jpg", "x/c.jpg"])
-    values, told = split.published(ids, params.Published(file=str(path), folds=[]), "table")
+    values, message = split.published(ids, params.Published(file=str(path), folds=[]), "table")
     assert values.tolist() == ["0", "1", ""]
-    assert told == {"published_rows": 3, "published_rows_with_a_face": 2}
+    assert message == {"published_rows": 3, "published_rows_with_a_face": 2}
 
 
 def test_balance_is_tested_by_chi_square():

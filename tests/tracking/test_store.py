@@ -104,8 +104,8 @@ def test_a_killed_training_is_marked_by_the_next(raw):
     client, experiment = raw
     killed = runs.find_or_create(client, experiment, "m", "gone")
     client.set_tag(killed.info.run_id, "process", f"{platform.node()} 999999999@1")
-    elsewhere = runs.find_or_create(client, experiment, "m", "elsewhere")
-    client.set_tag(elsewhere.info.run_id, "process", "another-machine 999999999@1")
+    other = runs.find_or_create(client, experiment, "m", "elsewhere")
+    client.set_tag(other.info.run_id, "process", "another-machine 999999999@1")
     with live.training_run("utkface", "cropped", "m", "here", {}):
         live.mark_killed(client, experiment)
         status = {run.data.tags["fingerprint"]: run.info.status for run in all_runs(raw)}

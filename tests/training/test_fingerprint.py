@@ -21,10 +21,9 @@ def data(project):
     return files
 
 
-def key(stage="train", name="m", sections=("train",), files=("extra.json",), rows=None, **options):
-    p = params.load()
-    rows = rows or [p.models["utkface-cropped"].model_copy(update=options)]
-    return fingerprint.key(stage, name, rows, p, sections, [Path(file) for file in files])
+def key(stage="train", name="m", values=("a",), files=("extra.json",), rows=None, **options):
+    rows = rows or [params.load().models["utkface-cropped"].model_copy(update=options)]
+    return fingerprint.key(stage, name, rows, values, [Path(file) for file in files])
 
 
 @pytest.fixture
@@ -62,12 +61,18 @@ def test_stage_name_and_rows_are_in_the_key(data):
     assert len({same[0], *others}) == 6
 
 
-def test_only_the_sections_named_are_in_the_key(data, edit):
-    before = key(), key(sections=("train", "clean")), key(sections=())
-    assert len(set(before)) == 3
-    edit(r"^  duplicate_correlation: .*", "  duplicate_correlation: 0.5")
-    after = key(), key(sections=("train", "clean")), key(sections=())
-    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, True]
+def test_settings_the_stage_s_code_and_packages_are_in_the_key(data, tmp_path, monkeypatch):
+    before = key()
+    assert key(values=["b"]) != before
+    (tmp_path / "train.py").write_text("x = 1")
+    with monkeypatch.context() as patch:
+        patch.setattr(fingerprint, "STAGES", tmp_path)
+        assert key() != before
+    version = fingerprint.importlib.metadata.version
+    monkeypatch.setattr(
+        fingerprint.importlib.metadata, "version", lambda name: version(name) + (name == "keras") * ".1"
+    )
+    assert key() != before
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
@@ -96,9 +101,9 @@ def test_files_that_are_not_there_are_an_error(data):
 
 
 def test_the_folder_is_not_in_the_key(data, tmp_path_factory):
-    elsewhere = tmp_path_factory.mktemp("elsewhere") / "extra.json"
-    elsewhere.write_text("as it was")
-    assert key(files=[elsewhere]) == key()
+    outside = tmp_path_factory.mktemp("elsewhere") / "extra.json"
+    outside.write_text("as it was")
+    assert key(files=[outside]) == key()
 
 
 def test_loaded_code_is_in_the_key(data, loaded):

@@ -50,7 +50,7 @@ def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pack")
     people = drawing.people(48, 3)
     lot = [(f"f{i:02d}", encoded(image), None) for i, image in enumerate(drawing.squares(48, 3, 60))]
-    rows = pack.pack_pictures(lot, "cropped", 36, 92, False, 0.4)
+    rows = pack.pack_images(lot, "cropped", 36, 92, False, 0.4)
     (folder / "pack.json").write_text(json.dumps({"shards": packs.write(rows, folder, 100)}))
     split = pd.DataFrame(
         {
