@@ -1,7 +1,7 @@
-"""What a model tells from a face, one row a target; importing it needs NumPy alone.
+"""The targets that a model predicts from a face. Importing this module needs NumPy alone.
 
-A kind of target (years, classes) says how its head is decoded and scored; its loss is in losses.py. A new target of
-a known kind is one row of TARGETS and a column that a dataset's reader fills.
+The kind of a target (years, classes) determines how its head is decoded and scored; its loss is in losses.py. A new
+target of a known kind needs a row of TARGETS and a column that a dataset's reader fills.
 """
 
 from dataclasses import dataclass
@@ -47,11 +47,11 @@ TARGETS = {
 
 
 def encode(target: Target, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn a column of records into what a loss takes.
+    """Encode a column of records for losses and scores.
 
     labels: (n,) ages in years, NaN where unlabelled; or (n,) class names, empty or NaN where unlabelled.
     Returns values (n,) float32, years or class index, 0 where unlabelled; and known (n,) float32, 0 or 1.
-    Raises ValueError for a label that the target does not have.
+    Raises ValueError for an invalid label.
     """
     if target.kind == "years":
         years = np.asarray(labels, dtype=np.float32)
@@ -61,9 +61,9 @@ def encode(target: Target, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.where(known, years, 0).astype(np.float32), known.astype(np.float32)
     index = {name: i for i, name in enumerate(target.classes)}
     names = ["" if label is None or label != label else str(label) for label in labels]
-    strange = sorted({name for name in names if name and name not in index})
-    if strange:
-        raise ValueError(f"{target.name}: {strange[0]!r} is not one of {', '.join(target.classes)}")
+    invalid = sorted({name for name in names if name and name not in index})
+    if invalid:
+        raise ValueError(f"{target.name}: {invalid[0]!r} is not one of {', '.join(target.classes)}")
     known = np.array([name != "" for name in names], np.float32)
     return np.array([index.get(name, 0) for name in names], np.float32), known
 
@@ -77,7 +77,7 @@ def group_index(target: Target, labels: np.ndarray) -> np.ndarray:
 
 
 def decode(target: Target, probabilities: np.ndarray) -> dict[str, np.ndarray]:
-    """Turn a head's probabilities (n, units) into columns.
+    """Decode a head's probabilities (n, units) into columns.
 
     years: NAME_predicted (median), NAME_mean, both in years, and NAME_bin (index of the most probable of AGE_BINS).
     classes: NAME_predicted (class index) and NAME_p_CLASS for each class, 0 to 1.
@@ -95,12 +95,12 @@ def decode(target: Target, probabilities: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def median_age(p: np.ndarray) -> np.ndarray:
-    """Median in years (n,) of distributions p (n, years): a whole year, as labels are, so of least expected error."""
+    """Median in whole years (n,), as labels are, of distributions p (n, years); it has the least expected error."""
     return np.round(quantile_age(p, 0.5))
 
 
 def quantile_age(p: np.ndarray, q: float) -> np.ndarray:
-    """Age in years (n,) below which a share q of distributions p (n, years) lies, linear within the year that holds it.
+    """Quantile q in years (n,) of distributions p (n, years), linear within a year.
 
     Year k stands for ages k - 0.5 to k + 0.5, so a distribution that is all on one year has that year as its median.
     """
