@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def read_faces(dataset: str) -> pd.DataFrame:
-    """Faces of all parts, with photo_year, the number of their images and, if packed, the brightness of their images."""
+    """All faces, with photo_year, the number of their images and, if packed, the brightness of their images."""
     split = resources.read_table(f"data/splits/{dataset}.csv")
     clean = resources.read_table(f"data/clean/{dataset}/faces.csv")[["face_id", "photo_year", "images"]]
     rows = split.merge(clean, on="face_id", how="left")
