@@ -7,7 +7,7 @@ import streamlit as st
 
 from app import charts, resources
 from app.models import prediction_plots, results
-from faces.evaluation.subgroups import ALL
+from faces.evaluation.predictions import ALL
 
 PARTS = ["test", "val", "calibration"]
 

@@ -102,7 +102,7 @@ def label_noise(dataset: str, duplicates: dict[str, float]) -> list[str]:
             lines += [
                 f"- Copies in {dataset} disagree: two {name} labels of one photo differ by "
                 f"{duplicates[f'{name}_mean_difference']:.1f} years in the mean ({count} pictures), so that no model "
-                f"can have an MAE below {noise:.2f} years against these labels. (In the parts, such a photo stands once, "
+                f"can have an MAE below {noise:.2f} years against these labels. (In the parts, such a photo is once, "
                 "with the median of its labels, or with none where they are far apart.)"
             ]
         else:
