@@ -149,7 +149,7 @@ def allowed_differences(run: object, name: str) -> tuple[dict[str, float], bool]
     seeds = seeds[seeds["model"] == name]
     wanted = yaml.safe_load(run.data.params["model.targets"])
     whole = pd.DataFrame([{"target": key, "slice": paired.ALL, "n": 1e9} for key in wanted])
-    margins = seed_spread.margins(seeds, whole, p.gate.model_copy(update={"spreads": TOLERANCE_SD}))
+    margins = seed_spread.margins(seeds, whole, p.gate.model_copy(update={"tolerance_sd": TOLERANCE_SD}))
     headlines = {key: f"{key}_{metrics.HEADLINE[targets.TARGETS[key].kind]}" for key in wanted}
     allowed = {headlines[key]: float(margins[key, paired.ALL]) for key in wanted}
     return allowed, set(wanted) <= set(seeds["target"])

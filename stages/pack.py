@@ -129,7 +129,7 @@ def pack_images(
 
 def detect(image: Image.Image, box: tuple[float, float, float, float] | None, framing: np.ndarray) -> Image.Image:
     """Detect the face of a photo and crop it as prediction does. Raises PictureError where there is none."""
-    face = detection.select_face(detector().find(image), box)
+    face = detection.select_face(detector().detect(image), box)
     if face is None:
         raise PictureError("no face was found")
     return detection.crop_face(image, face, framing, detection.CROP_SIDE)

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("ablations", nargs="*", help="ablations to run; all unless given")
     args = parser.parse_args()
     listed = recipes.ablations(args.recipe)
-    model, trained, readings = listed["model"], listed["levers"], listed.get("readings", {})
+    model, trained, readings = listed["model"], listed["ablations"], listed.get("readings", {})
     common = listed.get("short", {})
     every = trained | readings
     if model not in params.load().models:

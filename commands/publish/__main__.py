@@ -46,14 +46,14 @@ def main() -> None:
     if args.check:
         if not (folder / published.RESULTS).exists():
             sys.exit(f"nothing is published of {name} yet: `make publish RECIPE={name}` writes {folder}")
-        print(results.markdown(scores))
+        print(results.as_table(scores))
         before = json.loads((folder / published.ABOUT).read_text())
         differences = results.differences(scores, pd.read_csv(folder / published.RESULTS))
         sys.exit(differences + origin.changed_faces(about, before) or None)
     if about["kind"] == "sample":
         sys.exit("these are synthetic faces: `make recipe` with SOURCE, then `dvc repro`, makes a run of real ones")
     readme.replaced(readme.PATH.read_text(), name, "")  # raises before anything is written
-    print(results.markdown(scores))
+    print(results.as_table(scores))
     files = shipped.write(name, row)
     about["earlier"] = origin.earlier_models(folder, about)
     about["cost"] = training_cost.training_cost(name, row)
@@ -74,7 +74,7 @@ def write_pages(name: str, scores: pd.DataFrame, about: dict, folder: Path) -> N
     about["stale"] = origin.outdated_tables(name, about, folder)
     text = readme.replaced(readme.PATH.read_text(), name, readme.section(scores, about))
     (folder / published.ABOUT).write_text(json.dumps(about, indent=1) + "\n")
-    (folder / "README.md").write_text(page.markdown(name, scores, about, folder))
+    (folder / "README.md").write_text(page.render(name, scores, about, folder))
     readme.PATH.write_text(text)
 
 

@@ -9,12 +9,12 @@ import pandas as pd
 
 from commands.publish import results
 from faces.data import provenance
-from faces.reporting import dataset_card, published
+from faces.reporting import dataset_card, markdown, published
 
 PREFIX = re.compile(r"^\+?(models\.[^.]+\.)?((train|budget|options)\.)?")  # of a changed key, left out of the table
 
 
-def markdown(name: str, rows: pd.DataFrame, about: dict, folder: Path) -> str:
+def render(name: str, rows: pd.DataFrame, about: dict, folder: Path) -> str:
     """The page; rows: of results.csv; about: of about.json; folder: has the other tables and the plots."""
     lines = [
         f"# {name}",
@@ -25,7 +25,7 @@ def markdown(name: str, rows: pd.DataFrame, about: dict, folder: Path) -> str:
     ]
     lines += [line for text in provenance.warnings(about) for line in (f"> {text}", "")]
     lines += [
-        results.markdown(rows),
+        results.as_table(rows),
         "",
         "Copies of one photo are never on both sides of the split. MAE is of the median of the age distribution, RMSE "
         f"of its mean. Intervals are by bootstrap over {about['resampled']}; a group of few faces has no score. All "

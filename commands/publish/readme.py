@@ -23,7 +23,7 @@ def section(rows: pd.DataFrame, about: dict) -> str:
     return "\n\n".join(
         [
             *(f"> {text}" for text in provenance.warnings(about)),
-            results.markdown(pd.concat(shown)),
+            results.as_table(pd.concat(shown)),
             f"{size_and_cost(about)} {earlier(len(about['earlier']))}"
             f"[All results](reports/published/{Path(about['recipe']).stem}/README.md).",
         ]

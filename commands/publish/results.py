@@ -9,6 +9,7 @@ import pandas as pd
 from faces import params, scores, targets
 from faces.data import records
 from faces.evaluation import predictions, score_tables
+from faces.reporting import markdown
 
 HEADLINES = (
     ("age", "mae", "MAE of the median, years"),
@@ -72,7 +73,7 @@ def score_title(target: str, score: str) -> str:
     return "MAE in years" if score == "mae" else f"{score} of {target}"
 
 
-def markdown(rows: pd.DataFrame) -> str:
+def as_table(rows: pd.DataFrame) -> str:
     """Rows of results.csv as a Markdown table."""
     cells = [
         {

@@ -130,4 +130,6 @@ def start(row: params.Model, settings: dict, teachers: int) -> str:
     if not teachers:
         return begun
     counted = f"{teachers} teacher{'s' * (teachers > 1)}"
-    return f"{begun}, {settings['lesson']:.0%} of it by what {counted} of the same faces say (distillation),"
+    return (
+        f"{begun}, {settings['distillation_weight']:.0%} of it by what {counted} of the same faces say (distillation),"
+    )

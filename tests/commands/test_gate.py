@@ -96,7 +96,7 @@ def test_code_that_changed_without_its_results_is_not_measured(old, monkeypatch,
 def test_a_change_is_judged_by_the_rules_that_it_found(old, monkeypatch, capsys, edit):
     table, before = old
     baselines.write("utkface", Baseline({"m": {"age_mae": 5.0}}, {"m": worse(table)}))
-    edit(r"  share: 0.05 ", "  share: 0.99 ")
+    edit(r"  tolerance_accuracy: 0.05 ", "  tolerance_accuracy: 0.99 ")
     edit(r"  min_group_size: 20", "  min_group_size: 5000")
     status, page = run(monkeypatch, capsys, "--against", before)
     assert status == 1
@@ -120,7 +120,7 @@ def test_what_was_just_made_is_held_against_the_old_baseline_also_where_a_new_on
     edit(
         r"^models:\n(  .*\n)+",
         "models:\n  m: {dataset: utkface, variant: cropped, network: residual, options: {}, targets: [age], "
-        "lesson: none}\n",
+        "teachers: none}\n\n",
     )
     raw = project / "data/raw/utkface/cropped"
     raw.mkdir(parents=True)

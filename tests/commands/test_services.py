@@ -95,7 +95,9 @@ def test_a_group_shares_runs_models_and_outputs(shared, tmp_path, monkeypatch):
     files.put(str(kept / archive["name"]), f"{services.BUCKET}/archives/{archive['name']}")
     for folder, address in ((two, f"s3://{services.BUCKET}/archives"), (one, str(kept))):
         params = folder / "params.yaml"
-        text = params.read_text().replace("source: sample", f"source: {address}")
+        text = (
+            params.read_text().replace("source: sample", f"source: {address}").replace("budget: sample", "budget: real")
+        )
         params.write_text(text.replace("in_place: false", f"in_place: {str(folder == two).lower()}"))
         dvc(folder, "repro", "pack@utkface-cropped")
     assert [path.name for path in (two / "data/raw/utkface/cropped").iterdir()] == ["provenance.json"]

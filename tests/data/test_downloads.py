@@ -206,6 +206,7 @@ def part(monkeypatch, edit):
 
 def test_archives_that_full_has_are_not_fetched_again_for_detected(web, project, edit, part, capsys):
     edit(r"^  source: \S+", "  source: official")
+    edit(r"^budget: \S+", "budget: real")
     fetch.print_plan(params.load())
     line = re.search(r"utkface-detected: part1.tar.gz .*", capsys.readouterr().out)[0]
     assert line.endswith("(shared with another variant: fetched once)")
@@ -223,8 +224,10 @@ def test_archives_from_a_mirror_or_changed_ones_are_not_linked(web, project, edi
     raw = project / "data/raw/utkface"
     (mirror / "part1.tar.gz").write_bytes(OTHER)
     edit(r"^  source: \S+", f"  source: {mirror}")
+    edit(r"^budget: \S+", "budget: real")
     download.main("utkface", "full")
     edit(r"^  source: \S+", "  source: official")
+    edit(r"^budget: \S+", "budget: real")
     web.responses = {HUGGING: servers.whole(CONTENT)}
     download.main("utkface", "detected")
     assert (raw / "found/part1.tar.gz").read_bytes() == CONTENT
@@ -249,6 +252,7 @@ def mirror(tmp_path_factory):
 
 def from_mirror(edit, source):
     edit(r"^  source: \S+", f"  source: {source}")
+    edit(r"^budget: \S+", "budget: real")
     download.main("utkface", "cropped")
     return json.loads(Path("data/raw/utkface/cropped/provenance.json").read_text())["archives"][0]
 

@@ -35,7 +35,7 @@ def mine(project, tmp_path_factory):
         frame.to_parquet(labels) if name.endswith("parquet") else frame.to_csv(labels, index=False)
         values = yaml.safe_load((ROOT / "params.yaml").read_text())
         values["tables"] = {"mine": {"labels": str(labels), "columns": columns, "classes": CLASSES, **settings}}
-        values["datasets"] = ["mine"]
+        values["datasets"], values["budget"] = ["mine"], "real"
         values["parse_labels"]["datasets"] = values["convert_mat"]["datasets"] = []
         row = {"dataset": "mine", "variant": "cropped", "reader": "table", "pictures": str(folder / image_path)}
         values["variants"] = {"mine-cropped": row}

@@ -20,12 +20,12 @@ def test_what_a_sweep_trains(project, edit):
     assert len(runs) == len(models)
 
     starts, searches, runs = sweep.plan(sweep.settings(p, models[:2], 3, False), models[:2])
-    first = {"train.seed": p.train.seed + 1}
-    assert [keys for keys, _ in starts.values()] == [{"train.seed": p.train.seed + i} for i in (1, 2, 3)]
+    first = {"seed": p.seed + 1}
+    assert [keys for keys, _ in starts.values()] == [{"seed": p.seed + i} for i in (1, 2, 3)]
     assert [*searches.values()] == [(first, [f"tune@{model}"]) for model in models[:2]]
     assert len(runs) == 6
-    last = f"sweep-{models[1]}-seed-{p.train.seed + 3}"
-    assert runs[last] == ({"train.seed": p.train.seed + 3}, [f"train@{models[1]}"])
+    last = f"sweep-{models[1]}-seed-{p.seed + 3}"
+    assert runs[last] == ({"seed": p.seed + 3}, [f"train@{models[1]}"])
 
     with pytest.raises(SystemExit, match="there is one fold"):
         sweep.settings(p, models, 0, True)

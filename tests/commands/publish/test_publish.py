@@ -19,7 +19,7 @@ def test_what_is_committed_is_what_the_code_writes():
     for path in published.FOLDER.glob(f"*/{published.ABOUT}"):
         folder, about = path.parent, json.loads(path.read_text())
         rows = pd.read_csv(folder / published.RESULTS)
-        assert (folder / "README.md").read_text() == page.markdown(folder.name, rows, about, folder)
+        assert (folder / "README.md").read_text() == page.render(folder.name, rows, about, folder)
         section = readme.section(rows, about)
         assert readme.replaced(readme.PATH.read_text(), folder.name, section) == readme.PATH.read_text()
         for file, size in about["cost"]["files"].items():

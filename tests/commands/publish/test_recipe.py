@@ -34,7 +34,7 @@ def test_a_recipe_fits_and_leaves_comments(put, name):
     p = params.load()
     assert p.data.source == "/data/faces"
     assert set(p.models) == set(wanted["models"])
-    assert {"# faces", "# AdamW, matrices only"} <= set(re.findall(r"#.*", after))
+    assert {"# faces", "# of AdamW, on matrices only"} <= set(re.findall(r"#.*", after))
     assert "  train_minutes: null " in before
     assert "  train_minutes: null " in after
 
@@ -43,9 +43,9 @@ def test_a_recipe_fits_and_leaves_comments(put, name):
 def test_ablations_change_keys_that_are_there(put, path):
     name = path.name.removesuffix(".ablations.yaml")
     listed, values = recipes.ablations(name), yaml.safe_load(put(name))
-    assert listed["levers"]["base"] == {}
+    assert listed["ablations"]["base"] == {}
     assert listed["model"] in values["models"]
-    for changes in (listed["short"], *listed["levers"].values()):
+    for changes in (listed["short"], *listed["ablations"].values()):
         for key in changes:
             at = values
             for part in key.split(".")[:-1] if key.startswith("+") else key.split("."):
