@@ -1,6 +1,6 @@
 """Serve a model over HTTP by MLflow, for this machine only: the champion, or the shipped model where there is none.
 
-POST photos to /invocations, as README.md shows; it returns one row a face. It stops at Ctrl-C.
+POST photos to /invocations, as docs/use.md shows; it returns one row a face. It stops at Ctrl-C.
 """
 
 import argparse

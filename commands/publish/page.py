@@ -1,5 +1,6 @@
 """The Markdown page of a published model."""
 
+import copy
 import json
 import re
 from collections.abc import Iterable
@@ -9,6 +10,7 @@ import pandas as pd
 
 from commands.publish import results
 from faces.data import provenance
+from faces.params import renamed
 from faces.reporting import dataset_card, markdown, published
 
 PREFIX = re.compile(r"^\+?(models\.[^.]+\.)?((train|budget|options)\.)?")  # of a changed key, left out of the table
@@ -16,6 +18,7 @@ PREFIX = re.compile(r"^\+?(models\.[^.]+\.)?((train|budget|options)\.)?")  # of 
 
 def render(name: str, rows: pd.DataFrame, about: dict, folder: Path) -> str:
     """The page; rows: of results.csv; about: of about.json; folder: has the other tables and the plots."""
+    tune = renamed.translate(copy.deepcopy(about["params"]))["tune"]
     lines = [
         f"# {name}",
         "",
@@ -48,7 +51,7 @@ def render(name: str, rows: pd.DataFrame, about: dict, folder: Path) -> str:
             "Search",
             published.TRIALS,
             f"Short trainings with other numbers, by `tune`, judged on {about['faces']['val']:,} validation faces: "
-            + search_result(about["params"]["tune"]["min_improvement"], about["search"]),
+            + search_result(tune["min_improvement"], about["search"]),
         ),
         (
             "What was tried",
@@ -126,7 +129,7 @@ def folds_section(name: str) -> list[str]:
         return [
             "## Five folds of the CVPR 2024 benchmark",
             "",
-            "Not measured: its file of faces and folds was not at hand (`split.from` in the README says how).",
+            "Not measured: its file of faces and folds was not at hand (see `split.from` in docs/data.md).",
         ]
     return ["## Folds that others published", "", markdown.table(as_text(rows.drop(columns="model")))]
 

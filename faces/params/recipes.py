@@ -68,5 +68,5 @@ def basis(common: dict, precision: str, values: dict) -> str:
         section[last] = value
     values["budgets"] = values["budgets"]["real"]
     values["budgets"]["precision"] = precision
-    shared = {key: values[key] for key in ("models", "budgets", "train", "split", "clean", "pack")}
+    shared = {key: values[key] for key in ("seed", "models", "budgets", "train", "split", "clean", "pack")}
     return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:8]
