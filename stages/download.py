@@ -31,7 +31,7 @@ def main(dataset: str, variant: str) -> None:
         entries = [
             downloads.provenance_entry(archive, folder / archive.name) | {"official": False} for archive in wanted
         ]
-        provenance |= {"kind": "sample", "licence": "drawn by this project; shows nobody"}
+        provenance |= {"kind": "sample", "licence": "synthetic, made by this project; shows nobody"}
     else:
         progress.say(downloads.plan(wanted, p.data.source, module.LICENCE))
         key = hashlib.sha256(p.data.source.encode()).hexdigest()[:16]

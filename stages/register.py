@@ -8,7 +8,7 @@ from faces.evaluation import metrics, predictions
 from faces.runtime import progress, running
 from faces.tracking import lineage, models, registry, runs, store
 
-VETO = ("regressed", "below its floor")  # kinds of the gate's reasons
+VETO = ("regressed", "beyond its limit")  # kinds of the gate's reasons
 
 
 def main() -> None:

@@ -23,7 +23,9 @@ def store_name(dataset: str, provenance: dict) -> str:
 def warnings(provenance: dict) -> list[str]:
     """Warnings about the pictures that reports show beside scores; empty for the published archives."""
     if provenance["kind"] == "sample":
-        return ["Sample: these are drawn faces. The numbers say that the pipeline works, nothing about people."]
+        return [
+            "Sample: these are synthetic faces. The numbers show that the pipeline works, and nothing about people."
+        ]
     lines = []
     if provenance["simulated"]:
         lines.append("Simulated: the pictures of this source are stand-ins, and no number here is a real result.")

@@ -11,7 +11,7 @@ from faces.gate import baselines, seed_spread
 from faces.gate.baselines import Baseline
 from faces.gate.paired import ALL, COLUMNS, IMPROVED, INCONCLUSIVE, REGRESSED, UNCHANGED, compare
 
-NO_BASELINE, OTHER_FACES, REMOVED, BEYOND_LIMIT = "no baseline", "other test faces", "vanished", "below its floor"
+NO_BASELINE, OTHER_FACES, REMOVED, BEYOND_LIMIT = "no baseline", "other test faces", "vanished", "beyond its limit"
 OTHER_COLUMNS = ["target", "score", "baseline", "candidate", "difference", "low", "high"]
 FAILURES = (REMOVED, OTHER_FACES, REGRESSED, BEYOND_LIMIT)  # verdicts that stop a change
 

@@ -6,13 +6,13 @@ from faces import scores, targets
 
 INTENDED = (
     "Research and teaching: how face models are trained, measured and compared, and for whom they fail. Estimates "
-    "over many faces, read with the intervals and the groups below."
+    "over many faces, read with the intervals and the subgroups below."
 )
 OUT_OF_SCOPE = (
-    "Decisions about single people, of any kind: access, hiring, policing, credit, care, age checks by law. Telling "
-    "who somebody is. Telling what somebody's sex, gender or ethnicity is: the labels are what others perceived, in a "
-    "few classes that do not hold everybody, and so is what the model says. Faces from pictures that are framed, lit "
-    "or taken otherwise than those that it learnt from."
+    "Decisions about single people of any kind: access, hiring, policing, credit, care, legal age checks. "
+    "Identification. "
+    "Statements about somebody's sex, gender or ethnicity: labels and predictions are what others perceive, in a few "
+    "classes that do not fit everybody. Images that are framed, lit or taken in other ways than the training images."
 )
 
 
@@ -62,7 +62,9 @@ def dataset_data(name: str, faces: int, labelled: list[str], licence: str) -> Da
 
 def licence_name(licence: str) -> str:
     """Short name of a licence."""
-    return "research-only" if "research" in licence else "drawn" if licence.startswith("drawn") else "own-pictures"
+    return (
+        "research-only" if "research" in licence else "synthetic" if licence.startswith("synthetic") else "own-pictures"
+    )
 
 
 def tags(names: list[str]) -> list[str]:

@@ -5,8 +5,10 @@ from faces.data import datasets, provenance, records
 from faces.reporting import cards, markdown
 
 NEAR = 2  # bits of the perceptual hash
-OWN_LABELS = "Those of the owner's table."
-SAMPLE_LABELS = "What the faces were drawn with; some were made to contradict their copies, as those of photos do."
+OWN_LABELS = "From the owner's table."
+SAMPLE_LABELS = (
+    "The values that the faces were made from; some duplicates have other labels, as in the published archives."
+)
 PUBLISHED = {True: "yes", False: "no", None: "no checksum is published"}
 
 
@@ -20,7 +22,7 @@ def dataset_card(name: str, p: params.Params) -> str:
     audit = records.read_json(f"reports/audits/{name}/summary.json")
     title = provenance.store_name(name, source).removeprefix("faces-")
     home = datasets.find(variants["cropped"].reader).HOME
-    made = "drawn in the layout of " if source["kind"] == "sample" else "from "
+    made = "synthetic, in the layout of " if source["kind"] == "sample" else "from "
     origin = f", {made}{home}" if home else ""
     lines = [
         f"# {title}",
@@ -34,7 +36,7 @@ def dataset_card(name: str, p: params.Params) -> str:
         "",
         f"**Intended use.** {cards.INTENDED}",
         "",
-        f"**Unfit.** {cards.OUT_OF_SCOPE}",
+        f"**Out-of-scope use.** {cards.OUT_OF_SCOPE}",
         "",
         "## Archives",
         "",
@@ -46,7 +48,7 @@ def dataset_card(name: str, p: params.Params) -> str:
             for archive in row["archives"]
         ),
         "",
-        "## What was left out",
+        "## Rejected records",
         "",
         markdown.table([{"reason": reason, "records": f"{n:,}"} for reason, n in clean["rejected"].items()]),
         "",
@@ -63,22 +65,22 @@ def dataset_card(name: str, p: params.Params) -> str:
         lines += [markdown.table(counts), ""]
     near = sum(count for bits, count in audit["hash_neighbours"].items() if int(bits) <= NEAR)
     lines += [
-        "## What is wrong with it",
+        "## Known issues",
         "",
         *label_noise(name, audit["duplicates"]),
-        "- Near-copies: all pictures were compared with each other, mirrored too, and those whose fine detail "
-        f"correlates by {p.clean.duplicate_correlation:g} or more count as one photo. As another witness, the "
-        "perceptual hash of "
-        f"{near} test faces is within {NEAR} bits of 63 of that "
-        "of a face of another part; most of those that are left are strangers who look alike.",
+        "- Near-copies: all images were compared with each other, mirrored too. Two images are of one photo if their "
+        "fine "
+        f"detail correlates by {p.clean.duplicate_correlation:g} or more. As an independent check, the perceptual hash "
+        f"of {near} test faces differs by at most {NEAR} of 63 bits from that of a face in another part; most of these "
+        "are different people who look alike.",
     ]
     for target, row in audit["label_issues"].items():
         lines += [
-            f"- {target}: of {row['faces']} labels that the models did not learn from, all models confidently "
-            f"contradict {row['contradicted']}. They are wrong often enough themselves: these are labels to look at "
-            f"first (`data/audits/{name}/label_issues.csv`)."
+            f"- {target}: of {row['faces']} labels that the models were not trained on, all models confidently "
+            f"contradict {row['contradicted']}. Models are often wrong, too: these are labels to check first "
+            f"(`data/audits/{name}/label_issues.csv`)."
         ]
-    lines += [f"- {n} of its pictures stand in {other}, too." for other, n in audit["shared"].items()]
+    lines += [f"- {n} of its images are in {other}, too." for other, n in audit["shared"].items()]
     labelled = [row["by"] for row in split["balance"]]
     return cards.page(cards.dataset_data(title, clean["kept"], labelled, source["licence"]), lines)
 
@@ -100,14 +102,15 @@ def label_noise(dataset: str, duplicates: dict[str, float]) -> list[str]:
         noise, count = duplicates[f"{name}_label_noise"], duplicates[f"{name}_pictures"]
         if target.kind == "years":
             lines += [
-                f"- Copies in {dataset} disagree: two {name} labels of one photo differ by "
-                f"{duplicates[f'{name}_mean_difference']:.1f} years in the mean ({count} pictures), so that no model "
-                f"can have an MAE below {noise:.2f} years against these labels. (In the parts, such a photo is once, "
-                "with the median of its labels, or with none where they are far apart.)"
+                f"- Label noise: two {name} labels of one photo differ by "
+                f"{duplicates[f'{name}_mean_difference']:.1f} years in the mean ({count} images), so no model can have "
+                f"an MAE below {noise:.2f} years on them. (The parts hold such a photo once, with the median of its "
+                "labels, or with no label if they are far apart.)"
             ]
         else:
-            lines += [f"- {name}: at least {noise:.1%} of the labels of {count} pictures with copies are wrong, since "
-                      "copies contradict each other"]  # fmt: skip
+            lines += [f"- Label noise: at least {noise:.1%} of the {name} labels of {count} duplicates are wrong, "
+            "since "
+                      "they contradict each other"]  # fmt: skip
     return lines
 
 

@@ -13,17 +13,18 @@ SIGNS = {
     **dict.fromkeys((decisions.INCONCLUSIVE, decisions.NO_BASELINE), "⚪"),
 }
 MEANING = (
-    "A verdict is *regressed* where the loss is above the margin by a test that is adjusted for all comparisons of its "
-    "model (Holm), *unchanged* where the whole interval lies within the margin, *improved* where it lies wholly on the "
-    "better side of 0, else *inconclusive*. Differences are now less baseline, on the same test faces, with {:.0%} "
-    "intervals over people; errors are in years, accuracies are shares. McNemar's exact test stands beside accuracies."
+    "A verdict is *regressed* if the loss is above the margin by a test that is adjusted for all comparisons of its "
+    "model (Holm), *unchanged* if the whole interval is within the margin, *improved* if it is wholly on the better "
+    "side "
+    "of 0, else *inconclusive*. Differences are now minus baseline, on the same test faces, with {:.0%} intervals over "
+    "people. Errors are in years, accuracies are shares. Accuracies also have McNemar's exact test."
 )
 
 
 def page(results: dict[str, dict], compared: pd.DataFrame, others: pd.DataFrame, confidence: float) -> str:
     """The page of the gate.
 
-    results: {baseline: as decisions.judge returns it}; compared, others: its rows, with `name`, the baseline's.
+    results: {baseline: as decisions.decide returns it}; compared, others: its rows, with `name`, the baseline's.
     """
     lines = [f"# Gate: {summary(results)}", ""]
     for name, result in results.items():

@@ -53,7 +53,7 @@ def against(rows: pd.DataFrame, stem: str) -> list[str]:
     shown = rows[["dataset", "score", "n", *values]].assign(**{f"{first} minus {second}": minus})
     title = stem.replace("_", " ")
     faces = "The same test faces, paired"
-    faces += "; a photo in which no face was found has no part in it." if "detected" in (first, second) else "."
+    faces += "; photos without a detected face are left out." if "detected" in (first, second) else "."
     lines = [f"## {title.capitalize()}", "", faces, "", shown.to_markdown(index=False), ""]
     return [*lines, f"![{title}](plots/{stem}.png)", ""]
 
@@ -65,8 +65,8 @@ def dataset(name: str) -> list[str]:
     audit = records.read_json(f"reports/audits/{name}/summary.json")
     funnel = Path(f"data/records/{name}-funnel.csv")
     counts = {**clean["rejected"], "**kept**": clean["kept"]}
-    rows = pd.DataFrame({"what became of the rows": list(counts), "rows": list(counts.values())})
-    doubts = ", ".join(f"{k} {v['contradicted']} of {v['faces']}" for k, v in audit["label_issues"].items())
+    rows = pd.DataFrame({"outcome": list(counts), "rows": list(counts.values())})
+    issues = ", ".join(f"{k} {v['contradicted']} of {v['faces']}" for k, v in audit["label_issues"].items())
     conflicts = ", ".join(
         f"{k} {v} ({clean['labels_masked'][k]} masked)" for k, v in clean["labels_in_conflict"].items()
     )
@@ -76,14 +76,14 @@ def dataset(name: str) -> list[str]:
         *([pd.read_csv(funnel).to_markdown(index=False), ""] if funnel.exists() else []),
         rows.to_markdown(index=False),
         "",
-        f"Copies disagree on: {conflicts}. Faces whose part was decided by another face of their group: "
+        f"Labels on which duplicates disagree: {conflicts}. Faces whose part another face of their group decided: "
         f"{len(split['moved_with_their_group'])}.",
         "",
         pd.DataFrame([split["faces"]]).to_markdown(index=False),
         "",
-        f"Labels that all models contradict, of faces that they did not learn from: {doubts or 'no model tells'} "
-        f"(`data/audits/{name}/label_issues.csv` lists the most doubted). Its "
-        f"[card](cards/datasets/{name}.md) says more.",
+        "Labels that all models contradict, of faces that they were not trained on: "
+        f"{issues or 'no model has predictions'} "
+        f"(listed in `data/audits/{name}/label_issues.csv`). See its [card](cards/datasets/{name}.md).",
         "",
     ]
 
@@ -112,8 +112,8 @@ def model(name: str, dataset: str, out: Path, min_group_size: int) -> list[str]:
     return [
         f"## {name}",
         "",
-        f"Its [card](cards/models/{name}.md) says what it is fit for. Worst groups of at least {min_group_size} test "
-        "faces:",
+        f"See its [card](cards/models/{name}.md) for intended and out-of-scope use. Worst groups of at least "
+        f"{min_group_size} test faces:",
         "",
         *score_sections.worst(summary),
         "",
@@ -148,9 +148,10 @@ def leaks(name: str, dataset: str, out: Path) -> list[str]:
     leaked = records.read_json(out / "audits" / dataset / "summary.json")["models"][name]
     other = pd.read_csv(out / "audits" / dataset / "cross_dataset.csv").query("model == @name").drop(columns="model")
     lines = [
-        f"Of {leaked['test_faces']} test faces, {leaked['leaked']} have their photo in another part, looked for by "
-        f"{' and '.join(leaked['looked_for_by'])} and judged by fine detail, by which the most alike of the others "
-        f"correlate by {leaked['closest']:.2f} (`data/audits/{dataset}/near_copies.csv` lists the nearest pairs). "
+        f"Of {leaked['test_faces']} test faces, {leaked['leaked']} have their photo in another part, too: candidates "
+        "by "
+        f"{' and '.join(leaked['looked_for_by'])}, decided by fine detail; the highest correlation of the others is "
+        f"{leaked['closest']:.2f} (nearest pairs: `data/audits/{dataset}/near_copies.csv`). "
         + score_sections.without_leaks(leaked),
         "",
     ]
@@ -170,8 +171,9 @@ def leakage(folder: Path) -> list[str]:
         lines += [f"### {path.stem}", "", *other_run(rows), markdown.table(cells), ""]
     if not lines:
         return []
-    return ["## What leakage is worth", "", "The same models, trained and tested as the peers do: every picture by "
-            "itself, copies with their own labels on both sides (`make leakage`).", "", *lines]  # fmt: skip
+    return ["## Effect of leakage", "", "The same models on a split that ignores duplicates, as in many published "
+            "systems: copies of one photo, each with its own label, are in several parts (`make leakage`).",
+            "", *lines]  # fmt: skip
 
 
 def other_run(rows: pd.DataFrame) -> list[str]:
@@ -181,5 +183,5 @@ def other_run(rows: pd.DataFrame) -> list[str]:
         now = records.read_json(path)["test"] if path.exists() else {}
         published = {f"{row['target']}_{row['score']}": row["value"] for row in honest.to_dict("records")}
         if any(now.get(key) != scores.number(value, key) for key, value in published.items()):
-            return ["**Measured in another run than that of this page: on other faces, or with other params.**", ""]
+            return ["**Measured in another run: on other faces, or with other params.**", ""]
     return []

@@ -10,7 +10,7 @@ from faces.data import packs, provenance, records
 from faces.reporting import cards, markdown, score_sections
 from faces.reporting.dataset_card import label_noise, label_source
 
-INPUTS = {"full": "full pictures", "cropped": "cropped pictures", "detected": "faces found in the full pictures"}
+INPUTS = {"full": "whole photos", "cropped": "cropped faces", "detected": "faces detected in whole photos"}
 
 
 def model_card(name: str, row: params.Model, p: params.Params) -> str:
@@ -35,26 +35,27 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         f"# {name}",
         "",
         *markdown.quotes(provenance.warnings(source)),
-        f"Tells {', '.join(row.targets)} from a face. A {row.network} network of {about['parameters']:,} parameters, "
+        f"Estimates {', '.join(row.targets)} from a face. A {row.network} network of {about['parameters']:,} "
+        "parameters, "
         f"{start(row, recipe['train'], teachers)} on {faces['train']:,.0f} "
-        f"{INPUTS[row.variant]} of {row.dataset} with Keras, for "
-        f"pictures of {about['image_size']} x {about['image_size']} pixels, exported as ONNX.",
+        f"{INPUTS[row.variant]} of {row.dataset} with Keras. It takes images of {about['image_size']} x "
+        f"{about['image_size']} pixels, and is exported as ONNX.",
         "",
         f"**Intended use.** {cards.INTENDED}",
         "",
-        f"**Unfit.** {cards.OUT_OF_SCOPE}",
+        f"**Out-of-scope use.** {cards.OUT_OF_SCOPE}",
         "",
         "## Scores",
         "",
-        f"On {faces.get('test', 0):,} test faces of {row.dataset}. Copies of one photo, and photos of one known "
-        "person, are never on both sides. It was chosen on validation; test faces stop a worse model, and choose none. "
+        f"On {faces.get('test', 0):,} test faces of {row.dataset}. Duplicates of one photo, and photos of one known "
+        "person, are in one part of the split. The model was chosen on validation faces; test faces can only reject "
+        "it. "
         f"Intervals of {p.evaluate.confidence:.0%} are by bootstrap over {unit}, {p.evaluate.bootstrap_samples:,} "
-        "resamples. "
-        "MAE is of the median of the age distribution, RMSE of its mean, in years.",
+        "samples. MAE is of the median of the age distribution, RMSE of its mean, in years.",
         "",
         score_sections.scores_on_test(records.read(tables / "scores.csv")),
         "",
-        "## For whom it works",
+        "## Subgroups",
         "",
         f"Worst groups of at least {p.evaluate.min_group_size} test faces:",
         "",
@@ -64,56 +65,56 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
     for by in [key for key in targets.TARGETS if key in set(by_group["by"])]:
         lines += [f"By {by}:", "", score_sections.groups(by_group, by), ""]
     lines += [
-        "The largest gaps, as they are and between faces of equal age (each decade weighing alike in both groups; only "
-        "where every group has faces of it). Their intervals allow for both groups having been picked by these faces:",
+        "The largest gaps, as they are and at equal ages (each decade has the same weight in both groups; only decades "
+        "that every group has). The intervals account for the choice of both groups by the same faces:",
         "",
         score_sections.gaps(records.read(tables / "gaps.csv")),
         "",
-        "## How far its doubts can be believed",
+        "## Calibration",
         "",
-        "An age comes with an interval (conformal), a class with its probability (tempered), both fitted to faces that "
-        "neither training, stopping, search nor gate has seen: "
+        "Age intervals (conformal) and class probabilities (temperature scaling) are fitted to the calibration faces, "
+        "which training, early stopping, search and gate do not use: "
         + ", ".join(f"{fitted['n']} for {key}" for key, fitted in calibrated.items())
         + ".",
         "",
         *score_sections.calibration(summary),
         "",
-        "## Elsewhere",
+        "## Cross-dataset evaluation",
         "",
     ]
     if len(other):
-        lines += ["On the test faces of datasets that it did not learn from:", "", score_sections.cross_dataset(other)]
+        lines += ["On test faces of datasets that it was not trained on:", "", score_sections.cross_dataset(other)]
     else:
-        lines += ["There is no other dataset in use that it could be tested on."]
+        lines += ["No other dataset is in use."]
     lines += [
         "",
         "## Limits",
         "",
-        f"- Leaks: of {leaks['test_faces']} test faces, {leaks['leaked']} have their photo in another part "
-        f"(looked for by {' and '.join(leaks['looked_for_by'])} among {leaks['other_faces']} faces, judged by pixels; "
-        f"the most alike of the others correlate by {leaks['closest']:.2f}). " + score_sections.without_leaks(leaks),
+        f"- Leaks: of {leaks['test_faces']} test faces, {leaks['leaked']} have their photo in another part, too "
+        f"(candidates by {' and '.join(leaks['looked_for_by'])} among {leaks['other_faces']} faces, decided by pixels; "
+        f"the highest correlation of the others is {leaks['closest']:.2f}). " + score_sections.without_leaks(leaks),
         *label_noise(row.dataset, audit["duplicates"]),
         f"- Labels: {label_source(row.dataset, p)}",
     ]
     if unit != "people":
         lines += [
-            "- People: nothing says whose faces these are, so that somebody may be in training and in test with "
-            "two photos, and intervals count them as two."
+            "- People: the dataset does not say who is in a photo. Two photos of one person may be in training and in "
+            "test, and intervals count them as two people."
         ]
     lines += [
-        "- Groups of few faces have no score here, and nothing is known of them.",
+        "- Small groups have no score, so nothing is known about them.",
         "",
-        "## Where it comes from",
+        "## Origin",
         "",
-        f"Registered as `{registered}` where it is the best of its dataset on validation. `make lineage "
-        f"MODEL=models:/{registered}@champion` tells commit, params, archives and machine; `make reproduce` makes it "
-        "again. Pictures: " + source["licence"] + ".",
+        f"Registered as `{registered}` if it is the best model of its dataset on validation. `make lineage "
+        f"MODEL=models:/{registered}@champion` shows commit, params, archives and machine; `make reproduce` makes it "
+        "again. Images: " + source["licence"] + ".",
         "",
         "| archive | bytes | sha256 |",
         "| --- | --- | --- |",
         *(f"| {archive['name']} | {archive['size']:,} | {archive['sha256']} |" for archive in source["archives"]),
         "",
-        f"Trained for {recipe['budget']['epochs']} epochs at most, of which epoch {about['best_epoch'] + 1} was kept: "
+        f"Trained for at most {recipe['budget']['epochs']} epochs; epoch {about['best_epoch'] + 1} was kept: "
         f"batches of {recipe['train']['batch_size']}, learning rate {recipe['train']['learning_rate']}, seed "
         f"{recipe['seed']}.",
     ]
@@ -131,5 +132,5 @@ def start(row: params.Model, settings: dict, teachers: int) -> str:
         return begun
     counted = f"{teachers} teacher{'s' * (teachers > 1)}"
     return (
-        f"{begun}, {settings['distillation_weight']:.0%} of it by what {counted} of the same faces say (distillation),"
+        f"{begun}, distilled with a weight of {settings['distillation_weight']:.0%} from {counted} of the same faces,"
     )

@@ -55,7 +55,7 @@ def gaps(rows: pd.DataFrame) -> str:
 def worst(summary: dict) -> list[str]:
     """A line for the worst group of each target, from summary.json of evaluate."""
     if not summary["worst"]:
-        return ["- there is no group of that size"]
+        return ["- no group is of that size"]
     return [
         f"- {name}: {row['group']}, {scores.find(row['score']).title} "
         f"{markdown.interval(row, scores.digits(row['score']))}, n {row['n']}"
@@ -70,8 +70,9 @@ def calibration(summary: dict) -> list[str]:
         if target.kind == "years" and f"{name}_coverage" in summary:
             coverage, width = summary[f"{name}_coverage"], summary[f"{name}_width"]
             lines += [
-                f"- {name}: the stated {summary['interval_confidence']:.0%} interval holds the label of {coverage:.1%} "
-                f"of test faces; it is {width:.1f} years wide in the mean"
+                f"- {name}: the {summary['interval_confidence']:.0%} interval contains the label of {coverage:.1%} "
+                "of test "
+                f"faces; its mean width is {width:.1f} years"
             ]
         elif f"{name}_calibration_error" in summary:
             error = summary[f"{name}_calibration_error"]
@@ -93,4 +94,4 @@ def without_leaks(leaks: dict) -> str:
 
 def resampled_units(groups: pd.Series) -> str:
     """The units of the bootstrap, in words: people, or faces where no two are known to be of one person."""
-    return "people" if groups.duplicated().any() else "faces, no two of which are known to be of one person"
+    return "people" if groups.duplicated().any() else "faces, since it is not known which are of one person"

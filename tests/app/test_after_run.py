@@ -30,7 +30,7 @@ def synthetic(tmp_path):
 
 def test_the_data_of_a_run_are_counted_plotted_and_shown(visit):
     visit.open("data")
-    visit.shows("Sample: these are drawn faces")
+    visit.shows("Sample: these are synthetic faces")
     assert re.search(r"faces\s+1,\d{3}\s+train", visit.text())
     assert len(visit.all("stVegaLiteChart")) >= 4
     visit.press("wiki")

@@ -203,7 +203,7 @@ def test_committed_results_are_plotted_with_a_warning_of_synthetic_faces(visit, 
     visit.press(tab)
     assert visit.all("stVegaLiteChart")
     if tab != "Gate":
-        visit.shows("Sample: these are drawn faces")
+        visit.shows("Sample: these are synthetic faces")
 
 
 def test_the_keyboard_reaches_all_and_images_have_texts(visit, files):

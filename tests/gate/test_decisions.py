@@ -231,7 +231,7 @@ def test_removed_and_missed_scores_are_reported():
     result, *_ = decide({}, table, scores={})
     assert result["models"]["m"]["reasons"] == ["vanished: the model is gone"]
     result, *_ = decide({"m": table}, table, limits={"m": {"age_mae": 4.0}})
-    assert result["models"]["m"]["reasons"] == ["below its floor: age_mae is 5.0, and 4.0 is the worst allowed"]
+    assert result["models"]["m"]["reasons"] == ["beyond its limit: age_mae is 5.0, and 4.0 is the worst allowed"]
     assert gate_page.failed({"x": result}, False)
 
 

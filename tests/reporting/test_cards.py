@@ -32,7 +32,7 @@ def test_committed_cards_are_valid_and_speak_of_sample_faces(path):
     text = path.read_text()
     kind = ModelCard if path.parent.name == "models" else DatasetCard
     assert kind(text).data.to_dict()["license"] == "other"
-    assert "Sample: these are drawn faces" in text
+    assert "Sample: these are synthetic faces" in text
     assert "nan" not in text.split()
 
 

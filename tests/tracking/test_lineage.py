@@ -163,7 +163,7 @@ def test_promotions_are_logged_and_the_oldest_are_dropped_when_too_many(register
     assert 20 < len(lines) < 60
 
 
-@pytest.mark.parametrize(("kind", "vetoed"), [("regressed", True), ("below its floor", True), ("unchanged", False),
+@pytest.mark.parametrize(("kind", "vetoed"), [("regressed", True), ("beyond its limit", True), ("unchanged", False),
                                               ("no baseline", False), ("other test faces", False)])  # fmt: skip
 def test_test_faces_veto_a_promotion_and_cause_none(tmp_path, monkeypatch, kind, vetoed):
     monkeypatch.chdir(tmp_path)

@@ -66,8 +66,8 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def settings():
-    recipe = params.load(ROOT / "params.yaml").train
-    return overrides.with_values(recipe, {}).model_copy(update={"image_size": 32, "batch_size": 8})
+    p = params.load(ROOT / "params.yaml")
+    return params.Settings(seed=p.seed, **p.train.model_dump() | {"image_size": 32, "batch_size": 8})
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +190,7 @@ def test_augmentation_switched_off_is_the_middle(dataset, settings):
     train, _ = parts(dataset)
     images = input_pipeline.decode_batch(tf.constant(train.pack.images(train.rows[:4])), 36)
     off = {"flip": False, "rotate": 0, "zoom": [1.0, 1.0], "shift": 0, "brightness": 0}
-    off |= {"contrast": 0, "colour": 0, "grayscale": 0, "random_erasing": 0}
+    off |= {"contrast": 0, "colour": 0, "grayscale": 0, "random_erasing": 0, "mixup_alpha": 0, "weak_final_fraction": 0}
     augmented = augmentation.augment(images, tf.constant(augmentation.draw(4, 0, 0)), 32, off).numpy()
     assert np.abs(augmented.astype(int) - images.numpy()[:, 2:34, 2:34].astype(int)).max() <= 1
 
@@ -244,7 +244,7 @@ def test_the_last_epochs_augment_less(dataset, settings):
 def test_progressive_sizes_show_the_same_part(dataset, settings):
     train, _ = parts(dataset)
     still = {"flip": False, "rotate": 0, "zoom": [1.0, 1.0], "shift": 0, "brightness": 0}
-    still |= {"contrast": 0, "colour": 0, "grayscale": 0, "random_erasing": 0}
+    still |= {"contrast": 0, "colour": 0, "grayscale": 0, "random_erasing": 0, "mixup_alpha": 0, "weak_final_fraction": 0}
     whole = settings.model_copy(update={"augment": params.Augment.model_validate(still)})
     progressive = whole.model_copy(update={"progressive_sizes": [16, 24]})
     plain, small_first = ([b[0].numpy() for b in input_pipeline.batches(train, s, 36, 3)] for s in (whole, progressive))
@@ -284,7 +284,7 @@ def test_training_sees_what_prediction_sees(dataset):
 def test_prediction_reads_pixels_as_training_does(dataset, settings, crop, size, factor, zoom):
     train, _ = parts(dataset)
     still = {"flip": False, "rotate": 0, "zoom": [zoom, zoom], "shift": 0, "brightness": 0}
-    still |= {"contrast": 0, "colour": 0, "grayscale": 0, "random_erasing": 0}
+    still |= {"contrast": 0, "colour": 0, "grayscale": 0, "random_erasing": 0, "mixup_alpha": 0, "weak_final_fraction": 0}
     changes = {"crop": crop, "image_size": size, "zoom": zoom, "augment": params.Augment.model_validate(still)}
     settings = settings.model_copy(update=changes | {"batch_size": len(train)})
     assert preprocessing.reduction_factor(36, crop, size) == factor
@@ -419,9 +419,8 @@ def test_patience_and_the_best_epoch_survive_a_crash(dataset, settings, project,
 def test_a_search_that_was_stopped_trains_no_epoch_twice(dataset, settings, project, tmp_path, monkeypatch):
     train, val = parts(dataset, ["sex"])
     p = params.load()
-    p = p.model_copy(update={"train": settings})
     small = row(p, options={"widths": [2], "blocks": [0]}, targets=["sex"])
-    budget = p.budgets.sample.model_copy(update={"trials": 2, "trial_epochs": 2})
+    budget = p.budgets["sample"].model_copy(update={"trials": 2, "trial_epochs": 2})
     trained, killed = [], []
     fit = loop.fit
 
@@ -441,11 +440,11 @@ def test_a_search_that_was_stopped_trains_no_epoch_twice(dataset, settings, proj
     monkeypatch.setattr(
         reproducibility, "prepare", lambda *_: "float32"
     )  # TensorFlow has computed in this process already
-    whole = search.run("m", p, small, train, val, 36, budget, tmp_path / "whole")
+    whole = search.run("m", settings, p.tune, small, train, val, 36, budget, tmp_path / "whole")
     monkeypatch.setattr(loop, "fit", watched)
     with pytest.raises(Killed):
-        search.run("m", p, small, train, val, 36, budget, tmp_path / "stopped")
-    again = search.run("m", p, small, train, val, 36, budget, tmp_path / "stopped")
+        search.run("m", settings, p.tune, small, train, val, 36, budget, tmp_path / "stopped")
+    again = search.run("m", settings, p.tune, small, train, val, 36, budget, tmp_path / "stopped")
     assert again == whole
     assert trained == [0, 1] * 2 + [1] + [0, 1]
     assert [path.name for path in (tmp_path / "stopped").glob("[0-9]*")] == []
@@ -492,12 +491,12 @@ def test_tta_flip_is_the_mean_of_a_face_and_its_mirror_image(dataset, tmp_path):
 
 
 @pytest.mark.parametrize(("scores", "kept"), [((0.5, 0.508, 0.3), False), ((0.5, 0.4, 0.511), True)])
-def test_a_trial_is_kept_from_the_minimum_improvement_on(project, tmp_path, monkeypatch, scores, kept):
+def test_a_trial_is_kept_from_the_minimum_improvement_on(project, settings, tmp_path, monkeypatch, scores, kept):
     p = params.load()
-    budget = p.budgets.sample.model_copy(update={"trials": 2})
+    budget = p.budgets["sample"].model_copy(update={"trials": 2})
     left = iter(scores)
     monkeypatch.setattr(jobs, "train_one", lambda *_, **__: fitted([next(left)]))
-    result = search.run("m", p, row(p), None, None, 36, budget, tmp_path / "search")
+    result = search.run("m", settings, p.tune, row(p), None, None, 36, budget, tmp_path / "search")
     assert p.tune.min_improvement == 0.01
     assert result["best"] == max(scores)
     assert result["values"] == (result["trials"][2]["values"] if kept else {})
@@ -538,10 +537,10 @@ def test_the_trials_of_a_search_follow_from_its_seed_and_their_scores_alone(
     assert learns == (method == "bayesian")
 
 
-def test_trials_that_end_in_any_order_give_the_same_search(project, tmp_path, monkeypatch):
+def test_trials_that_end_in_any_order_give_the_same_search(project, settings, tmp_path, monkeypatch):
     p = params.load()
     p = p.model_copy(update={"tune": p.tune.model_copy(update={"parallel_trials": 3, "median_stopping_after": 2})})
-    budget = p.budgets.sample.model_copy(update={"trials": 5, "trial_epochs": 4})
+    budget = p.budgets["sample"].model_copy(update={"trials": 5, "trial_epochs": 4})
     required = []
 
     def run_search(folder, order):
@@ -552,7 +551,7 @@ def test_trials_that_end_in_any_order_give_the_same_search(project, tmp_path, mo
                 yield number, fitted([score, score + 0.01, score + 0.02, score + 0.03])
 
         monkeypatch.setattr(jobs, "train_all", train_all)
-        return search.run("m", p, row(p), None, None, 36, budget, tmp_path / folder)
+        return search.run("m", settings, p.tune, row(p), None, None, 36, budget, tmp_path / folder)
 
     whole = run_search("one", list)
     assert run_search("two", lambda numbers: list(numbers)[::-1]) == whole
