@@ -230,12 +230,12 @@ def test_archives_from_a_mirror_or_changed_ones_are_not_linked(web, project, edi
     edit(r"^budget: \S+", "budget: real")
     web.responses = {HUGGING: servers.whole(CONTENT)}
     download.main("utkface", "detected")
-    assert (raw / "found/part1.tar.gz").read_bytes() == CONTENT
+    assert (raw / "detected/part1.tar.gz").read_bytes() == CONTENT
     download.main("utkface", "full")
     (raw / "full/part1.tar.gz").unlink()
     (raw / "full/part1.tar.gz").write_bytes(OTHER)
     download.main("utkface", "detected")
-    assert (raw / "found/part1.tar.gz").read_bytes() == CONTENT
+    assert (raw / "detected/part1.tar.gz").read_bytes() == CONTENT
 
 
 def test_a_full_disk_is_reported_before_anything_is_fetched(web, published, tmp_path):

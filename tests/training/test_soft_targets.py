@@ -10,7 +10,7 @@ import pytest
 
 from faces.data import records
 from faces.training import callbacks, loop, reproducibility, soft_targets
-from stages import clean, download, pack, parse_labels, split, teach
+from stages import clean, download, pack, parse_labels, split, teachers
 from tests.conftest import ROOT
 
 SMALL = {
@@ -19,6 +19,8 @@ SMALL = {
     r"^  image_size: 96 ": "  image_size: 32 ",
     r"image_size: 48, crop: 96, ": "",
 }
+SET = "dataset: utkface, variant: cropped, network: residual"
+ROW = "{targets: [sex], options: {widths: [4], blocks: [1]}, budget: {epochs: 1}}"
 
 
 @pytest.fixture(scope="module")
@@ -71,24 +73,21 @@ def test_without_teachers_there_are_no_soft_targets(tmp_path):
 def test_the_mean_is_over_teachers_that_predict_the_face():
     nan = [np.nan, np.nan]
     predicted = ({"sex": np.array([[0.2, 0.8], nan, nan])}, {"sex": np.array([[0.6, 0.4], [0.9, 0.1], nan])})
-    mean = teach.mean(predicted)["sex"]
+    mean = teachers.mean(predicted)["sex"]
     assert mean[:2].tolist() == [pytest.approx([0.4, 0.6]), [0.9, 0.1]]
     assert np.isnan(mean[2]).all()
 
 
 def test_every_face_is_in_one_fold():
     ids = np.array([f"face{i}" for i in range(300)])
-    folds = np.stack([teach.fold(ids, number, 3) for number in range(3)])
+    folds = np.stack([teachers.fold(ids, number, 3) for number in range(3)])
     assert (folds.sum(axis=0) == 1).all()
     assert folds.sum(axis=1).min() > 70
 
 
 @pytest.mark.parametrize("out_of_fold", [True, False])
 def test_teachers_predict_and_are_not_trained_twice(training_faces, edit, monkeypatch, out_of_fold):
-    row = "{dataset: utkface, variant: cropped, network: residual, options: {widths: [4], blocks: [1]}, targets: [sex]"
-    budget = "budget: {epochs: 1}}"
-    teachers = ", ".join([row, budget] * 2)
-    edit(r"^  none: .*", f"  none: {{held_out: {str(out_of_fold).lower()}, teachers: [{teachers}]}}")
+    edit(r"^teachers: .*", f"teachers: {{two: {{{SET}, out_of_fold: {str(out_of_fold).lower()}, models: [{ROW}, {ROW}]}}}}")
     calls, fit = [], loop.fit
 
     def counted(*args, **kwargs):
@@ -100,19 +99,18 @@ def test_teachers_predict_and_are_not_trained_twice(training_faces, edit, monkey
     monkeypatch.setattr(loop, "fit", counted)
     monkeypatch.setattr(reproducibility, "prepare", lambda *_: "float32")  # other tests have set threads by now
     with pytest.raises(KeyboardInterrupt):
-        teach.main("none")
-    teach.main("none")
+        teachers.main("two")
+    teachers.main("two")
     assert len(calls) == 3  # one, the one that was stopped, and that one again
-    p = soft_targets.read(Path("data/soft_targets/none"), training_faces, ["sex"])["sex"]
+    p = soft_targets.read(Path("data/soft_targets/two"), training_faces, ["sex"])["sex"]
     assert np.allclose(p.sum(axis=1), 1)
     first, again = len(calls[0][1]), len(calls[2][1])
     assert first + again == len(training_faces) if out_of_fold else first == again == len(training_faces)
 
 
 def test_assistants_learn_from_the_teachers_and_replace_them(training_faces, edit, monkeypatch):
-    row = "{dataset: utkface, variant: cropped, network: residual, options: {widths: [4], blocks: [1]}, targets: [sex]"
-    first, second = (f"[{row}, budget: {{epochs: 1}}, train: {{seed: {seed}}}}}]" for seed in (1, 2))
-    edit(r"^  none: .*", f"  none: {{teachers: {first}, assistants: {second}}}")
+    second = ROW.replace("{", "{seed: 2, ", 1)
+    edit(r"^teachers: .*", f"teachers: {{two: {{{SET}, models: [{ROW}], assistants: [{second}]}}}}")
     soft, predicted, fit, predict = [], [], loop.fit, callbacks.probabilities
 
     def watched_fit(*args, **options):
@@ -126,13 +124,13 @@ def test_assistants_learn_from_the_teachers_and_replace_them(training_faces, edi
     monkeypatch.setattr(reproducibility, "prepare", lambda *_: "float32")
     monkeypatch.setattr(loop, "fit", watched_fit)
     monkeypatch.setattr(callbacks, "probabilities", watched_predict)
-    teach.main("none")
+    teachers.main("two")
     assert soft[0] is None
-    written = soft_targets.read(Path("data/soft_targets/none"), training_faces, ["sex"])["sex"]
+    written = soft_targets.read(Path("data/soft_targets/two"), training_faces, ["sex"])["sex"]
     half = len(predicted) // 2
     first, second = (np.concatenate([p["sex"] for p in part]) for part in (predicted[:half], predicted[half:]))
     first, second = first[-len(written) :], second[-len(written) :]
     np.testing.assert_allclose(soft[1]["sex"], first, atol=1e-3)
     np.testing.assert_allclose(written, second, atol=1e-3)
     assert np.abs(first - second).max() > 0.01
-    assert set(records.read("data/soft_targets/none/history.csv")["teacher"]) == {"teacher 1", "assistant 1"}
+    assert set(records.read("data/soft_targets/two/history.csv")["teacher"]) == {"teacher 1", "assistant 1"}

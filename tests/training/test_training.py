@@ -229,7 +229,7 @@ def test_the_last_epochs_augment_less(dataset, settings):
         return [images.numpy().astype(float) for images, _, _ in batches]
 
     none = {"rotate": 0, "zoom": [0.975, 0.975], "shift": 0, "brightness": 0, "contrast": 0, "colour": 0}
-    still, plain, weak = shown(**none, grey=0, erase=0), shown(), shown(settle=0.5)
+    still, plain, weak = shown(**none, grayscale=0, random_erasing=0), shown(), shown(weak_final_fraction=0.5)
     half = len(still) // 2
     assert all((a == b).all() for a, b in zip(plain[:half], weak[:half], strict=True))
     plain_change, weak_change = (
