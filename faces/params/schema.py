@@ -18,7 +18,7 @@ def _ranged(kind: type, is_legal: Callable[[Any], bool], legal_values: str) -> A
             raise ValueError(f"is not {legal_values}")
         return value
 
-    return Annotated[kind, AfterValidator(check)]
+    return Annotated[kind, AfterValidator(check), pydantic.Field(description=legal_values)]
 
 
 Count = _ranged(int, lambda v: v > 0, "a positive whole number")
@@ -57,7 +57,13 @@ class Sample(Section):
 
 
 class Variant(Section):
-    """One DATASET-VARIANT: what is downloaded and packed."""
+    """One DATASET-VARIANT: what is downloaded and packed.
+
+    dataset: a row of datasets
+    variant: whole photos, published crops, or crops by the face detector
+    reader: a module of faces/data/datasets
+    pictures: folder or archive of the images of a table; null: data.source
+    """
 
     dataset: str
     variant: VariantName
@@ -66,7 +72,12 @@ class Variant(Section):
 
 
 class Columns(Section):
-    """Names of a table's columns, of each target too; None if it has no such column."""
+    """Names of a table's columns, of each target too; None if it has no such column.
+
+    picture: column of the image's path
+    identity: column that says who is in the image
+    split: column of the part: train, val, calibration or test
+    """
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)  # targets, which checks.py knows
 
@@ -76,7 +87,12 @@ class Columns(Section):
 
 
 class Table(Section):
-    """A table of the user's own labels."""
+    """A table of the user's own labels.
+
+    labels: path of the CSV or Parquet file
+    classes: by target, the class of each value of the file
+    ages: the age, in years, of each value of the file that is not a number
+    """
 
     labels: str
     columns: Columns
@@ -85,7 +101,17 @@ class Table(Section):
 
 
 class Model(Section):
-    """One row of models, which train@MODEL trains."""
+    """One row of models, which train@MODEL trains.
+
+    dataset: a row of datasets
+    network: a module of faces/networks
+    options: further arguments of the network's build
+    targets: rows of faces/targets.py
+    teachers: a row of teachers, or none
+    seed: null: that of the file
+    train: what differs from the section train
+    budget: what differs from the budget in use
+    """
 
     dataset: str
     variant: VariantName
@@ -104,6 +130,12 @@ class TeacherSet(Section):
     Assistants are distilled from the teachers, and their predictions replace those of the teachers (Mirzadeh et al.
     2020, "Improved knowledge distillation via teacher assistant"; here of the same size, as in Furlanello et al. 2018,
     "Born again neural networks").
+
+    dataset: of all of them
+    network: a module of faces/networks
+    models: the teachers, written like rows of models without dataset, variant, network and teachers
+    assistants: models that learn from the teachers and predict in their place
+    out_of_fold: true: each teacher leaves out its share of the faces, and predicts only those
     """
 
     dataset: str
@@ -153,7 +185,12 @@ class Clean(Section):
 
 
 class Fold(Section):
-    """The values of a published split that stand for each part, in one of its folds."""
+    """The values of a published split that stand for each part, in one of its folds.
+
+    train: values of that column
+    val: values of that column
+    test: values of that column
+    """
 
     train: list[str | int]
     val: list[str | int]
@@ -161,7 +198,12 @@ class Fold(Section):
 
 
 class Published(Section):
-    """A published split of a dataset."""
+    """A published split of a dataset.
+
+    file: path of its table
+    picture: column of the image's name
+    part: column of the part
+    """
 
     file: str
     picture: str
@@ -197,7 +239,13 @@ class Budget(Section):
 
 
 class Range(Section):
-    """The values that the search may try for one parameter."""
+    """The values that the search may try for one parameter.
+
+    min: smallest value
+    max: largest value
+    sampling: how values are spread
+    step: distance of the values of a grid
+    """
 
     min: float
     max: float

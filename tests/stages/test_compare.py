@@ -75,7 +75,7 @@ def test_the_report_shows_each_two_variants(three):
         "## Detected against cropped", "## Full against cropped", "## Full against detected",
     ]  # fmt: skip
     assert "![full against detected](plots/full_against_detected.png)" in lines
-    assert "The same test faces, paired; a photo in which no face was found has no part in it." in lines
+    assert "The same test faces, paired; photos without a detected face are left out." in lines
     (three / "detected_against_cropped.csv").unlink()
     assert "## Detected against cropped" not in index_page.comparison(three, 0.95)
 

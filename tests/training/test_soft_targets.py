@@ -87,7 +87,10 @@ def test_every_face_is_in_one_fold():
 
 @pytest.mark.parametrize("out_of_fold", [True, False])
 def test_teachers_predict_and_are_not_trained_twice(training_faces, edit, monkeypatch, out_of_fold):
-    edit(r"^teachers: .*", f"teachers: {{two: {{{SET}, out_of_fold: {str(out_of_fold).lower()}, models: [{ROW}, {ROW}]}}}}")
+    edit(
+        r"^teachers: .*",
+        f"teachers: {{two: {{{SET}, out_of_fold: {str(out_of_fold).lower()}, models: [{ROW}, {ROW}]}}}}",
+    )
     calls, fit = [], loop.fit
 
     def counted(*args, **kwargs):

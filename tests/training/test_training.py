@@ -244,7 +244,14 @@ def test_the_last_epochs_augment_less(dataset, settings):
 def test_progressive_sizes_show_the_same_part(dataset, settings):
     train, _ = parts(dataset)
     still = {"flip": False, "rotate": 0, "zoom": [1.0, 1.0], "shift": 0, "brightness": 0}
-    still |= {"contrast": 0, "colour": 0, "grayscale": 0, "random_erasing": 0, "mixup_alpha": 0, "weak_final_fraction": 0}
+    still |= {
+        "contrast": 0,
+        "colour": 0,
+        "grayscale": 0,
+        "random_erasing": 0,
+        "mixup_alpha": 0,
+        "weak_final_fraction": 0,
+    }
     whole = settings.model_copy(update={"augment": params.Augment.model_validate(still)})
     progressive = whole.model_copy(update={"progressive_sizes": [16, 24]})
     plain, small_first = ([b[0].numpy() for b in input_pipeline.batches(train, s, 36, 3)] for s in (whole, progressive))
@@ -284,7 +291,14 @@ def test_training_sees_what_prediction_sees(dataset):
 def test_prediction_reads_pixels_as_training_does(dataset, settings, crop, size, factor, zoom):
     train, _ = parts(dataset)
     still = {"flip": False, "rotate": 0, "zoom": [zoom, zoom], "shift": 0, "brightness": 0}
-    still |= {"contrast": 0, "colour": 0, "grayscale": 0, "random_erasing": 0, "mixup_alpha": 0, "weak_final_fraction": 0}
+    still |= {
+        "contrast": 0,
+        "colour": 0,
+        "grayscale": 0,
+        "random_erasing": 0,
+        "mixup_alpha": 0,
+        "weak_final_fraction": 0,
+    }
     changes = {"crop": crop, "image_size": size, "zoom": zoom, "augment": params.Augment.model_validate(still)}
     settings = settings.model_copy(update=changes | {"batch_size": len(train)})
     assert preprocessing.reduction_factor(36, crop, size) == factor
