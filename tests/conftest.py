@@ -19,7 +19,7 @@ os.environ["TF_CPU_ALLOCATOR_USE_BFC"] = "false"  # its pool would keep the memo
 
 ROOT = Path(__file__).parent.parent
 ARENA_MAX = -8  # of mallopt(3)
-ORDER = ("app", "gating", "training", "networks")  # the files that take longest begin first
+ORDER = ("app", "decisions", "training", "networks")  # the files that take longest begin first
 
 
 def pytest_collection_modifyitems(items):

@@ -25,8 +25,8 @@ STAGES = (
     "download@utkface-cropped", "parse_labels@utkface", "convert_mat@wiki", "read_table@mine", "pack@utkface-cropped",
     "clean@utkface",
     "split@utkface", "tune@utkface-cropped", "train@utkface-cropped", "calibrate@utkface-cropped",
-    "evaluate@utkface-cropped", "assess@utkface-cropped", "probe@utkface-cropped", "audit@utkface", "compare",
-    "describe", "gate", "log@utkface-cropped", "register", "report",
+    "evaluate@utkface-cropped", "audit@utkface", "compare",
+    "gate", "log@utkface-cropped", "register", "report",
 )  # fmt: skip
 FAULTS = ("killed with its group", "dvc killed alone", "disk full", "two at once")
 

@@ -23,7 +23,7 @@ def test_a_group_whose_labels_are_scrambled_in_training_is_named(tmp_path, monke
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder)], check=True)
     path = folder / "params.yaml"
     path.write_text(re.sub(r"    trials: \d+", "    trials: 0", path.read_text()))
-    dvc(folder, "repro", "split@utkface", "pack@utkface-cropped", "teach@none")
+    dvc(folder, "repro", "split@utkface", "pack@utkface-cropped", "no_teachers")
     split = folder / "data/splits/utkface.csv"
     rows = records.read(split)
     women = (rows["part"] != "test") & (rows["sex"] == "female")
