@@ -6,6 +6,7 @@ room for; on one machine they run one after the other, unless --at-once is given
 """
 
 import argparse
+from collections.abc import Iterable
 
 from commands.experiments import variations
 from faces import params
@@ -32,7 +33,7 @@ def main() -> None:
     if args.seeds < 0:
         parser.error(f"--seeds {args.seeds}: must be at least 1")
     models = args.models or list(p.models)
-    starts, searches, runs = plan(settings(p, models, args.seeds, args.folds), models)
+    starts, searches, runs = plan(settings(p, models, args.seeds, args.folds), models, p.teachers)
     at_once = min(args.at_once or capacity(p.train.threads, p.train.replicas), len(runs))
     progress.say(f"{len(runs)} trainings, {at_once} at a time")
     dvc_experiments.run("sweep-start", {}, ["split"])
@@ -54,12 +55,13 @@ def settings(p: params.Params, models: list[str], seeds: int, folds: bool) -> di
     return {"once": {}}
 
 
-def plan(by_label: dict[str, dict], models: list[str]) -> tuple[Runs, Runs, Runs]:
+def plan(by_label: dict[str, dict], models: list[str], teachers: Iterable[str]) -> tuple[Runs, Runs, Runs]:
     """Runs in three steps, so that trainings share work: splits and teachers of each label, searches, trainings.
 
     Seeds share the search of a model that has no teachers: it runs with the first of them.
     """
-    starts = {f"sweep-{label}-start": (keys, ["split", "teach"]) for label, keys in by_label.items()}
+    targets = ["split", "no_teachers", *(f"teachers@{name}" for name in teachers)]
+    starts = {f"sweep-{label}-start": (keys, targets) for label, keys in by_label.items()}
     first, keys = next(iter(by_label.items()))
     searches = {f"sweep-{model}-{first}-search": (keys, [f"tune@{model}"]) for model in models}
     runs = {

@@ -13,15 +13,17 @@ from faces.runtime import dvc_experiments
 def test_what_a_sweep_trains(project, edit):
     p = params.load()
     models = list(p.models)
-    starts, searches, runs = sweep.plan(sweep.settings(p, models, 0, False), models)
-    assert starts == {"sweep-once-start": ({}, ["split", "teach"])}
+    starts, searches, runs = sweep.plan(sweep.settings(p, models, 0, False), models, [])
+    assert starts == {"sweep-once-start": ({}, ["split", "no_teachers"])}
     assert searches == {}
     assert runs["sweep-utkface-cropped-once"] == ({}, ["train@utkface-cropped"])
     assert len(runs) == len(models)
 
-    starts, searches, runs = sweep.plan(sweep.settings(p, models[:2], 3, False), models[:2])
+    starts, searches, runs = sweep.plan(sweep.settings(p, models[:2], 3, False), models[:2], ["pair"])
     first = {"seed": p.seed + 1}
-    assert [keys for keys, _ in starts.values()] == [{"seed": p.seed + i} for i in (1, 2, 3)]
+    assert list(starts.values()) == [
+        ({"seed": p.seed + i}, ["split", "no_teachers", "teachers@pair"]) for i in (1, 2, 3)
+    ]
     assert [*searches.values()] == [(first, [f"tune@{model}"]) for model in models[:2]]
     assert len(runs) == 6
     last = f"sweep-{models[1]}-seed-{p.seed + 3}"
