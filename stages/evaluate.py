@@ -10,7 +10,7 @@ import pandas as pd
 
 from faces import params, scores, targets
 from faces.data import labelled_faces, records
-from faces.evaluation import metrics, predictions, reliability, score_tables, subgroups
+from faces.evaluation import metrics, predictions, reliability, score_tables, selection, subgroups
 from faces.inference.predictor import Predictor
 from faces.runtime import progress, running
 
@@ -40,7 +40,7 @@ def main(name: str) -> None:
         headline, table = score_tables.part_scores(
             faces.labels, decoded, part, people.loc[ids, "group"].to_numpy(), settings
         )
-        headline.update(metrics.evaluate(row.targets, faces.labels, decoded, about["dummy_baseline"]))
+        headline.update(selection.evaluate(row.targets, faces.labels, decoded, about["dummy_baseline"]))
         numbers[part] = {key: value for key, value in headline.items() if value == value}
         tables.append(table)
         if part == "test":

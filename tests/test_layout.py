@@ -76,6 +76,14 @@ def test_each_import_is_a_dependency(name):
     assert (missing, idle) == (set(), set())
 
 
+@pytest.mark.parametrize("name", ["teachers", "tune", "train"])
+def test_a_new_score_network_or_dataset_trains_no_model_again(name):
+    code = needed(f"stages/{name}.py", changes_results)
+    extended = ("faces/data/datasets/", "faces/evaluation/", "faces/networks/", "faces/scores.py")
+    allowed = {"faces/evaluation/selection.py", "faces/networks/__init__.py"}
+    assert {path for path in code if path.startswith(extended)} == allowed
+
+
 def sections(path):
     """Sections of params that a file reads: attributes of what params.load gives, and of arguments that are Params."""
     result = set()

@@ -19,7 +19,7 @@ import yaml
 
 from faces import params, targets
 from faces.data import labelled_faces, packs, records
-from faces.evaluation import metrics, score_tables
+from faces.evaluation import metrics, score_tables, selection
 from faces.params import overrides, recipes
 from faces.reporting import published
 from faces.runtime import dvc_experiments, pipeline, progress
@@ -109,7 +109,7 @@ def evaluate(
     with files.open(f"data/models/{model}/history.csv") as history:
         epochs = len(pd.read_csv(history))
     trained = {"epochs": epochs, "parameters": about["parameters"], "precision": about["recipe"]["budget"]["precision"]}
-    scores = metrics.evaluate(list(val.labels), val.labels, decoded, about["dummy_baseline"])
+    scores = selection.evaluate(list(val.labels), val.labels, decoded, about["dummy_baseline"])
     return trained | scores | weak_groups(val, decoded)
 
 

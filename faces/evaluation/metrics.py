@@ -7,19 +7,17 @@ Every score is a function of sums over faces: a kind's `statistics` give an (n, 
 import numpy as np
 
 from faces import targets
+from faces.evaluation import selection
 from faces.targets import AGE_BINS, Target
 
-HIGHER_IS_BETTER = {
-    "mae": False,
+HIGHER_IS_BETTER = dict.fromkeys(selection.ERRORS, False) | {
     "rmse": False,
     "bias": None,
     "mae_bin_average": False,
-    "percentile_gap": False,
     "width": False,
 }
 SHARES = ("accuracy", "recall", "within_5", "bin_accuracy", "coverage")  # shares of faces, which are binomial
 HEADLINE = {"years": "mae", "classes": "accuracy"}
-PERCENTILES = (25, 50, 75, 95)
 
 
 def higher_is_better(metric: str) -> bool | None:
@@ -142,55 +140,3 @@ def intervals(
         if name != "n" and len(values):
             limits[name] = tuple(np.percentile(values, [tail, 100 - tail]))
     return limits
-
-
-def percentile_gap(true: np.ndarray, predicted: np.ndarray) -> float:
-    """Sum over the 25th, 50th, 75th and 95th percentiles of |predicted - true|, in years; NaN without faces."""
-    if not len(true):
-        return float("nan")
-    return float(np.abs(np.percentile(predicted, PERCENTILES) - np.percentile(true, PERCENTILES)).sum())
-
-
-def dummy_prediction(target: Target, values: np.ndarray, known: np.ndarray) -> float:
-    """The dummy baseline's constant: the median age of the training labels, or the index of their commonest class."""
-    values = values[known > 0]
-    if not len(values):
-        return 0.0
-    if target.kind == "years":
-        return float(np.median(values))
-    return float(np.bincount(values.astype(int), minlength=target.units).argmax())
-
-
-def skill(target: Target, values: np.ndarray, known: np.ndarray, headline: float, constant: float) -> float:
-    """Share of the dummy baseline's error that a model avoids: 1 perfect, 0 no better than it; NaN without labels.
-
-    headline: the MAE in years, or the accuracy; constant: as dummy_prediction returns it.
-    """
-    values = values[known > 0]
-    if not len(values):
-        return float("nan")
-    if target.kind == "years":
-        return float(1 - headline / max(np.abs(values - constant).mean(), 1e-9))
-    error = float((values != constant).mean())
-    return float(1 - (1 - headline) / max(error, 1e-9))
-
-
-def evaluate(wanted: list[str], labels: dict, decoded: dict, constants: dict[str, float]) -> dict[str, float]:
-    """The scores that training and selection use, e.g. age_mae, age_percentile_gap, sex_accuracy and score.
-
-    labels: {target: (values, known)}; decoded: columns of targets.decode; constants: {target: of dummy_prediction}.
-    score is the mean skill over targets.
-    """
-    numbers, skills = {}, []
-    for name in wanted:
-        target = targets.TARGETS[name]
-        values, known = labels[name]
-        result = scores(target, statistics(target, values, known, decoded).sum(axis=0))
-        headline = HEADLINE[target.kind]
-        numbers[f"{name}_{headline}"] = float(result[headline])
-        if target.kind == "years":
-            predicted = decoded[f"{name}_predicted"][known > 0]
-            numbers[f"{name}_percentile_gap"] = percentile_gap(values[known > 0], predicted)
-        skills.append(skill(target, values, known, numbers[f"{name}_{headline}"], constants[name]))
-    skills = [value for value in skills if np.isfinite(value)]
-    return numbers | {"score": float(np.mean(skills)) if skills else float("nan")}

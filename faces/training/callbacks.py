@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from faces import params, targets
 from faces.data.labelled_faces import BATCH, Faces, pixels, view
-from faces.evaluation import metrics
+from faces.evaluation import selection
 from faces.runtime import progress, running
 
 Log = Callable[[int, dict[str, float]], None]
@@ -44,7 +44,7 @@ class Validation(keras.callbacks.Callback):
         self.state_folder, self.required = state_folder, required_scores
         self.pixels = np.concatenate([*pixels(val, *view(side, settings))])
         self.baselines = {
-            name: metrics.dummy_prediction(targets.TARGETS[name], *train.labels[name]) for name in train.labels
+            name: selection.dummy_prediction(targets.TARGETS[name], *train.labels[name]) for name in train.labels
         }
         self.decay = np.exp(-1 / (settings.ema_epochs * steps)) if settings.ema_epochs else 0.0
         self.average: list[tf.Variable] = []
@@ -95,8 +95,7 @@ class Validation(keras.callbacks.Callback):
         self.model.set_weights(weights)
         row = {"epoch": epoch, "loss": float(logs["loss"]), **{f"val_{k}": v for k, v in scores.items()}}
         self.history.append(row)
-        value = scores[self.settings.monitor]
-        value = value if metrics.higher_is_better(self.settings.monitor.split("_", 1)[-1]) else -value
+        value = selection.signed(scores[self.settings.monitor], self.settings.monitor)
         if (np.isfinite(value) and value > self.best_value) or self.best is None:
             self.best, self.best_value, self.best_epoch = averaged, value, epoch
         if self.log:
@@ -160,7 +159,7 @@ class Validation(keras.callbacks.Callback):
         decoded: dict[str, np.ndarray] = {}
         for name in self.val.labels:
             decoded.update(targets.decode(targets.TARGETS[name], p[name]))
-        return metrics.evaluate(list(self.val.labels), self.val.labels, decoded, self.baselines)
+        return selection.evaluate(list(self.val.labels), self.val.labels, decoded, self.baselines)
 
 
 def logits(model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:

@@ -61,20 +61,6 @@ def test_interval_of_an_accuracy_is_the_binomial_one():
     assert high == pytest.approx(p + half, abs=0.006)
 
 
-def test_percentile_gap_by_hand():
-    true = np.arange(101.0)
-    assert metrics.percentile_gap(true, true + 2) == pytest.approx(8)
-    assert np.isnan(metrics.percentile_gap(np.array([]), np.array([])))
-
-
-def test_skill_is_0_at_the_floor_and_1_when_perfect():
-    values, known = np.array([1.0, 1.0, 0.0, 0.0]), np.array([1.0, 1.0, 1.0, 0.0])
-    assert metrics.dummy_prediction(SEX, values, known) == 1
-    assert metrics.skill(SEX, values, known, 2 / 3, 1.0) == pytest.approx(0)
-    assert metrics.skill(SEX, values, known, 1.0, 1.0) == pytest.approx(1)
-    assert metrics.dummy_prediction(AGE, np.array([10.0, 20.0, 90.0]), np.ones(3)) == 20
-
-
 def test_directions():
     assert metrics.higher_is_better("accuracy")
     assert not metrics.higher_is_better("mae")

@@ -1,0 +1,71 @@
+"""The scores that training and selection use: apart from metrics.py, where a new score thus trains no model again."""
+
+import numpy as np
+
+from faces import targets
+from faces.targets import Target
+
+ERRORS = ("mae", "percentile_gap")  # lower is better; of all other scores here, higher
+PERCENTILES = (25, 50, 75, 95)
+
+
+def signed(value: float, score: str) -> float:
+    """The value of a score that `evaluate` names, with the sign at which more is better."""
+    return -value if score.endswith(ERRORS) else value
+
+
+def percentile_gap(true: np.ndarray, predicted: np.ndarray) -> float:
+    """Sum over the 25th, 50th, 75th and 95th percentiles of |predicted - true|, in years; NaN without faces."""
+    if not len(true):
+        return float("nan")
+    return float(np.abs(np.percentile(predicted, PERCENTILES) - np.percentile(true, PERCENTILES)).sum())
+
+
+def dummy_prediction(target: Target, values: np.ndarray, known: np.ndarray) -> float:
+    """The dummy baseline's constant: the median age of the training labels, or the index of their commonest class."""
+    values = values[known > 0]
+    if not len(values):
+        return 0.0
+    if target.kind == "years":
+        return float(np.median(values))
+    return float(np.bincount(values.astype(int), minlength=target.units).argmax())
+
+
+def skill(target: Target, values: np.ndarray, known: np.ndarray, headline: float, constant: float) -> float:
+    """Share of the dummy baseline's error that a model avoids: 1 perfect, 0 no better than it; NaN without labels.
+
+    headline: the MAE in years, or the accuracy; constant: as dummy_prediction returns it.
+    """
+    values = values[known > 0]
+    if not len(values):
+        return float("nan")
+    if target.kind == "years":
+        return float(1 - headline / max(np.abs(values - constant).mean(), 1e-9))
+    error = float((values != constant).mean())
+    return float(1 - (1 - headline) / max(error, 1e-9))
+
+
+def evaluate(wanted: list[str], labels: dict, decoded: dict, constants: dict[str, float]) -> dict[str, float]:
+    """The scores that training and selection use, e.g. age_mae, age_percentile_gap, sex_accuracy and score.
+
+    labels: {target: (values, known)}; decoded: columns of targets.decode; constants: {target: of dummy_prediction}.
+    score is the mean skill over targets.
+    """
+    numbers, skills = {}, []
+    for name in wanted:
+        target = targets.TARGETS[name]
+        values, known = labels[name]
+        true, predicted = values[known > 0], decoded[f"{name}_predicted"][known > 0]
+        if target.kind == "years":
+            headline = mean(np.abs(predicted - true))
+            numbers |= {f"{name}_mae": headline, f"{name}_percentile_gap": percentile_gap(true, predicted)}
+        else:
+            headline = numbers[f"{name}_accuracy"] = mean(predicted == true)
+        skills.append(skill(target, values, known, headline, constants[name]))
+    skills = [value for value in skills if np.isfinite(value)]
+    return numbers | {"score": mean(np.array(skills))}
+
+
+def mean(values: np.ndarray) -> float:
+    """Mean of values (n,); NaN where there are none."""
+    return float(values.mean()) if len(values) else float("nan")
