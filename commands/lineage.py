@@ -5,6 +5,7 @@ import json
 
 import yaml
 
+from faces.params import renamed
 from faces.tracking import lineage, origin, registry, runs, store
 
 MAIN = ("tensorflow", "keras", "keras-tuner", "numpy", "scipy", "pandas", "scikit-learn", "onnxruntime", "crepes",
@@ -55,7 +56,8 @@ def markdown(uri: str, every_package: bool = False) -> list[str]:
     lines += [", ".join(f"{name} {number}" for name, number in shown.items())]
     lines += ["", "## Promotions", ""]
     lines += [f"- {line}" for line in registry.promotions(client, version.name)] or ["none"]
-    lines += ["", "## Params", "", "```yaml", yaml.safe_dump(nested(run.data.params), sort_keys=False).strip(), "```"]
+    values = renamed.translate(nested(run.data.params))
+    lines += ["", "## Params", "", "```yaml", yaml.safe_dump(values, sort_keys=False).strip(), "```"]
     if changed:
         lines += ["", "## Uncommitted changes", "", "```diff", diff.strip(), "```"]
     return lines

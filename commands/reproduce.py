@@ -20,6 +20,7 @@ import yaml
 from faces import params, targets
 from faces.evaluation import metrics, predictions
 from faces.gate import baselines, paired, seed_spread
+from faces.params import renamed
 from faces.tracking import lineage, origin, registry, runs, store
 
 TOLERANCE_SD = 3.0  # standard deviations of the difference between two seeds by which a score may differ
@@ -46,7 +47,7 @@ def main() -> None:
         new = changed(old, args.set, args.source, run)
         (folder / "params.yaml").write_text(yaml.safe_dump(new, sort_keys=False))
         failure = repro(folder, name)
-        row = params.Model.model_validate(old["models"][name])
+        row = params.Model.model_validate(renamed.translate(copy.deepcopy(old))["models"][name])
         digests = archive_digests(args.source, kept["digests"]) | lineage.digests(name, row, folder)
         lines = [f"params {key}: {a!r} -> {b!r}" for key, (a, b) in
                  lineage.changes(runs.flatten(old), runs.flatten(new)).items()]  # fmt: skip

@@ -16,10 +16,8 @@ def digests(name: str, row: params.Model, root: Path = Path()) -> dict[str, str]
     Keys: `archive NAME`, records, pack (of its shards' digests), split, hyperparameters, weights, model (exported and
     calibrated; the file contains its name and source kind), predictions, metrics.
     """
-    digests = {}
     provenance = root / "data/raw" / row.dataset / row.variant / "provenance.json"
-    if provenance.exists():
-        digests = {f"archive {a['name']}": a["sha256"] for a in json.loads(provenance.read_text())["archives"]}
+    archives = json.loads(provenance.read_text())["archives"] if provenance.exists() else []
     paths = {
         "records": f"data/records/{row.dataset}.csv",
         "pack": f"data/packs/{row.dataset}/{row.variant}/pack.json",
@@ -30,10 +28,10 @@ def digests(name: str, row: params.Model, root: Path = Path()) -> dict[str, str]
         PREDICTIONS: f"data/evaluated/{name}/predictions.csv",
         METRICS: f"data/evaluated/{name}/metrics.json",
     }
-    for key, path in paths.items():
-        if (root / path).exists():
-            digests[key] = _pack_digest(root / path) if path.endswith("pack.json") else digest(root / path)
-    return digests
+    files = {key: root / path for key, path in paths.items() if (root / path).exists()}
+    return {f"archive {archive['name']}": archive["sha256"] for archive in archives} | {
+        key: _pack_digest(path) if key == "pack" else digest(path) for key, path in files.items()
+    }
 
 
 def _pack_digest(manifest: Path) -> str:

@@ -59,13 +59,11 @@ def training_run(
     except BaseException as error:
         with contextlib.suppress(*store.UNREACHABLE):
             mlflow.end_run("FAILED")
-        with contextlib.suppress(*store.UNREACHABLE):
             client.set_tag(run_id, "error", f"{type(error).__name__}: {error}"[:5000])
         raise
-    with contextlib.suppress(*store.UNREACHABLE):
+    with contextlib.suppress(*store.UNREACHABLE):  # or without such a tag
         mlflow.end_run()
-        if "error" in client.get_run(run_id).data.tags:
-            client.delete_tag(run_id, "error")
+        client.delete_tag(run_id, "error")
 
 
 def mark_killed(client: MlflowClient, experiment_id: str) -> None:

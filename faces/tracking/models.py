@@ -27,12 +27,9 @@ REQUIREMENTS = (
 
 def find_model(client: MlflowClient, run: Run, digest: str) -> LoggedModel | None:
     """Return a run's model by the sha256 of its ONNX file; None if it or its files are missing."""
-    for logged in client.search_logged_models(
-        [run.info.experiment_id], filter_string=f"source_run_id = '{run.info.run_id}'"
-    ):
-        if logged.tags.get("onnx_sha256") == digest and files_exist(logged.artifact_location):
-            return logged
-    return None
+    of_run = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{run.info.run_id}'")
+    same = (model for model in of_run if model.tags.get("onnx_sha256") == digest)
+    return next((model for model in same if files_exist(model.artifact_location)), None)
 
 
 def files_exist(location: str) -> bool:

@@ -26,12 +26,9 @@ def machine() -> dict[str, str]:
 
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [
-            line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")
-        ]
-        return names[0] if names else platform.processor()
-    return platform.processor()
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
 
 
 def packages() -> dict[str, str]:
@@ -42,7 +39,8 @@ def packages() -> dict[str, str]:
 
 def commit_tags() -> dict[str, str]:
     """Tags of the commit, and of whether the tree differs from it; dvc.lock and reports/ do not count."""
-    return {"git_commit": _git("rev-parse", "HEAD"), "git_dirty": str(bool(dirty_diff())).lower()}
+    commit = _git("rev-parse", "--verify", "--quiet", "HEAD").strip()
+    return {"git_commit": commit, "git_dirty": str(bool(dirty_diff())).lower()}
 
 
 def dirty_diff() -> str:
@@ -53,18 +51,11 @@ def dirty_diff() -> str:
     """
     included = ("--", ".", ":!dvc.lock", ":!reports")
     untracked = _git("ls-files", "--others", "--exclude-standard", "-z", *included).split("\0")
-    source, other = [], []
-    for path in (Path(name) for name in untracked if name):
-        (source if path.suffix in SOURCE and path.stat().st_size <= LARGE else other).append(path)
-    notes = [f"# {path} is not tracked, and not kept here\n" for path in other]
-    patches = [_patch("diff", "--binary", "HEAD", *included)]
-    patches += [_patch("diff", "--binary", "--no-index", "/dev/null", str(path)) for path in source]
-    return "".join([*notes, *patches])
-
-
-def _patch(*arguments: str) -> str:
-    done = subprocess.run(("git", *arguments), capture_output=True, check=False)
-    return done.stdout.decode(errors="surrogateescape")
+    paths = [Path(name) for name in untracked if name]
+    source = [path for path in paths if path.suffix in SOURCE and path.stat().st_size <= LARGE]
+    notes = [f"# {path} is not tracked, and not kept here\n" for path in paths if path not in source]
+    patches = [_git("diff", "--binary", "--no-index", "/dev/null", str(path)) for path in source]
+    return "".join([*notes, _git("diff", "--binary", "HEAD", *included), *patches])
 
 
 def log_origin(client: MlflowClient, run_id: str, folder: str, files: dict[str, str]) -> None:
@@ -76,5 +67,5 @@ def log_origin(client: MlflowClient, run_id: str, folder: str, files: dict[str, 
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(("git", *arguments), capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else ""
+    done = subprocess.run(("git", *arguments), capture_output=True, check=False)
+    return done.stdout.decode(errors="surrogateescape")

@@ -21,7 +21,7 @@ def register(client: MlflowClient, name: str, run: Run, model: LoggedModel, tags
         client.create_registered_model(name)
     for version in client.search_model_versions(f"name = '{name}'"):
         # MLflow's stores keep a version's run and path, not its model
-        if version.run_id == run.info.run_id and model.model_id in version.source.split("/"):
+        if version.run_id == run.info.run_id and model.model_id in (version.source or "").split("/"):
             for key, value in tags.items():
                 client.set_model_version_tag(name, version.version, key, value)
             return str(version.version)
@@ -59,16 +59,15 @@ def find_version(uri: str) -> tuple[MlflowClient, ModelVersion, Run]:
     except MlflowException as error:
         known = ", ".join(sorted(model.name for model in client.search_registered_models()))
         raise SystemExit(f"{uri}: is not registered ({error.message}); there are: {known or 'none'}") from None
-    return client, version, client.get_run(version.run_id)
+    return client, version, client.get_run(version.run_id or "")
 
 
 def versions(client: MlflowClient) -> list[ModelVersion]:
     """Registered versions, with their aliases: champions first, then by name, the newest first."""
-    rows = []
-    for model in client.search_registered_models():
-        for version in client.search_model_versions(f"name = '{model.name}'"):
-            version.aliases = [alias for alias, number in model.aliases.items() if str(number) == str(version.version)]
-            rows.append(version)
+    aliases = {model.name: model.aliases.items() for model in client.search_registered_models()}
+    rows = client.search_model_versions()  # a server may leave out their aliases
+    for row in rows:
+        row.aliases = [alias for alias, number in aliases.get(row.name, ()) if str(number) == str(row.version)]
     return sorted(rows, key=lambda row: ("champion" not in row.aliases, row.name, -int(row.version)))
 
 
@@ -79,10 +78,9 @@ def onnx_file(version: ModelVersion) -> Path:
     """
     uri = f"models:/{version.name}/{version.version}"
     with contextlib.suppress(MlflowException, OSError):
-        files = Path(mlflow.artifacts.download_artifacts(uri)).glob("artifacts/*.onnx")
-        files = sorted(path for path in files if path.name != detection.WEIGHTS)
-        if files:
-            return files[0]
+        for path in Path(mlflow.artifacts.download_artifacts(uri)).glob("artifacts/*.onnx"):
+            if path.name != detection.WEIGHTS:
+                return path
     raise SystemExit(f"{uri}: its files are missing: `dvc repro` restores them")
 
 

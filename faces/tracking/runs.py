@@ -17,6 +17,8 @@ from mlflow.tracking import MlflowClient
 from faces.params import renamed
 from faces.tracking import origin, store
 
+MOST_RUNS = 50_000  # that MLflow returns at once
+
 
 def find_or_create(client: MlflowClient, experiment_id: str, name: str, key: str, kind: str = "train") -> Run:
     """Return the run of a fingerprint, created if there is none.
@@ -24,26 +26,28 @@ def find_or_create(client: MlflowClient, experiment_id: str, name: str, key: str
     Its name follows that of its DVC experiment, since lists cut the end of long names; later DVC experiments with the
     same training are added to the tag `dvc_experiments`.
     """
-    query = f"tags.fingerprint = '{key}' and tags.stage = '{kind}'"
     experiment = os.environ.get("DVC_EXP_NAME", "")
     with store.lock():
-        matches = client.search_runs([experiment_id], query, max_results=1)
-        if not matches:
+        run = find(client, experiment_id, key, kind)
+        if run is None:
             tags = {"fingerprint": key, "stage": kind, **({"dvc_experiments": experiment} if experiment else {})}
-            label = f"{experiment} {name}".strip()
-            return client.create_run(experiment_id, run_name=label, tags=tags)
-        known = matches[0].data.tags.get("dvc_experiments", "").split()
+            return client.create_run(experiment_id, run_name=f"{experiment} {name}".strip(), tags=tags)
+        known = run.data.tags.get("dvc_experiments", "").split()
         if experiment and experiment not in known:
-            client.set_tag(matches[0].info.run_id, "dvc_experiments", " ".join([*known, experiment]))
-        return matches[0]
+            client.set_tag(run.info.run_id, "dvc_experiments", " ".join([*known, experiment]))
+        return run
+
+
+def find(client: MlflowClient, experiment_id: str, key: str, kind: str = "train") -> Run | None:
+    """The run of a fingerprint; None if there is none."""
+    query = f"tags.fingerprint = '{key}' and tags.stage = '{kind}'"
+    return next(iter(client.search_runs([experiment_id], query, max_results=1)), None)
 
 
 def add_params(client: MlflowClient, run_id: str, values: dict[str, Any]) -> None:
     """Log the params that the run does not have yet."""
     known = client.get_run(run_id).data.params
-    new = [Param(key, str(value)) for key, value in values.items() if key not in known]
-    for start in range(0, len(new), 100):
-        client.log_batch(run_id, params=new[start : start + 100])
+    client.log_batch(run_id, params=[Param(key, str(value)) for key, value in values.items() if key not in known])
 
 
 def add_tags(client: MlflowClient, run_id: str, values: dict[str, Any]) -> None:
@@ -57,21 +61,21 @@ def add_metrics(client: MlflowClient, run_id: str, values: dict[str, float]) -> 
     """Log final metrics that are new or whose latest value differs."""
     known = client.get_run(run_id).data.metrics
     new = [Metric(k, v, _now(), 0) for k, v in values.items() if v == v and known.get(k) != v]
-    for start in range(0, len(new), 500):
-        client.log_batch(run_id, metrics=new[start : start + 500])
+    client.log_batch(run_id, metrics=new)
 
 
 def add_curve(client: MlflowClient, run_id: str, prefix: str, history: list[dict[str, float]]) -> None:
     """Log the epochs of a history, under PREFIX/NAME, that the run does not have yet."""
-    names = sorted({name for row in history for name in row if name != "epoch"})
-    new = []
-    for name in names:
+    new: list[Metric] = []
+    for name in sorted({name for row in history for name in row if name != "epoch"}):
         logged = {metric.step for metric in client.get_metric_history(run_id, f"{prefix}/{name}")}
-        for row in history:
-            if name in row and row[name] == row[name] and int(row["epoch"]) not in logged:
-                new.append(Metric(f"{prefix}/{name}", float(row[name]), _now(), int(row["epoch"])))
-    for start in range(0, len(new), 500):
-        client.log_batch(run_id, metrics=new[start : start + 500])
+        values = {int(row["epoch"]): float(row.get(name, "nan")) for row in history}
+        new += [
+            Metric(f"{prefix}/{name}", value, _now(), epoch)
+            for epoch, value in values.items()
+            if value == value and epoch not in logged
+        ]
+    client.log_batch(run_id, metrics=new)
 
 
 def timings(client: MlflowClient, experiment_id: str, key: str) -> tuple[str, list[float]]:
@@ -79,13 +83,11 @@ def timings(client: MlflowClient, experiment_id: str, key: str) -> tuple[str, li
 
     '' and [] if there is no such run.
     """
-    query = f"tags.fingerprint = '{key}' and tags.stage = 'train'"
-    matches = client.search_runs([experiment_id], query, max_results=1)
-    if not matches:
+    run = find(client, experiment_id, key)
+    if run is None:
         return "", []
-    history = client.get_metric_history(matches[0].info.run_id, "curve/loss")
-    times = [metric.timestamp / 1000 for metric in sorted(history, key=lambda metric: metric.step)]
-    return matches[0].data.tags.get("machine", ""), times
+    history = sorted(client.get_metric_history(run.info.run_id, "curve/loss"), key=lambda metric: metric.step)
+    return run.data.tags.get("machine", ""), [metric.timestamp / 1000 for metric in history]
 
 
 def add_trials(client: MlflowClient, parent: Run, name: str, trials: list[dict]) -> None:
@@ -110,7 +112,7 @@ def add_datasets(client: MlflowClient, run: Run, faces: pd.DataFrame, digest: st
             source = f"data/splits/{name}.csv"
             with warnings.catch_warnings():  # a path matches several kinds of source
                 warnings.filterwarnings("ignore", "The specified dataset source can be interpreted")
-                data = mlflow.data.from_pandas(rows, source=source, name=f"{name}-{part}", digest=digest[:16])
+                data = mlflow.data.from_pandas(rows, source=source, name=f"{name}-{part}", digest=digest[:16])  # type: ignore[attr-defined]
             mlflow.log_input(data, context=str(part))
 
 
@@ -119,37 +121,35 @@ def newest(client: MlflowClient, limit: int = 200) -> pd.DataFrame:
 
     Columns: experiment, experiment_id, run_id, run, kind, status, started (UTC), source, then one for each metric.
     """
-    rows = []
-    for experiment in client.search_experiments():
-        for run in client.search_runs([experiment.experiment_id], "tags.stage != 'tune'", max_results=limit):
-            metrics = {renamed.metric(name): value for name, value in run.data.metrics.items()}
-            rows.append(
-                {
-                    "experiment": experiment.name,
-                    "experiment_id": experiment.experiment_id,
-                    "run_id": run.info.run_id,
-                    "run": run.info.run_name,
-                    "kind": run.data.tags.get("stage", ""),
-                    "status": run.info.status,
-                    "started": pd.Timestamp(run.info.start_time, unit="ms").round("s"),
-                    "source": run.data.tags.get("source_kind", ""),
-                    **{name: value for name, value in metrics.items() if name.startswith("test/")},
-                }
-            )
-    return pd.DataFrame(rows).sort_values("started", ascending=False)[:limit] if rows else pd.DataFrame()
+    names = {experiment.experiment_id: experiment.name for experiment in client.search_experiments()}
+    order = ["attributes.start_time DESC"]
+    return pd.DataFrame(
+        {
+            "experiment": names[run.info.experiment_id],
+            "experiment_id": run.info.experiment_id,
+            "run_id": run.info.run_id,
+            "run": run.info.run_name,
+            "kind": run.data.tags.get("stage", ""),
+            "status": run.info.status,
+            "started": pd.Timestamp(run.info.start_time, unit="ms").round("s"),
+            "source": run.data.tags.get("source_kind", ""),
+            **scores_on_test(run),
+        }
+        for run in client.search_runs([*names], "tags.stage != 'tune'", max_results=limit, order_by=order)
+    )
+
+
+def scores_on_test(run: Run) -> dict[str, float]:
+    """Test metrics of a run of any version, by their present names."""
+    metrics = {renamed.metric(name): value for name, value in run.data.metrics.items()}
+    return {name: value for name, value in metrics.items() if name.startswith("test/")}
 
 
 def count_test_evaluations(client: MlflowClient, run: Run) -> int:
     """Number of trainings with test scores on the split of a run, which its digest identifies."""
-    split = run.data.tags.get("split", "")
-    query = f"tags.stage = 'train' and tags.split = '{split}'"
-    count, token = 0, None
-    while True:
-        page = client.search_runs([run.info.experiment_id], query, page_token=token)
-        count += sum(any(renamed.metric(key).startswith("test/") for key in scored.data.metrics) for scored in page)
-        token = page.token
-        if not token:
-            return count
+    query = f"tags.stage = 'train' and tags.split = '{run.data.tags.get('split', '')}'"
+    trainings = client.search_runs([run.info.experiment_id], query, max_results=MOST_RUNS)
+    return sum(bool(scores_on_test(training)) for training in trainings)
 
 
 def artifact(client: MlflowClient, run: Run, path: str) -> str:

@@ -1,17 +1,18 @@
 """The model that MLflow serves: image bytes in (column `image`), one row of predictions for each face out."""
 
-import mlflow
 import pandas as pd
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel, PythonModelContext
 
 from faces.images import detection
 from faces.inference import photos
 from faces.inference.predictor import Predictor
 
 
-class FaceModel(mlflow.pyfunc.PythonModel):
+class FaceModel(PythonModel):
     """An exported model behind MLflow's pyfunc interface."""
 
-    def load_context(self, context: mlflow.pyfunc.PythonModelContext) -> None:
+    def load_context(self, context: PythonModelContext) -> None:
         """Open the ONNX file and the face detector."""
         self.predictor = Predictor(context.artifacts["onnx"])
         self.detector = detection.FaceDetector(path=context.artifacts.get("detector"))
@@ -30,4 +31,4 @@ class FaceModel(mlflow.pyfunc.PythonModel):
         return photos.table(prepared, self.predictor)
 
 
-mlflow.models.set_model(FaceModel())
+set_model(FaceModel())

@@ -63,15 +63,11 @@ def relocate(root: Path) -> str:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'model_versions'").fetchone():
             return former  # MLflow has not created its tables yet
         experiments = connection.execute("SELECT name, artifact_location FROM experiments").fetchall()
-        for old in {uri.removesuffix(end) for name, uri in experiments if uri.endswith(end := f"/mlruns/{name}")}:
-            if old == root.as_uri():
-                continue
-            former = old
+        roots = {uri.removesuffix(end) for name, uri in experiments if uri.endswith(end := f"/mlruns/{name}")}
+        for former in roots - {root.as_uri()}:
             for table, column in PATH_COLUMNS:
-                connection.execute(
-                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
-                    (root.as_uri(), len(old) + 1, len(old) + 1, old + "/"),
-                )
+                change = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"
+                connection.execute(change, (f"{former}/", f"{root.as_uri()}/"))
     return urllib.request.url2pathname(urllib.parse.urlsplit(former).path)
 
 
