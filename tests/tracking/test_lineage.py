@@ -118,7 +118,8 @@ def registered(tracked, monkeypatch):
     run = runs.find_or_create(client, experiment, "m", "k")
     for key, value in {"model": "m", "git_commit": "c" * 40, "machine": "a machine", "python": "3.11"}.items():
         client.set_tag(run.info.run_id, key, value)
-    runs.add_params(client, run.info.run_id, {"train.seed": 1, "train.augment.flip": True, "budget.x": None})
+    values = {"train.seed": 1, "train.growing": [48], "train.augment.flip": True, "budget.x": None}
+    runs.add_params(client, run.info.run_id, values)
     kept = {
         "commit": "c" * 40,
         "digests": {"archive a": "ab", "split": "s1"},
@@ -138,12 +139,20 @@ def test_one_command_prints_all(registered):
     lines = command.markdown("models:/faces-utkface-sample@champion")
     text = "\n".join(lines)
     for part in ("version 1", "c" * 40, "uncommitted: x.py (patch below)", "a machine", "archive a: ab", "split: s1",
-                 "keras 3.15.1", "none -> version 1; the first; gate: unchanged", "seed: 1", "flip: true", "+changed",
+                 "keras 3.15.1", "none -> version 1; the first; gate: unchanged", "seed: 1", "flip: true",
+                 "progressive_sizes:", "+changed",
                  "used by 2 trainings"):  # fmt: skip
         assert part in text, part
     assert "zipp" not in text
     assert "zipp 1" in "\n".join(command.markdown("models:/faces-utkface-sample/1", every_package=True))
     assert command.default() == "models:/faces-utkface-sample@champion"
+
+
+def test_runs_of_older_versions_are_listed_by_the_present_names(registered):
+    rows = runs.newest(registered[0])
+    assert rows["test/age_mae"].tolist() == pytest.approx([float("nan"), 5.0, 5.0, 5.0], nan_ok=True)
+    assert set(rows["experiment"]) == {"faces-utkface-sample"}
+    assert rows["started"].is_monotonic_decreasing
 
 
 def test_an_unknown_model_is_an_error_that_lists_the_registered_ones(registered):

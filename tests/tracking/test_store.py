@@ -1,12 +1,16 @@
 """MLflow: a run is created once, can be completed again, and is never duplicated."""
 
+import contextlib
 import json
 import os
 import platform
+import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import mlflow
+import pandas as pd
 import pytest
 from mlflow.tracking import MlflowClient
 
@@ -166,7 +170,17 @@ def test_a_logged_model_carries_its_code(mlflow_store, tmp_path):
     assert subprocess.check_output(command, env=env, cwd=tmp_path, text=True).split() == ["image"]
 
 
+def columns_with(database, text):
+    """(table, column) of each column of a database with a value that contains a text."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        rows = {name: pd.read_sql(f'SELECT * FROM "{name}"', connection).astype(str) for name in tables}
+    cells = ((name, column, table[column]) for name, table in rows.items() for column in table)
+    return {(name, column) for name, column, values in cells if values.str.contains(text).any()}
+
+
 def test_a_project_that_is_moved_finds_its_models(tmp_path, monkeypatch):
+    """MLflow has no public way to move a store: this fails if its tables keep paths in other columns."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     before, after = tmp_path / "a folder", tmp_path / "another"
     monkeypatch.setenv("DVC_ROOT", str(before))
@@ -174,6 +188,12 @@ def test_a_project_that_is_moved_finds_its_models(tmp_path, monkeypatch):
     client, experiment = store.open_experiment("faces-x")
     run = runs.find_or_create(client, experiment, "m", "key")
     client.log_text(run.info.run_id, "kept", "note.txt")
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files/model.onnx").write_text("a model")
+    model = client.create_logged_model(experiment, source_run_id=run.info.run_id)
+    client.log_model_artifacts(model.model_id, str(tmp_path / "files"))
+    registry.register(client, "faces-x", run, model, {})
+    assert columns_with(before / "mlflow.db", "a%20folder") == set(store.PATH_COLUMNS)
     before.rename(after)
     monkeypatch.setenv("DVC_ROOT", str(after))
     assert store.relocate(after) == str(before)
@@ -183,6 +203,8 @@ def test_a_project_that_is_moved_finds_its_models(tmp_path, monkeypatch):
     assert again.info.run_id == run.info.run_id
     assert mlflow.artifacts.load_text(again.info.artifact_uri + "/note.txt") == "kept"
     assert client.get_experiment(experiment).artifact_location == (after / "mlruns/faces-x").as_uri()
+    assert Path(mlflow.artifacts.download_artifacts("models:/faces-x/1"), "model.onnx").read_text() == "a model"
+    assert columns_with(after / "mlflow.db", "a%20folder") == set()
 
 
 def test_a_model_that_is_registered_again_stays_one_version(mlflow_store):
