@@ -43,7 +43,7 @@ def dataset_card(name: str, p: params.Params) -> str:
         "| variant | archive | bytes | sha256 | as published |",
         "| --- | --- | --- | --- | --- |",
         *(
-            f"| {variant} | {archive['name']} | {archive['size']:,} | {archive['sha256']} | {published(archive)} |"
+            f"| {variant} | {archive['name']} | {archive['size']:,} | {archive['sha256']} | {PUBLISHED[archive['official']]} |"
             for variant, row in sources.items()
             for archive in row["archives"]
         ),
@@ -112,8 +112,3 @@ def label_noise(dataset: str, duplicates: dict[str, float]) -> list[str]:
             "since "
                       "they contradict each other"]  # fmt: skip
     return lines
-
-
-def published(archive: dict) -> str:
-    """Whether an archive is the published one, in words."""
-    return PUBLISHED[archive["official"]]

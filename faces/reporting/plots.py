@@ -1,6 +1,7 @@
 """Plots of results, with Matplotlib; each function draws one figure from a committed table and returns it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,21 +15,29 @@ DPI = 90
 BLUE, ORANGE, GRAY, RED, GREEN = "#2b6ca3", "#d9822b", "#8a8f98", "#b83232", "#3a8f4d"
 
 
-def save(figure: Figure, path: str) -> None:
+def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG."""
     figure.savefig(path, dpi=DPI, metadata={"Software": None})
 
 
+def _panels(size: tuple[float, float], down: int = 1, across: int = 1, **shared: bool) -> tuple[Figure, np.ndarray]:
+    """A figure of a size in inches, and its axes (down, across), without a line at the top and at the right."""
+    figure = Figure(size, layout="constrained")
+    panels = figure.subplots(down, across, squeeze=False, **shared)
+    for axes in panels.flat:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, panels
+
+
 def _axes(title: str, x: str, y: str) -> tuple[Figure, Axes]:
-    figure = Figure(SIZE, layout="constrained")
-    axes = figure.subplots()
+    figure, panels = _panels(SIZE)
+    axes = panels[0, 0]
     axes.set(title=title, xlabel=x, ylabel=y)
-    axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
     return figure, axes
 
 
-def _square(counts: pd.DataFrame, names: Sequence) -> np.ndarray:
+def _square(counts: pd.DataFrame, names: Sequence | np.ndarray) -> np.ndarray:
     """Counts (true, predicted) of rows of counts.csv of one target, in the order of names."""
     table = counts.pivot(index="true", columns="predicted", values="n").reindex(index=names, columns=names)
     return table.fillna(0).to_numpy(float)
@@ -72,9 +81,8 @@ def error_by_age(scores: pd.DataFrame, what: str) -> Figure:
     axes.errorbar(at, rows["value"], _half_widths(rows), fmt="none", color="black", capsize=3)
     labels = [f"{name}\nn={int(n)}" if n == n else f"{name}\nn=0" for name, n in rows["n"].items()]
     axes.set_xticks(at, labels)
-    for i, (value, n) in enumerate(zip(rows["value"], rows["n"], strict=True)):
-        if value != value and n == n:
-            axes.text(i, 0.2, "n too\nsmall", ha="center", color=GRAY)
+    for i in np.flatnonzero(rows["value"].isna() & rows["n"].notna()):
+        axes.text(i, 0.2, "n too\nsmall", ha="center", color=GRAY)
     if rows["value"].isna().all():
         axes.set(ylim=(0, 1), yticks=[])
     return figure
@@ -87,10 +95,10 @@ def confusion(counts: pd.DataFrame, classes: tuple[str, ...], what: str, name: s
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     axes.grid(visible=False)
-    axes.set_xticks(range(len(classes)), classes)
-    axes.set_yticks(range(len(classes)), classes)
+    ticks = range(len(classes))
+    axes.set(xticks=ticks, yticks=ticks, xticklabels=classes, yticklabels=classes)
     for i, j in np.ndindex(table.shape):
-        axes.text(j, i, int(table[i, j]), ha="center", va="center", color="white" if share[i, j] > 0.5 else "black")
+        axes.text(j, i, f"{table[i, j]:.0f}", ha="center", va="center", color="white" if share[i, j] > 0.5 else "black")
     return figure
 
 
@@ -104,29 +112,19 @@ def learning_curves(history: pd.DataFrame, kept: int, what: str) -> Figure:
         right.plot(history["epoch"], history["val_score"], color=BLUE, label="validation score")
         right.set_ylabel("validation score")
         right.axvline(kept, color=ORANGE, linewidth=1, label="kept")
-        lines = [*axes.get_lines(), *right.get_lines()]
-        labels = [str(line.get_label()) for line in lines]
-        figure.legend(lines, labels, frameon=False, loc="outside lower center", ncols=3)
+        figure.legend(frameon=False, loc="outside lower center", ncols=3)
     return figure
 
 
 def differences(rows: pd.DataFrame, first: str, second: str) -> Figure:
     """One variant minus another with intervals, one panel a score; rows of FIRST_against_SECOND.csv."""
-    names = list(dict.fromkeys(rows["score"]))
-    figure = Figure((2.6 * max(1, len(names)), 3.4), layout="constrained")
-    all_axes = figure.subplots(1, max(1, len(names)))
-    for axes, name in zip(np.atleast_1d(all_axes), names, strict=False):
-        part = rows[rows["score"] == name].reset_index(drop=True)
+    by_score = rows.rename(columns={"difference": "value"}).groupby("score", sort=False)
+    figure, panels = _panels((2.6 * len(by_score), 3.4), across=len(by_score))
+    for axes, (name, part) in zip(panels[0], by_score, strict=True):
         axes.axhline(0, color=GRAY, linewidth=1)
-        for i, row in part.iterrows():
-            axes.errorbar(
-                i, row["difference"], [[row["difference"] - row["low"]], [row["high"] - row["difference"]]],
-                fmt="o", color=BLUE, capsize=4,
-            )  # fmt: skip
+        axes.errorbar(range(len(part)), part["value"], _half_widths(part), fmt="o", color=BLUE, capsize=4)
         axes.set_xticks(range(len(part)), part["dataset"])
-        axes.set_xlim(-0.6, len(part) - 0.4)
-        axes.set_title(name)
-        axes.spines[["top", "right"]].set_visible(False)
+        axes.set(title=name, xlim=(-0.6, len(part) - 0.4))
     figure.suptitle(f"{first} minus {second}, same test faces")
     return figure
 
@@ -137,19 +135,17 @@ def by_group(rows: pd.DataFrame, what: str, score: str, ideal: float | None = No
     ideal: value of the score that a line marks; None: the value over all faces.
     """
     single = rows[~rows["by"].str.contains(" x ")].reset_index(drop=True)
-    figure = Figure((5.6, 0.9 + 0.28 * len(single)), layout="constrained")
-    axes = figure.subplots()
+    figure, panels = _panels((5.6, 0.9 + 0.28 * len(single)))
+    axes = panels[0, 0]
     axes.set(title=f"{what}, test", xlabel=score, ylim=(len(single) - 0.5, -0.5))
-    axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25, axis="x")
     line = single["value"].iloc[0] if ideal is None else ideal
     if line == line:
         axes.axvline(line, color=ORANGE, linewidth=1)
     axes.errorbar(single["value"], np.arange(len(single)), xerr=_half_widths(single), fmt="o", color=BLUE, capsize=3)
     axes.set_yticks(range(len(single)), [f"{g}  (n={n})" for g, n in zip(single["group"], single["n"], strict=True)])
-    for i, value in enumerate(single["value"]):
-        if value != value:
-            axes.text(0.02, i, "n too small", color=GRAY, va="center", transform=axes.get_yaxis_transform())
+    for i in np.flatnonzero(single["value"].isna()):
+        axes.text(0.02, i, "n too small", color=GRAY, va="center", transform=axes.get_yaxis_transform())
     return figure
 
 
@@ -168,21 +164,18 @@ def reliability(rows: pd.DataFrame, what: str) -> Figure:
 
 def reliability_by_group(rows: pd.DataFrame, what: str) -> Figure:
     """A small reliability diagram of each group; rows of reliability.csv of one target, without all faces."""
-    names = list(dict.fromkeys(rows["group"]))
+    groups = rows[rows["n"] > 0].groupby("group", sort=False)
     across = 4
-    down = -(-len(names) // across)
-    figure = Figure((2.1 * across, 2.2 * down), layout="constrained")
-    panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
-    for axes in panels.flat[len(names) :]:
+    down = -(-len(groups) // across)
+    figure, panels = _panels((2.1 * across, 2.2 * down), down, across, sharex=True, sharey=True)
+    for axes in panels.flat[len(groups) :]:
         axes.set_axis_off()
-    for axes, name in zip(panels.flat, names, strict=False):
-        part = rows[(rows["group"] == name) & (rows["n"] > 0)]
+    for axes, (name, part) in zip(panels.flat, groups, strict=False):
         axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1)
         axes.plot(part["confidence"], part["accuracy"], color=BLUE, linewidth=1)
         axes.scatter(part["confidence"], part["accuracy"], s=200 * part["n"] / part["n"].sum(), color=BLUE, alpha=0.6)
         axes.set_title(f"{name}, n={part['n'].sum()}\nerror {part['error'].iloc[0]:.3f}", fontsize=8)
         axes.set(xlim=(0, 1.05), ylim=(0, 1.05))
-        axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{what}, test: share right by probability of the said class", fontsize=10)
     return figure
 
@@ -193,13 +186,12 @@ def gate(rows: pd.DataFrame, what: str) -> Figure:
     One panel a target; all faces, single groups, and crossings that regressed. To the right is worse.
     """
     shown = rows[~rows["slice"].str.contains(", ") | (rows["verdict"] == "regressed")]
-    names = list(dict.fromkeys(shown["target"]))
+    by_target = shown.groupby("target", sort=False)
     labels = list(dict.fromkeys(shown["slice"]))
     colours = {"regressed": RED, "improved": GREEN, "unchanged": BLUE, "inconclusive": GRAY}
-    figure = Figure((2.2 + 2.6 * len(names), 1.3 + 0.27 * len(labels)), layout="constrained")
-    panels = figure.subplots(1, len(names), sharey=True, squeeze=False)
-    for axes, name in zip(panels[0], names, strict=True):
-        part = shown[shown["target"] == name]
+    size = 2.2 + 2.6 * len(by_target), 1.3 + 0.27 * len(labels)
+    figure, panels = _panels(size, across=len(by_target), sharey=True)
+    for axes, (name, part) in zip(panels[0], by_target, strict=True):
         unit = "years" if TARGETS[name].kind == "years" else "share of faces wrong"
         axes.axvline(0, color=GRAY, linewidth=1)
         for row in part.to_dict("records"):
@@ -208,9 +200,8 @@ def gate(rows: pd.DataFrame, what: str) -> Figure:
             axes.plot([row["low"], row["high"]], [at, at], color=colour)
             axes.plot(row["difference"], at, "o", color=colour, markersize=5)
         axes.set(title=name, xlabel=unit, ylim=(len(labels) - 0.5, -0.5))
-        axes.spines[["top", "right"]].set_visible(False)
         axes.grid(alpha=0.25, axis="x")
     n = shown.groupby("slice")["n"].max()
-    panels[0][0].set_yticks(range(len(labels)), [f"{label}  (n={n[label]})" for label in labels])
+    panels[0, 0].set_yticks(range(len(labels)), [f"{label}  (n={n[label]})" for label in labels])
     figure.suptitle(f"{what}: now less baseline, right is worse; margins in orange")
     return figure

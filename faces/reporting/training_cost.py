@@ -1,6 +1,5 @@
 """Cost of a training, for tables: epochs, minutes by the times at which epochs were logged, and the machine."""
 
-import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,19 +21,18 @@ def training_cost(name: str, row: params.Model) -> dict:
     from faces.training import input_pipeline
 
     folder = Path("data/models") / name
-    about, epochs = json.loads((folder / "model.json").read_text()), len(records.read(folder / "history.csv"))
-    tuned = json.loads(Path(f"data/tuned/{name}.json").read_text())
+    about = records.read_json(folder / "model.json")
     settings, planned = overrides.from_recipe(about["recipe"]), about["recipe"]["budget"]["epochs"]
-    source = provenance.read(row.dataset, row.variant)
-    client, experiment = store.open_experiment(provenance.store_name(row.dataset, source))
+    name_in_store = provenance.store_name(row.dataset, provenance.read(row.dataset, row.variant))
+    client, experiment = store.open_experiment(name_in_store)
     machine, ends = runs.timings(client, experiment, about["fingerprint"])
     took = minutes(ends, [input_pipeline.side_shown(settings, epoch, planned) for epoch in range(len(ends))])
     return {
-        "epochs": epochs,
+        "epochs": len(records.read(folder / "history.csv")),
         "minutes": took,
         "machine": machine if took else "",
         "teachers": teacher_epochs(row.teachers),
-        "trials": [len(trial["history"]) for trial in tuned["trials"]],
+        "trials": [len(trial["history"]) for trial in records.read_json(f"data/tuned/{name}.json")["trials"]],
     }
 
 
