@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from faces import params
-from faces.reporting import dataset_card, index_page, model_card, model_plots, plots
+from faces.reporting import dataset_card, index_page, model_card, plots
 from faces.runtime import progress, running
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     for kind in ("models", "datasets"):
         (out / "cards" / kind).mkdir(parents=True, exist_ok=True)
     for name, row in p.models.items():
-        model_plots.draw(name, p.calibrate.confidence, out / "plots" / name)
+        plots.draw_model(name, p.calibrate.confidence, out / "plots" / name)
         (out / "cards/models" / f"{name}.md").write_text(model_card.model_card(name, row, p))
     for path in sorted((out / "comparison").glob("*_against_*.csv")):
         figure = plots.differences(pd.read_csv(path), *path.stem.split("_against_"))

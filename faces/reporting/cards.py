@@ -5,15 +5,17 @@ from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 from faces import scores, targets
 
 INTENDED = (
-    "Research and teaching: how face models are trained, measured and compared, and for whom they fail. Estimates "
-    "over many faces, read with the intervals and the subgroups below."
+    "Research and teaching: how face models are trained, measured and compared, and on which groups of people they "
+    "fail. Estimates over many faces, read with their intervals and with the scores of subgroups."
 )
 OUT_OF_SCOPE = (
-    "Decisions about single people of any kind: access, hiring, policing, credit, care, legal age checks. "
-    "Identification. "
-    "Statements about somebody's sex, gender or ethnicity: labels and predictions are what others perceive, in a few "
-    "classes that do not fit everybody. Images that are framed, lit or taken in other ways than the training images."
+    "Decisions of any kind about single people: access, hiring, policing, credit, care, legal age checks. "
+    "Identification of people. Statements about a person's sex, gender or ethnicity: labels and predictions are what "
+    "others perceive, in a few classes that do not fit everybody. Images that are framed, lit or taken in other ways "
+    "than the training images."
 )
+# As Hugging Face names the sizes of datasets, with the number of rows below which each is.
+SIZES = {"n<1K": 1e3, "1K<n<10K": 1e4, "10K<n<100K": 1e5, "100K<n<1M": 1e6, "1M<n<10M": 1e7}
 
 
 def model_data(
@@ -24,18 +26,22 @@ def model_data(
     name: its row of params.yaml; about: model.json; dataset: name of the dataset with its kind of source; split: its
     digest; numbers: {TARGET_SCORE: value} on test; licence: of the pictures that it was trained on.
     """
-    results = []
-    for target in about["targets"]:
-        kind = targets.TARGETS[target].kind
-        for score in (row.name for row in scores.listed("card", kind) if f"{target}_{row.name}" in numbers):
-            results.append(
-                EvalResult(
-                    task_type="image-regression" if kind == "years" else "image-classification",
-                    task_name=f"{target} from a face", dataset_type=about["dataset"], dataset_name=dataset,
-                    dataset_split="test", dataset_revision=split[:16], metric_type=score,
-                    metric_name=f"{target} {score}", metric_value=numbers[f"{target}_{score}"],
-                )
-            )  # fmt: skip
+    results = [
+        EvalResult(
+            task_type="image-regression" if targets.TARGETS[target].kind == "years" else "image-classification",
+            task_name=f"{target} from a face",
+            dataset_type=about["dataset"],
+            dataset_name=dataset,
+            dataset_split="test",
+            dataset_revision=split[:16],
+            metric_type=score.name,
+            metric_name=f"{target} {score.name}",
+            metric_value=numbers[f"{target}_{score.name}"],
+        )
+        for target in about["targets"]
+        for score in scores.listed("card", targets.TARGETS[target].kind)
+        if f"{target}_{score.name}" in numbers
+    ]
     return ModelCardData(
         model_name=name,
         license="other",
@@ -51,20 +57,21 @@ def model_data(
 
 def dataset_data(name: str, faces: int, labelled: list[str], licence: str) -> DatasetCardData:
     """Front matter of a dataset's card. faces: how many; labelled: the targets that it has labels of."""
-    size = (
-        "n<1K" if faces < 1000 else "1K<n<10K" if faces < 10_000 else "10K<n<100K" if faces < 100_000 else "100K<n<1M"
-    )
     return DatasetCardData(
-        pretty_name=name, license="other", license_name=licence_name(licence),
-        task_categories=["image-classification"], size_categories=[size], tags=tags(labelled),
-    )  # fmt: skip
+        pretty_name=name,
+        license="other",
+        license_name=licence_name(licence),
+        task_categories=["image-classification"],
+        size_categories=[next(size for size, end in SIZES.items() if faces < end)],
+        tags=tags(labelled),
+    )
 
 
 def licence_name(licence: str) -> str:
     """Short name of a licence."""
-    return (
-        "research-only" if "research" in licence else "synthetic" if licence.startswith("synthetic") else "own-pictures"
-    )
+    if "research" in licence:
+        return "research-only"
+    return "synthetic" if licence.startswith("synthetic") else "own-pictures"
 
 
 def tags(names: list[str]) -> list[str]:

@@ -6,9 +6,7 @@ from faces.reporting import cards, markdown
 
 NEAR = 2  # bits of the perceptual hash
 OWN_LABELS = "From the owner's table."
-SAMPLE_LABELS = (
-    "The values that the faces were made from; some duplicates have other labels, as in the published archives."
-)
+SAMPLE_LABELS = "The values that the faces were made from. Some copies have other labels, as in the published archives."
 PUBLISHED = {True: "yes", False: "no", None: "no checksum is published"}
 
 
@@ -22,13 +20,15 @@ def dataset_card(name: str, p: params.Params) -> str:
     audit = records.read_json(f"reports/audits/{name}/summary.json")
     title = provenance.store_name(name, source).removeprefix("faces-")
     home = datasets.find(variants["cropped"].reader).HOME
-    made = "synthetic, in the layout of " if source["kind"] == "sample" else "from "
-    origin = f", {made}{home}" if home else ""
+    made = "They are synthetic, in the layout of" if source["kind"] == "sample" else "They are from"
+    tables = [[split["faces"]]]
+    tables += [[{row["by"]: label, **n} for label, n in row["counts"].items()] for row in split["balance"]]
+    near = sum(count for bits, count in audit["hash_neighbours"].items() if int(bits) <= NEAR)
     lines = [
         f"# {title}",
         "",
         *markdown.quotes(text for row in sources.values() for text in provenance.warnings(row)),
-        f"{clean['kept']:,} faces of {clean['records']:,} records{origin}.",
+        f"{clean['kept']:,} faces of {clean['records']:,} records." + (f" {made} {home}." if home else ""),
         "",
         f"**Licence.** {source['licence'][0].upper()}{source['licence'][1:]}.",
         "",
@@ -38,12 +38,12 @@ def dataset_card(name: str, p: params.Params) -> str:
         "",
         f"**Out-of-scope use.** {cards.OUT_OF_SCOPE}",
         "",
-        "## Archives",
+        "## Source data",
         "",
         "| variant | archive | bytes | sha256 | as published |",
         "| --- | --- | --- | --- | --- |",
         *(
-            f"| {variant} | {archive['name']} | {archive['size']:,} | {archive['sha256']} | {PUBLISHED[archive['official']]} |"
+            f"| {variant} | {archive['name']} | {archive['size']:,} | {archive['sha256']} | {published(archive)} |"
             for variant, row in sources.items()
             for archive in row["archives"]
         ),
@@ -52,37 +52,33 @@ def dataset_card(name: str, p: params.Params) -> str:
         "",
         markdown.table([{"reason": reason, "records": f"{n:,}"} for reason, n in clean["rejected"].items()]),
         "",
-        f"Every row with its reason is in `data/clean/{name}/rejects.csv`.",
+        f"Each rejected record, with its reason, is in `data/clean/{name}/rejects.csv`.",
         "",
-        "## Parts",
+        "## Data splits",
         "",
-        markdown.table([{part: f"{n:,}" for part, n in split["faces"].items()}]),
+        *(line for table in tables for line in (counts_table(table), "")),
+        "## Known limitations",
         "",
+        *label_noise(audit["duplicates"]),
+        "- Near-copies: all images were compared with each other, also mirrored. Two images count as one photo if the "
+        f"correlation of their fine detail is {p.clean.duplicate_correlation:g} or more. As an independent check, "
+        f"{near} test faces have a perceptual hash that differs by at most {NEAR} of 63 bits from that of a face in "
+        "another part. Most such pairs are different people who look alike.",
+        *([f"- Label issues: {label_issues(name, audit['label_issues'])}"] if audit["label_issues"] else []),
+        *(f"- Images that are also in {other}: {n}." for other, n in audit["shared"].items()),
     ]
-    for row in split["balance"]:
-        counts = [{row["by"]: label, **{part: f"{n:,}" for part, n in by_part.items()}}
-                  for label, by_part in row["counts"].items()]  # fmt: skip
-        lines += [markdown.table(counts), ""]
-    near = sum(count for bits, count in audit["hash_neighbours"].items() if int(bits) <= NEAR)
-    lines += [
-        "## Known issues",
-        "",
-        *label_noise(name, audit["duplicates"]),
-        "- Near-copies: all images were compared with each other, mirrored too. Two images are of one photo if their "
-        "fine "
-        f"detail correlates by {p.clean.duplicate_correlation:g} or more. As an independent check, the perceptual hash "
-        f"of {near} test faces differs by at most {NEAR} of 63 bits from that of a face in another part; most of these "
-        "are different people who look alike.",
-    ]
-    for target, row in audit["label_issues"].items():
-        lines += [
-            f"- {target}: of {row['faces']} labels that the models were not trained on, all models confidently "
-            f"contradict {row['contradicted']}. Models are often wrong, too: these are labels to check first "
-            f"(`data/audits/{name}/label_issues.csv`)."
-        ]
-    lines += [f"- {n} of its images are in {other}, too." for other, n in audit["shared"].items()]
     labelled = [row["by"] for row in split["balance"]]
     return cards.page(cards.dataset_data(title, clean["kept"], labelled, source["licence"]), lines)
+
+
+def counts_table(rows: list[dict]) -> str:
+    """Table of rows of counts, with commas between thousands."""
+    return markdown.table([{key: n if isinstance(n, str) else f"{n:,}" for key, n in row.items()} for row in rows])
+
+
+def published(archive: dict) -> str:
+    """Whether an archive is the published one, in words."""
+    return PUBLISHED[archive["official"]]
 
 
 def label_source(dataset: str, p: params.Params) -> str:
@@ -93,22 +89,30 @@ def label_source(dataset: str, p: params.Params) -> str:
     return getattr(datasets.find(reader), "LABELS", OWN_LABELS)
 
 
-def label_noise(dataset: str, duplicates: dict[str, float]) -> list[str]:
+def label_noise(duplicates: dict[str, float]) -> list[str]:
     """Lines on how far the labels of one photo differ. duplicates: of audit's summary."""
     lines = []
-    for name, target in targets.TARGETS.items():
-        if f"{name}_label_noise" not in duplicates:
-            continue
+    for name in [name for name in targets.TARGETS if f"{name}_label_noise" in duplicates]:
         noise, count = duplicates[f"{name}_label_noise"], duplicates[f"{name}_pictures"]
-        if target.kind == "years":
+        if targets.TARGETS[name].kind == "years":
             lines += [
-                f"- Label noise: two {name} labels of one photo differ by "
-                f"{duplicates[f'{name}_mean_difference']:.1f} years in the mean ({count} images), so no model can have "
-                f"an MAE below {noise:.2f} years on them. (The parts hold such a photo once, with the median of its "
-                "labels, or with no label if they are far apart.)"
+                f"- Label noise: on average, two {name} labels of one photo differ by "
+                f"{duplicates[f'{name}_mean_difference']:.1f} years ({count} images), so no model can have an MAE "
+                f"below {noise:.2f} years on these images. (Such a photo is used once, with the median of its labels, "
+                "or without a label if they are far apart.)"
             ]
         else:
-            lines += [f"- Label noise: at least {noise:.1%} of the {name} labels of {count} duplicates are wrong, "
-            "since "
-                      "they contradict each other"]  # fmt: skip
+            lines += [
+                f"- Label noise: at least {noise:.1%} of the {name} labels of {count} images with copies are wrong, "
+                "since the labels of one photo contradict each other."
+            ]
     return lines
+
+
+def label_issues(dataset: str, issues: dict[str, dict]) -> str:
+    """Sentences on labels that are probably wrong. issues: of audit's summary, by target."""
+    counts = ", ".join(f"{row['contradicted']} of {row['faces']} {target} labels" for target, row in issues.items())
+    return (
+        f"among faces that the models were not trained on, all models confidently contradict {counts}. Models are "
+        f"often wrong, too, so these are the labels to check first (`data/audits/{dataset}/label_issues.csv`)."
+    )

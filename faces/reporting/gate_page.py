@@ -13,11 +13,11 @@ SIGNS = {
     **dict.fromkeys((decisions.INCONCLUSIVE, decisions.NO_BASELINE), "⚪"),
 }
 MEANING = (
-    "A verdict is *regressed* if the loss is above the margin by a test that is adjusted for all comparisons of its "
-    "model (Holm), *unchanged* if the whole interval is within the margin, *improved* if it is wholly on the better "
-    "side "
-    "of 0, else *inconclusive*. Differences are now minus baseline, on the same test faces, with {:.0%} intervals over "
-    "people. Errors are in years, accuracies are shares. Accuracies also have McNemar's exact test."
+    "A difference is the score now minus that of the baseline, on the same test faces, with a {:.0%} bootstrap "
+    "interval over people. The verdict is *regressed* if the score is worse by significantly more than the margin; the "
+    "test is adjusted for all comparisons of the model (Holm). Otherwise it is *unchanged* if the whole interval is "
+    "within the margin, *improved* if the whole interval is on the better side of 0, and else *inconclusive*. Errors "
+    "are in years. Accuracies are shares, and also have McNemar's exact test."
 )
 
 
@@ -32,13 +32,10 @@ def page(results: dict[str, dict], compared: pd.DataFrame, others: pd.DataFrame,
             lines += [f"- {SIGNS[row['verdict']]} **{name}, {model}: {row['verdict']}**"]
             lines += [f"    - {reason}" for reason in row["reasons"]]
     lines += [""]
-    worse = compared[compared["verdict"] == decisions.REGRESSED]
-    if len(worse):
-        lines += ["## Regressed", "", table(worse), ""]
-    whole = compared[(compared["slice"] == paired.ALL) & (compared["verdict"] != decisions.REGRESSED)]
-    if len(whole):
-        lines += ["## All faces", "", table(whole), ""]
-    rest = compared[(compared["slice"] != paired.ALL) & (compared["verdict"] != decisions.REGRESSED)]
+    regressed, whole = compared["verdict"] == decisions.REGRESSED, compared["slice"] == paired.ALL
+    for title, rows in {"Regressed": compared[regressed], "All faces": compared[whole & ~regressed]}.items():
+        lines += [f"## {title}", "", table(rows), ""] if len(rows) else []
+    rest = compared[~whole & ~regressed]
     if len(rest):
         counts = ", ".join(f"{n} {verdict}" for verdict, n in rest["verdict"].value_counts().items())
         lines += [f"<details><summary>Groups of faces: {counts}</summary>", "", table(rest), "", "</details>", ""]
@@ -47,8 +44,8 @@ def page(results: dict[str, dict], compared: pd.DataFrame, others: pd.DataFrame,
         shown = shown.rename(columns={"candidate": "now"}).assign(
             difference=[markdown.difference(row, scores.digits(row["score"])) for row in others.to_dict("records")]
         )
-        lines += ["<details><summary>Other scores, all faces</summary>", "", shown.to_markdown(index=False), "",
-                  "</details>", ""]  # fmt: skip
+        title = "<details><summary>Other scores, all faces</summary>"
+        lines += [title, "", shown.to_markdown(index=False), "", "</details>", ""]
     if len(compared):
         lines += [MEANING.format(confidence), ""]
     return "\n".join(lines)

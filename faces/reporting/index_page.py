@@ -6,7 +6,7 @@ import pandas as pd
 
 from faces import params, scores
 from faces.data import provenance, records
-from faces.reporting import markdown, score_sections
+from faces.reporting import dataset_card, markdown, score_sections
 
 
 def page(p: params.Params) -> str:
@@ -21,71 +21,11 @@ def page(p: params.Params) -> str:
         *comparison(out / "comparison", p.evaluate.confidence),
         "## Data",
         "",
+        *(line for name in p.datasets for line in dataset(name)),
+        *(line for name, row in p.models.items() for line in model(name, row.dataset, out, p.evaluate.min_group_size)),
+        *leakage(out / "published/leakage"),
     ]
-    for name in p.datasets:
-        lines += dataset(name)
-    for name, row in p.models.items():
-        lines += model(name, row.dataset, out, p.evaluate.min_group_size)
-    lines += leakage(out / "published/leakage")
     return "\n".join(lines).rstrip() + "\n"
-
-
-def comparison(folder: Path, confidence: float) -> list[str]:
-    """Tables of models, and of one variant against another."""
-    models = pd.read_csv(folder / "models.csv", keep_default_na=False)
-    lines = [
-        f"On test faces, with {confidence:.0%} bootstrap intervals. MAE is of the median of the age distribution and "
-        "RMSE of its mean, both in years.",
-        "",
-        models.to_markdown(index=False),
-        "",
-    ]
-    for path in sorted(folder.glob("*_against_*.csv")):
-        lines += against(pd.read_csv(path), path.stem)
-    return lines
-
-
-def against(rows: pd.DataFrame, stem: str) -> list[str]:
-    """One variant against another. rows: of STEM.csv, where STEM is FIRST_against_SECOND."""
-    first, second = stem.split("_against_")
-    minus = [markdown.difference(row, scores.digits(row["score"])) for row in rows.to_dict("records")]
-    values = [f"{first}_value", f"{second}_value"]
-    shown = rows[["dataset", "score", "n", *values]].assign(**{f"{first} minus {second}": minus})
-    title = stem.replace("_", " ")
-    faces = "The same test faces, paired"
-    faces += "; photos without a detected face are left out." if "detected" in (first, second) else "."
-    lines = [f"## {title.capitalize()}", "", faces, "", shown.to_markdown(index=False), ""]
-    return [*lines, f"![{title}](plots/{stem}.png)", ""]
-
-
-def dataset(name: str) -> list[str]:
-    """A dataset's rows by what became of them, and its parts."""
-    clean = records.read_json(f"data/clean/{name}/summary.json")
-    split = records.read_json(f"data/splits/{name}-balance.json")
-    audit = records.read_json(f"reports/audits/{name}/summary.json")
-    funnel = Path(f"data/records/{name}-funnel.csv")
-    counts = {**clean["rejected"], "**kept**": clean["kept"]}
-    rows = pd.DataFrame({"outcome": list(counts), "rows": list(counts.values())})
-    issues = ", ".join(f"{k} {v['contradicted']} of {v['faces']}" for k, v in audit["label_issues"].items())
-    conflicts = ", ".join(
-        f"{k} {v} ({clean['labels_masked'][k]} masked)" for k, v in clean["labels_in_conflict"].items()
-    )
-    return [
-        f"### {name}",
-        "",
-        *([pd.read_csv(funnel).to_markdown(index=False), ""] if funnel.exists() else []),
-        rows.to_markdown(index=False),
-        "",
-        f"Labels on which duplicates disagree: {conflicts}. Faces whose part another face of their group decided: "
-        f"{len(split['moved_with_their_group'])}.",
-        "",
-        pd.DataFrame([split["faces"]]).to_markdown(index=False),
-        "",
-        "Labels that all models contradict, of faces that they were not trained on: "
-        f"{issues or 'no model has predictions'} "
-        f"(listed in `data/audits/{name}/label_issues.csv`). See its [card](cards/datasets/{name}.md).",
-        "",
-    ]
 
 
 def gate(folder: Path) -> list[str]:
@@ -95,67 +35,113 @@ def gate(folder: Path) -> list[str]:
         for name, decided in records.read_json(folder / "verdict.json").items()
         for model, row in decided["models"].items()
     ]
-    return ["Against the committed baseline ([table](gate/table.md)):", "", *lines, ""]
+    return ["Verdict of the gate, against the committed baseline ([table](gate/table.md)):", "", *lines, ""]
+
+
+def comparison(folder: Path, confidence: float) -> list[str]:
+    """Tables of models, and of one variant against another."""
+    models = pd.read_csv(folder / "models.csv", keep_default_na=False)
+    return [
+        f"Scores on test faces, with {confidence:.0%} bootstrap intervals. {score_sections.AGE_SCORES}",
+        "",
+        models.to_markdown(index=False),
+        "",
+        *(line for path in sorted(folder.glob("*_against_*.csv")) for line in against(pd.read_csv(path), path.stem)),
+    ]
+
+
+def against(rows: pd.DataFrame, stem: str) -> list[str]:
+    """One variant against another. rows: of STEM.csv, where STEM is FIRST_against_SECOND."""
+    first, second = stem.split("_against_")
+    minus = [markdown.difference(row, scores.digits(row["score"])) for row in rows.to_dict("records")]
+    values = [f"{first}_value", f"{second}_value"]
+    shown = rows[["dataset", "score", "n", *values]].assign(**{f"{first} minus {second}": minus})
+    title = stem.replace("_", " ")
+    left_out = " Photos without a detected face are left out." if "detected" in (first, second) else ""
+    return [
+        f"## {title.capitalize()}",
+        "",
+        f"Both models predict the same test faces, and the intervals are of paired differences.{left_out}",
+        "",
+        shown.to_markdown(index=False),
+        "",
+        f"![{title}](plots/{stem}.png)",
+        "",
+    ]
+
+
+def dataset(name: str) -> list[str]:
+    """A dataset's rows by what became of them, and its parts."""
+    clean = records.read_json(f"data/clean/{name}/summary.json")
+    split = records.read_json(f"data/splits/{name}-balance.json")
+    issues = records.read_json(f"reports/audits/{name}/summary.json")["label_issues"]
+    funnel = Path(f"data/records/{name}-funnel.csv")
+    counts = {**clean["rejected"], "**kept**": clean["kept"]}
+    rows = pd.DataFrame({"outcome": list(counts), "rows": list(counts.values())})
+    conflicts = ", ".join(
+        f"{target} {count} ({clean['labels_masked'][target]} masked)"
+        for target, count in clean["labels_in_conflict"].items()
+    )
+    return [
+        f"### {name}",
+        "",
+        *([pd.read_csv(funnel).to_markdown(index=False), ""] if funnel.exists() else []),
+        rows.to_markdown(index=False),
+        "",
+        f"Labels on which duplicates disagree: {conflicts}. Faces that their group moved to another part: "
+        f"{len(split['moved_with_their_group'])}.",
+        "",
+        pd.DataFrame([split["faces"]]).to_markdown(index=False),
+        "",
+        f"Label issues: {dataset_card.label_issues(name, issues) if issues else 'no model has predictions.'} "
+        f"The dataset has a [card](cards/datasets/{name}.md).",
+        "",
+    ]
 
 
 def model(name: str, dataset: str, out: Path, min_group_size: int) -> list[str]:
     """A model: its worst groups, calibration, plots, scores by group, gaps, leaks and scores on other datasets."""
-    tables = out / "models" / name
-    test = records.read(tables / "scores.csv").query("part == 'test' and group != ''")
-    shown = test[["target", "score", "group", "n", "value", "low", "high"]].copy()
-    shown["n"] = shown["n"].astype(int)
-    shown = shown.astype(object).where(shown.notna(), "")
-    shown.loc[test["value"].isna(), "value"] = f"n too small (below {min_group_size})"
+    tables, audit = out / "models" / name, out / "audits" / dataset
+    shown = records.read(tables / "scores.csv").query("part == 'test' and group != ''").drop(columns="part")
+    shown = shown.astype({"n": int, "value": object, "low": object, "high": object})
+    shown = shown.fillna({"value": f"n too small (below {min_group_size})", "low": "", "high": ""})
     summary = records.read_json(tables / "summary.json")
     by_group = records.read(tables / "subgroups.csv")
-    crossings = [by for by in by_group["by"].unique() if " x " in by]
+    intersections = [by for by in by_group["by"].unique() if " x " in by]
+    plots = sorted((out / "plots" / name).glob("*.png"))
+    leaks = records.read_json(audit / "summary.json")["models"][name]
+    other = pd.read_csv(audit / "cross_dataset.csv").query("model == @name").drop(columns="model")
     return [
         f"## {name}",
         "",
-        f"See its [card](cards/models/{name}.md) for intended and out-of-scope use. Worst groups of at least "
+        f"Its [card](cards/models/{name}.md) names intended and out-of-scope uses. The worst groups of at least "
         f"{min_group_size} test faces:",
         "",
         *score_sections.worst(summary),
         "",
-        "Calibration, on test:",
+        "Calibration on test faces:",
         "",
         *score_sections.calibration(summary),
         "",
-        *plot_links(out, f"plots/{name}"),
+        *(f"![{path.stem.replace('_', ' ')}](plots/{name}/{path.name})" for path in plots),
+        "",
+        "Scores by age bin and by class:",
         "",
         shown.to_markdown(index=False),
         "",
-        "The largest gaps between groups, as they are and between faces of equal age:",
+        "The largest gaps between groups, with ages as they are and with equal ages:",
         "",
         score_sections.gaps(records.read(tables / "gaps.csv")),
         "",
-        "<details><summary>Crossings of groups</summary>",
+        "<details><summary>Intersections of two groups</summary>",
         "",
-        *(line for by in crossings for line in (score_sections.groups(by_group[by_group["by"] == by], by), "")),
+        *(line for by in intersections for line in (score_sections.groups(by_group[by_group["by"] == by], by), "")),
         "</details>",
         "",
-        *leaks(name, dataset, out),
-    ]
-
-
-def plot_links(out: Path, folder: str) -> list[str]:
-    """Every plot of a folder."""
-    return [f"![{path.stem.replace('_', ' ')}]({folder}/{path.name})" for path in sorted((out / folder).glob("*.png"))]
-
-
-def leaks(name: str, dataset: str, out: Path) -> list[str]:
-    """Test faces of a model whose photo is in another part too, and its scores on other datasets."""
-    leaked = records.read_json(out / "audits" / dataset / "summary.json")["models"][name]
-    other = pd.read_csv(out / "audits" / dataset / "cross_dataset.csv").query("model == @name").drop(columns="model")
-    lines = [
-        f"Of {leaked['test_faces']} test faces, {leaked['leaked']} have their photo in another part, too: candidates "
-        "by "
-        f"{' and '.join(leaked['looked_for_by'])}, decided by fine detail; the highest correlation of the others is "
-        f"{leaked['closest']:.2f} (nearest pairs: `data/audits/{dataset}/near_copies.csv`). "
-        + score_sections.without_leaks(leaked),
+        f"Leaks: {score_sections.leaks(leaks)} The nearest pairs are in `data/audits/{dataset}/near_copies.csv`.",
         "",
+        *(["Scores on other datasets:", "", other.to_markdown(index=False), ""] if len(other) else []),
     ]
-    return lines + (["On other datasets:", "", other.to_markdown(index=False), ""] if len(other) else [])
 
 
 def leakage(folder: Path) -> list[str]:
@@ -163,17 +149,19 @@ def leakage(folder: Path) -> list[str]:
     lines = []
     for path in sorted(folder.glob("*.csv")):
         rows = pd.read_csv(path)
-        cells = [
-            {"model": row["model"], "test faces": row["faces"], "score": f"{row['target']} {row['score']}",
-             "n": int(row["n"]), "value [interval]": markdown.interval(row, scores.digits(row["score"]))}
-            for row in rows.to_dict("records")
-        ]  # fmt: skip
-        lines += [f"### {path.stem}", "", *other_run(rows), markdown.table(cells), ""]
+        shown = rows.rename(columns={"faces": "split"})
+        table = score_sections.interval_table(shown, ["model", "split", "target", "score"])
+        lines += [f"### {path.stem}", "", *other_run(rows), table, ""]
     if not lines:
         return []
-    return ["## Effect of leakage", "", "The same models on a split that ignores duplicates, as in many published "
-            "systems: copies of one photo, each with its own label, are in several parts (`make leakage`).",
-            "", *lines]  # fmt: skip
+    return [
+        "## Effect of leakage",
+        "",
+        "The same models on a split that ignores duplicates, as in many published systems: copies of one photo, each "
+        "with its own label, are in several parts. `make leakage` measures this.",
+        "",
+        *lines,
+    ]
 
 
 def other_run(rows: pd.DataFrame) -> list[str]:

@@ -1,16 +1,20 @@
-"""The card of a model, from the files of the pipeline."""
+"""The card of a model, from the files of the pipeline (Mitchell et al. 2019, "Model cards for model reporting")."""
 
 import hashlib
 from pathlib import Path
 
 import pandas as pd
 
-from faces import params, targets
+from faces import params, scores, targets
 from faces.data import packs, provenance, records
 from faces.reporting import cards, markdown, score_sections
 from faces.reporting.dataset_card import label_noise, label_source
 
 INPUTS = {"full": "whole photos", "cropped": "cropped faces", "detected": "faces detected in whole photos"}
+NAMELESS = (
+    "- People: the dataset does not say who is in a photo, so two photos of one person may be in training and in test. "
+    "Intervals count them as two people."
+)
 
 
 def model_card(name: str, row: params.Model, p: params.Params) -> str:
@@ -20,13 +24,16 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
     source = provenance.read(row.dataset, row.variant)
     summary = records.read_json(tables / "summary.json")
     audit = records.read_json(f"reports/audits/{row.dataset}/summary.json")
-    leaks = audit["models"][name]
     by_group = records.read(tables / "subgroups.csv")
-    split = records.read(f"data/splits/{row.dataset}.csv")
+    axes = [name for name in targets.TARGETS if name in set(by_group["by"])]
+    split_file = Path(f"data/splits/{row.dataset}.csv")
+    split = records.read(split_file)
     pack = packs.Pack(f"data/packs/{row.dataset}/{row.variant}")
     faces = split["part"][pack.rows(split["face_id"]) >= 0].value_counts()
     unit = score_sections.resampled_units(records.read(f"data/evaluated/{name}/predictions.csv")["group"])
-    calibrated = records.read_json(f"data/calibrated/{name}/calibration.json")
+    calibration = records.read_json(f"data/calibrated/{name}/calibration.json")
+    calibrated = ", ".join(f"{fitted['n']} for {key}" for key, fitted in calibration.items())
+    test = records.read(tables / "scores.csv").query("part == 'test' and group == ''")
     other = pd.read_csv(f"reports/audits/{row.dataset}/cross_dataset.csv").query("model == @name")
     registered = provenance.store_name(row.dataset, source)
     recipe = about["recipe"]
@@ -35,11 +42,7 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         f"# {name}",
         "",
         *markdown.quotes(provenance.warnings(source)),
-        f"Estimates {', '.join(row.targets)} from a face. A {row.network} network of {about['parameters']:,} "
-        "parameters, "
-        f"{start(row, recipe['train'], teachers)} on {faces['train']:,.0f} "
-        f"{INPUTS[row.variant]} of {row.dataset} with Keras. It takes images of {about['image_size']} x "
-        f"{about['image_size']} pixels, and is exported as ONNX.",
+        introduction(row, about, faces["train"], teachers),
         "",
         f"**Intended use.** {cards.INTENDED}",
         "",
@@ -47,90 +50,75 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         "",
         "## Scores",
         "",
-        f"On {faces.get('test', 0):,} test faces of {row.dataset}. Duplicates of one photo, and photos of one known "
-        "person, are in one part of the split. The model was chosen on validation faces; test faces can only reject "
-        "it. "
-        f"Intervals of {p.evaluate.confidence:.0%} are by bootstrap over {unit}, {p.evaluate.bootstrap_samples:,} "
-        "samples. MAE is of the median of the age distribution, RMSE of its mean, in years.",
+        f"Measured on {faces.get('test', 0):,} test faces of {row.dataset}. All copies of a photo, and all photos of a "
+        "known person, are in the same part of the split. The model was chosen on validation faces; test faces can "
+        f"only reject it. The {p.evaluate.confidence:.0%} intervals are from {p.evaluate.bootstrap_samples:,} "
+        f"bootstrap samples of {unit}. {score_sections.AGE_SCORES}",
         "",
-        score_sections.scores_on_test(records.read(tables / "scores.csv")),
+        score_sections.interval_table(scores.select(test, "metrics"), ["target", "score"]),
         "",
         "## Subgroups",
         "",
-        f"Worst groups of at least {p.evaluate.min_group_size} test faces:",
+        f"The worst groups of at least {p.evaluate.min_group_size} test faces:",
         "",
         *score_sections.worst(summary),
         "",
-    ]
-    for by in [key for key in targets.TARGETS if key in set(by_group["by"])]:
-        lines += [f"By {by}:", "", score_sections.groups(by_group, by), ""]
-    lines += [
-        "The largest gaps, as they are and at equal ages (each decade has the same weight in both groups; only decades "
-        "that every group has). The intervals account for the choice of both groups by the same faces:",
+        *(line for by in axes for line in (f"By {by}:", "", score_sections.groups(by_group, by), "")),
+        "The largest gaps between groups, with ages as they are and with equal ages. For equal ages, each decade of "
+        "age has the same weight in both groups, and only decades that all groups have are used. The intervals take "
+        "into account that the two groups were selected on the same faces.",
         "",
         score_sections.gaps(records.read(tables / "gaps.csv")),
         "",
         "## Calibration",
         "",
-        "Age intervals (conformal) and class probabilities (temperature scaling) are fitted to the calibration faces, "
-        "which training, early stopping, search and gate do not use: "
-        + ", ".join(f"{fitted['n']} for {key}" for key, fitted in calibrated.items())
-        + ".",
+        "Age intervals (conformal prediction) and class probabilities (temperature scaling) are fitted on calibration "
+        f"faces: {calibrated}. Training, early stopping, search and gate do not use these faces.",
         "",
         *score_sections.calibration(summary),
         "",
         "## Cross-dataset evaluation",
         "",
-    ]
-    if len(other):
-        lines += ["On test faces of datasets that it was not trained on:", "", score_sections.cross_dataset(other)]
-    else:
-        lines += ["No other dataset is in use."]
-    lines += [
+        "On test faces of datasets that it was not trained on:" if len(other) else "No other dataset is in use.",
         "",
-        "## Limits",
+        *([score_sections.interval_table(other, ["dataset", "target", "score"]), ""] if len(other) else []),
+        "## Limitations",
         "",
-        f"- Leaks: of {leaks['test_faces']} test faces, {leaks['leaked']} have their photo in another part, too "
-        f"(candidates by {' and '.join(leaks['looked_for_by'])} among {leaks['other_faces']} faces, decided by pixels; "
-        f"the highest correlation of the others is {leaks['closest']:.2f}). " + score_sections.without_leaks(leaks),
-        *label_noise(row.dataset, audit["duplicates"]),
+        f"- Leaks: {score_sections.leaks(audit['models'][name])}",
+        *label_noise(audit["duplicates"]),
         f"- Labels: {label_source(row.dataset, p)}",
-    ]
-    if unit != "people":
-        lines += [
-            "- People: the dataset does not say who is in a photo. Two photos of one person may be in training and in "
-            "test, and intervals count them as two people."
-        ]
-    lines += [
-        "- Small groups have no score, so nothing is known about them.",
+        *([NAMELESS] if unit != "people" else []),
+        f"- Small groups: a group of fewer than {p.evaluate.min_group_size} faces has no score, so nothing is known "
+        "about it.",
         "",
-        "## Origin",
+        "## Training",
         "",
-        f"Registered as `{registered}` if it is the best model of its dataset on validation. `make lineage "
-        f"MODEL=models:/{registered}@champion` shows commit, params, archives and machine; `make reproduce` makes it "
-        "again. Images: " + source["licence"] + ".",
+        f"Trained for at most {recipe['budget']['epochs']} epochs, of which epoch {about['best_epoch'] + 1} was kept, "
+        f"with batches of {recipe['train']['batch_size']} faces, a learning rate of {recipe['train']['learning_rate']} "
+        f"and seed {recipe['seed']}. It is registered as `{registered}` if it is the best model of its dataset on "
+        f"validation faces. `make lineage MODEL=models:/{registered}@champion` prints its commit, params, archives and "
+        f"machine; `make reproduce` trains it again. Licence of the images: {source['licence']}.",
         "",
         "| archive | bytes | sha256 |",
         "| --- | --- | --- |",
         *(f"| {archive['name']} | {archive['size']:,} | {archive['sha256']} |" for archive in source["archives"]),
-        "",
-        f"Trained for at most {recipe['budget']['epochs']} epochs; epoch {about['best_epoch'] + 1} was kept: "
-        f"batches of {recipe['train']['batch_size']}, learning rate {recipe['train']['learning_rate']}, seed "
-        f"{recipe['seed']}.",
     ]
     numbers = records.read_json(tables / "metrics.json").get("test", {})
-    digest = hashlib.sha256(Path(f"data/splits/{row.dataset}.csv").read_bytes()).hexdigest()
+    digest = hashlib.sha256(split_file.read_bytes()).hexdigest()
     data = cards.model_data(name, about, registered.removeprefix("faces-"), digest, numbers, source["licence"])
     return cards.page(data, lines)
 
 
-def start(row: params.Model, settings: dict, teachers: int) -> str:
-    """Initial weights and distillation of a model, in words. settings: `train` of its recipe; teachers: how many."""
-    weights = row.options.get("weights")
-    begun = f"trained from the weights {weights}" if weights else "trained from scratch"
-    if not teachers:
-        return begun
-    counted = f"{teachers} teacher{'s' * (teachers > 1)}"
-    return (
-        f"{begun}, distilled with a weight of {settings['distillation_weight']:.0%} from {counted} of the same faces,"
+def introduction(row: params.Model, about: dict, faces: int, teachers: int) -> str:
+    """What a model is, in a paragraph. about: model.json; faces: how many it was trained on; teachers: how many."""
+    weights, size = row.options.get("weights"), about["image_size"]
+    text = (
+        f"Estimates {', '.join(row.targets)} from a face. A {row.network} network of {about['parameters']:,} "
+        f"parameters, trained with Keras from {f'{weights} weights' if weights else 'scratch'} on {faces:,} "
+        f"{INPUTS[row.variant]} of {row.dataset}. It takes images of {size} x {size} pixels, and is exported as ONNX."
     )
+    if teachers:
+        weight = about["recipe"]["train"]["distillation_weight"]
+        plural = "s" * (teachers > 1)
+        text += f" It is distilled with a weight of {weight:.0%} from {teachers} teacher{plural} of the same faces."
+    return text

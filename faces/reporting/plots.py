@@ -1,4 +1,8 @@
-"""Plots of results, with Matplotlib; each function draws one figure from a committed table and returns it."""
+"""Plots of results, with Matplotlib.
+
+draw_model writes all plots of a model. Each of the other public functions draws one figure from a committed table, and
+returns it.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +12,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from faces import scores
+from faces.data import records
+from faces.evaluation.score_tables import STEP
 from faces.targets import AGE_BINS, TARGETS
 
 SIZE = (5.2, 3.8)  # inches
@@ -15,15 +22,66 @@ DPI = 90
 BLUE, ORANGE, GRAY, RED, GREEN = "#2b6ca3", "#d9822b", "#8a8f98", "#b83232", "#3a8f4d"
 
 
+def draw_model(name: str, confidence: float, out: Path) -> None:
+    """Draw all plots of a model into a folder. confidence: of the age intervals."""
+    tables = Path("reports/models") / name
+    about = records.read_json(f"data/models/{name}/model.json")
+    out.mkdir(parents=True, exist_ok=True)
+    empty = not (tables / "history.csv").read_text().strip()
+    history = pd.DataFrame() if empty else pd.read_csv(tables / "history.csv")
+    save(learning_curves(history, about["best_epoch"] + 1, name), out / "learning_curves.png")
+    test = records.read(tables / "scores.csv").query("part == 'test'")
+    if len(test):
+        draw_scores(name, about["targets"], records.read(tables / "counts.csv"), test, out)
+    draw_subgroups(name, records.read(tables / "subgroups.csv"), confidence, out)
+    draw_reliability(name, records.read(tables / "reliability.csv"), out)
+    compared = pd.read_csv("reports/gate/comparisons.csv").query("model == @name")
+    if len(compared):
+        save(gate(compared, name), out / "gate.png")
+
+
+def draw_scores(name: str, wanted: list[str], counts: pd.DataFrame, test: pd.DataFrame, out: Path) -> None:
+    """Draw the plots of each target on test. counts, test: rows of counts.csv and scores.csv."""
+    for key in wanted:
+        target, rows = TARGETS[key], counts[counts["target"] == key]
+        if target.kind == "classes":
+            save(confusion(rows, target.classes, name, key), out / f"{key}_confusion.png")
+            continue
+        rows = rows.astype({"true": int, "predicted": int})  # the columns also hold class names of other targets
+        by_bin = test[(test["target"] == key) & (test["score"] == "mae") & (test["group"] != "")]
+        save(predicted_against_true(rows, STEP, name), out / f"{key}_predicted_against_true.png")
+        save(histograms(rows, STEP, name), out / f"{key}_histogram.png")
+        save(error_by_age(by_bin, name), out / f"{key}_error_by_age.png")
+
+
+def draw_subgroups(name: str, groups: pd.DataFrame, confidence: float, out: Path) -> None:
+    """Draw each score by group, from rows of subgroups.csv."""
+    groups = scores.select(groups.replace({"score": {"recall": "accuracy"}}), "groups")
+    for (target, score), rows in groups.groupby(["target", "score"], sort=False):
+        label, ideal = scores.axis_label(score, confidence), {"coverage": confidence, "bias": 0.0}.get(score)
+        save(by_group(rows, f"{name}: {target}", label, ideal), out / f"{target}_{score}.png")
+
+
+def draw_reliability(name: str, curves: pd.DataFrame, out: Path) -> None:
+    """Draw the reliability diagrams of each target of classes, from rows of reliability.csv."""
+    for target, rows in curves[curves["by"] == ""].groupby("target", sort=False):
+        save(reliability(rows, f"{name}: {target}"), out / f"{target}_reliability.png")
+    for target, rows in curves[curves["by"] != ""].groupby("target", sort=False):
+        figure = reliability_by_group(rows, f"{name}: {target}")
+        save(figure, out / f"{target}_reliability_by_group.png")
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG."""
     figure.savefig(path, dpi=DPI, metadata={"Software": None})
 
 
-def _panels(size: tuple[float, float], down: int = 1, across: int = 1, **shared: bool) -> tuple[Figure, np.ndarray]:
+def _panels(
+    size: tuple[float, float], down: int = 1, across: int = 1, sharex: bool = False, sharey: bool = False
+) -> tuple[Figure, np.ndarray]:
     """A figure of a size in inches, and its axes (down, across), without a line at the top and at the right."""
     figure = Figure(size, layout="constrained")
-    panels = figure.subplots(down, across, squeeze=False, **shared)
+    panels = figure.subplots(down, across, sharex=sharex, sharey=sharey, squeeze=False)
     for axes in panels.flat:
         axes.spines[["top", "right"]].set_visible(False)
     return figure, panels
@@ -72,16 +130,16 @@ def histograms(counts: pd.DataFrame, step: int, what: str) -> Figure:
     return figure
 
 
-def error_by_age(scores: pd.DataFrame, what: str) -> Figure:
+def error_by_age(by_bin: pd.DataFrame, what: str) -> Figure:
     """MAE by age bin with intervals; rows of scores.csv of one part, one a bin."""
     figure, axes = _axes(f"{what}: error by age, test", "true age (years)", "MAE (years)")
-    rows = scores.set_index("group").reindex(AGE_BINS)
+    rows = by_bin.set_index("group").reindex(AGE_BINS)
     at = np.arange(len(rows))
     axes.bar(at, rows["value"].fillna(0), color=BLUE, width=0.6)
     axes.errorbar(at, rows["value"], _half_widths(rows), fmt="none", color="black", capsize=3)
     labels = [f"{name}\nn={int(n)}" if n == n else f"{name}\nn=0" for name, n in rows["n"].items()]
     axes.set_xticks(at, labels)
-    for i in np.flatnonzero(rows["value"].isna() & rows["n"].notna()):
+    for i in np.flatnonzero(rows["value"].isna() & rows["n"].notna()).tolist():
         axes.text(i, 0.2, "n too\nsmall", ha="center", color=GRAY)
     if rows["value"].isna().all():
         axes.set(ylim=(0, 1), yticks=[])
@@ -144,7 +202,7 @@ def by_group(rows: pd.DataFrame, what: str, score: str, ideal: float | None = No
         axes.axvline(line, color=ORANGE, linewidth=1)
     axes.errorbar(single["value"], np.arange(len(single)), xerr=_half_widths(single), fmt="o", color=BLUE, capsize=3)
     axes.set_yticks(range(len(single)), [f"{g}  (n={n})" for g, n in zip(single["group"], single["n"], strict=True)])
-    for i in np.flatnonzero(single["value"].isna()):
+    for i in np.flatnonzero(single["value"].isna()).tolist():
         axes.text(0.02, i, "n too small", color=GRAY, va="center", transform=axes.get_yaxis_transform())
     return figure
 

@@ -5,26 +5,16 @@ import pandas as pd
 from faces import scores, targets
 from faces.reporting import markdown
 
-
-def scores_on_test(rows: pd.DataFrame) -> str:
-    """Table of the scores on test, from scores.csv."""
-    rows = scores.select(rows[(rows["part"] == "test") & (rows["group"] == "")], "metrics")
-    cells = [
-        {"target": row["target"], "score": row["score"], "faces": int(row["n"]),
-         "value [interval]": markdown.interval(row, scores.digits(row["score"]))}
-        for row in rows.to_dict("records")
-    ]  # fmt: skip
-    return markdown.table(cells)
+AGE_SCORES = (
+    "The MAE is that of the median of the predicted age distribution, and the RMSE that of its mean. Both are in years."
+)
 
 
-def cross_dataset(rows: pd.DataFrame) -> str:
-    """Table of the scores on other datasets, from cross_dataset.csv."""
-    cells = [
-        {"dataset": row["dataset"], "score": f"{row['target']} {row['score']}", "faces": int(row["n"]),
-         "value [interval]": markdown.interval(row, scores.digits(row["score"]))}
-        for row in rows.to_dict("records")
-    ]  # fmt: skip
-    return markdown.table(cells)
+def interval_table(rows: pd.DataFrame, columns: list[str]) -> str:
+    """Table of some columns of rows, their number of faces, and the value of their score with its interval."""
+    values = [markdown.interval(row, scores.digits(row["score"])) for row in rows.to_dict("records")]
+    shown = rows[columns].assign(faces=rows["n"].astype(int), **{"value [interval]": values})
+    return markdown.table(shown.to_dict("records"))
 
 
 def groups(rows: pd.DataFrame, by: str) -> str:
@@ -41,26 +31,29 @@ def groups(rows: pd.DataFrame, by: str) -> str:
 
 def gaps(rows: pd.DataFrame) -> str:
     """Table of gaps.csv."""
-    cells = [
-        {
-            "score": f"{row['target']} {row['score']}", "between": row["by"], "ages": row["ages"],
-            "worst": f"{row['worst']} (n {int(row['n_worst'])})", "best": f"{row['best']} (n {int(row['n_best'])})",
-            "gap [interval]": markdown.interval({**row, "value": row["gap"]}, scores.digits(row["score"])),
-        }
-        for row in rows.to_dict("records")
-    ]  # fmt: skip
-    return markdown.table(cells)
+    return markdown.table(
+        [
+            {
+                "score": f"{row['target']} {row['score']}",
+                "between": row["by"],
+                "ages": row["ages"],
+                "worst": f"{row['worst']} (n {int(row['n_worst'])})",
+                "best": f"{row['best']} (n {int(row['n_best'])})",
+                "gap [interval]": markdown.interval({**row, "value": row["gap"]}, scores.digits(row["score"])),
+            }
+            for row in rows.to_dict("records")
+        ]
+    )
 
 
 def worst(summary: dict) -> list[str]:
     """A line for the worst group of each target, from summary.json of evaluate."""
-    if not summary["worst"]:
-        return ["- no group is of that size"]
-    return [
+    lines = [
         f"- {name}: {row['group']}, {scores.find(row['score']).title} "
         f"{markdown.interval(row, scores.digits(row['score']))}, n {row['n']}"
         for name, row in summary["worst"].items()
     ]
+    return lines or ["- no group is of that size"]
 
 
 def calibration(summary: dict) -> list[str]:
@@ -70,26 +63,30 @@ def calibration(summary: dict) -> list[str]:
         if target.kind == "years" and f"{name}_coverage" in summary:
             coverage, width = summary[f"{name}_coverage"], summary[f"{name}_width"]
             lines += [
-                f"- {name}: the {summary['interval_confidence']:.0%} interval contains the label of {coverage:.1%} "
-                "of test "
-                f"faces; its mean width is {width:.1f} years"
+                f"- {name}: the {summary['interval_confidence']:.0%} interval contains the label of {coverage:.1%} of "
+                f"test faces; its mean width is {width:.1f} years"
             ]
         elif f"{name}_calibration_error" in summary:
-            error = summary[f"{name}_calibration_error"]
-            lines += [f"- {name}: expected calibration error {error:.3f} (10 bins)"]
+            lines += [f"- {name}: expected calibration error {summary[f'{name}_calibration_error']:.3f} (10 bins)"]
     return lines
 
 
-def without_leaks(leaks: dict) -> str:
-    """Sentence on the scores without leaked test faces, '' where none leaked; leaks: of a model in audit's summary."""
-    if not leaks["leaked"]:
-        return ""
+def leaks(summary: dict) -> str:
+    """Sentences on test faces whose photo is also in another part. summary: of a model, in audit's summary."""
+    text = (
+        f"{summary['leaked']} of {summary['test_faces']:,} test faces have a copy of their photo among the "
+        f"{summary['other_faces']:,} faces of the other parts. Candidates are found by "
+        f"{' and '.join(summary['looked_for_by'])}, and decided by the correlation of fine detail; the highest among "
+        f"those that are no copies is {summary['closest']:.2f}."
+    )
+    if not summary["leaked"]:
+        return text
     rest = ", ".join(
         f"{key.replace('_', ' ')} {value:.{scores.digits(key)}f} "
-        f"(with them {leaks['scores'][key]:.{scores.digits(key)}f})"
-        for key, value in leaks["scores_without_leaked"].items()
+        f"(with them: {summary['scores'][key]:.{scores.digits(key)}f})"
+        for key, value in summary["scores_without_leaked"].items()
     )
-    return f"Without them: {rest}."
+    return f"{text} Scores without these faces: {rest}."
 
 
 def resampled_units(groups: pd.Series) -> str:

@@ -1,9 +1,8 @@
 """Cost of a training, for tables: epochs, minutes by the times at which epochs were logged, and the machine."""
 
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
+import pandas as pd
 
 from faces import params
 from faces.data import provenance, records
@@ -50,10 +49,7 @@ def minutes(ends: list[float], sides: list[int]) -> float | str:
     Sums the median epoch of each side, so that a pause between two epochs does not count. It is unknown where all
     epochs were logged at once: they were trained elsewhere, or are from DVC's cache.
     """
-    seconds: dict[int, list[float]] = {}
-    for (before, now), side in zip(pairwise(ends), sides[1:], strict=True):
-        seconds.setdefault(side, []).append(now - before)
-    median = {side: float(np.median(values)) for side, values in seconds.items()}
-    if not median or min(median.values()) < MIN_SECONDS:
+    median = pd.Series(ends, sides).diff().dropna().groupby(level=0).median()  # seconds
+    if not len(median) or median.min() < MIN_SECONDS:
         return ""
-    return round(sum(median.get(side, max(median.values())) for side in sides) / 60, 1)
+    return round(float(sum(median.get(side, median.max()) for side in sides)) / 60, 1)

@@ -42,7 +42,17 @@ def test_a_row_of_too_few_faces_has_no_value():
     assert markdown.interval({"value": 4.126, "low": 4.0, "high": 4.3}, 2) == "4.13 [4.00, 4.30]"
 
 
-def test_what_leaked_faces_are_worth_is_told():
-    summary = {"leaked": 2, "scores": {"age_mae": 5.0}, "scores_without_leaked": {"age_mae": 5.25}}
-    assert score_sections.without_leaks(summary) == "Without them: age mae 5.25 (with them 5.00)."
-    assert score_sections.without_leaks({"leaked": 0}) == ""
+def test_scores_without_leaked_faces_are_named():
+    summary = {
+        "leaked": 0,
+        "test_faces": 1500,
+        "other_faces": 9,
+        "looked_for_by": ["hash", "embedding"],
+        "closest": 0.7,
+    }
+    text = score_sections.leaks(summary)
+    assert text.startswith("0 of 1,500 test faces have a copy of their photo among the 9 faces of the other parts.")
+    assert "Candidates are found by hash and embedding, and" in text
+    assert text.endswith("the highest among those that are no copies is 0.70.")
+    summary |= {"leaked": 2, "scores": {"age_mae": 5.0}, "scores_without_leaked": {"age_mae": 5.25}}
+    assert score_sections.leaks(summary).endswith(" Scores without these faces: age mae 5.25 (with them: 5.00).")
