@@ -26,13 +26,12 @@ def main(name: str) -> None:
     run = runs.find_or_create(client, experiment_id, name, about["fingerprint"])
     run_id = run.info.run_id
     runs.add_params(client, run_id, runs.flatten(about["recipe"]) | {"parameters": about["parameters"]})
-    digests = lineage.digests(name, row)
-    run_tags = tags(name, about, tuned, source) | origin.machine() | origin.commit_tags()
+    digests, commit = lineage.digests(name, row), origin.commit_tags()
+    run_tags = tags(name, about, tuned, source) | origin.machine() | commit
     runs.add_tags(client, run_id, run_tags | {"split": digests["split"]})
     runs.add_metrics(client, run_id, final_metrics(predictions.scores(name)))
     if about["best_epoch"] >= 0:
-        history = pd.read_csv(folder / "history.csv").to_dict("records")
-        runs.add_curve(client, run_id, "curve", history)
+        runs.add_curve(client, run_id, "curve", pd.read_csv(folder / "history.csv").to_dict("records"))
     runs.add_trials(client, run, name, tuned["trials"])
     faces = records.read(f"data/splits/{row.dataset}.csv")
     runs.add_datasets(client, run, faces, digests["split"], row.dataset)
@@ -41,9 +40,12 @@ def main(name: str) -> None:
     client.log_artifacts(run_id, f"reports/plots/{name}", "plots")
     for path in (folder / "history.csv", folder / "model.json"):
         client.log_artifact(run_id, str(path), "training")
-    made_from = {"commit": origin.commit_tags()["git_commit"], "digests": digests, "packages": origin.packages()}
-    files = {"lineage.json": json.dumps(made_from, indent=1), "params.yaml": Path("params.yaml").read_text(),
-             "metrics.json": (evaluated / "metrics.json").read_text()}  # fmt: skip
+    made_from = {"commit": commit["git_commit"], "digests": digests, "packages": origin.packages()}
+    files = {
+        "lineage.json": json.dumps(made_from, indent=1),
+        "params.yaml": Path("params.yaml").read_text(),
+        "metrics.json": (evaluated / "metrics.json").read_text(),
+    }
     origin.log_origin(client, run_id, lineage.folder(digests[lineage.MODEL]), files)
     onnx = Path("data/calibrated", name, "model.onnx")
     models.add_model(client, run, onnx, drawing.example_picture(), digests[lineage.MODEL])

@@ -14,30 +14,26 @@ VETO = ("regressed", "beyond its limit")  # kinds of the gate's reasons
 def main() -> None:
     """Choose by register.metric on validation; the choice becomes challenger, and champion where it is better."""
     p = params.load()
-    chosen = {}
+    chosen, metric = {}, p.register_.metric
     for dataset in dict.fromkeys(row.dataset for row in p.models.values()):
-        names = [name for name, row in p.models.items() if row.dataset == dataset]
-        scores = {name: validation_score(name, p.register_.metric) for name in names}
-        best = choose(scores, p.register_.metric)
+        scores = {
+            name: predictions.scores(name).get("val", {}).get(metric)
+            for name, row in p.models.items()
+            if row.dataset == dataset
+        }
+        best = choose(scores, metric)
         if best is None:
-            progress.say(f"{dataset}: no model has {p.register_.metric} on validation, so none is registered")
+            progress.say(f"{dataset}: no model has {metric} on validation, so none is registered")
             continue
-        promote(dataset, best, p.models[best].variant, scores[best], p.register_.metric)
+        promote(dataset, best, p.models[best].variant, scores[best], metric)
         chosen[dataset] = best
     records.write_json(chosen, "mlruns/registered.json")
 
 
-def validation_score(name: str, score: str) -> float | None:
-    """Score of a model on validation; None where it has no such target."""
-    return predictions.scores(name).get("val", {}).get(score)
-
-
 def choose(scores: dict[str, float | None], score: str) -> str | None:
-    """Name of the best model, the first of equals; None where no model has the score."""
-    known = {name: value for name, value in scores.items() if value is not None}
-    if not known:
-        return None
-    return max(known, key=lambda name: signed(known[name], score))
+    """Name of the best model, the first of equals; None where no model has the score. scores: None where missing."""
+    known = {name: signed(value, score) for name, value in scores.items() if value is not None}
+    return max(known, key=known.__getitem__, default=None)
 
 
 def signed(value: float, score: str) -> float:
@@ -79,18 +75,18 @@ def promote(dataset: str, name: str, variant: str, value: float, score: str) -> 
             verdict = "it is the champion"
         else:
             verdict = verdict_on(champion, split, value, score, about["fingerprint"]) or veto(name)
-            if verdict == "":
-                why = reason(champion, value, score, gate_result(name)["verdict"])
-                registry.promote(client, registered, version, champion, why)
-                verdict = f"champion now: {why}"
+        if not verdict:
+            why = reason(champion, value, score, gate_result(name)["verdict"])
+            registry.promote(client, registered, version, champion, why)
+            verdict = f"champion now: {why}"
     progress.say(f"{registered}, version {version}: {name}; {verdict}")
 
 
 def gate_result(name: str) -> dict:
     """The gate's {verdict, reasons} on a model."""
-    results = records.read_json("reports/gate/verdict.json")
-    rows = [result["models"][name] for result in results.values() if name in result["models"]]
-    return rows[0] if rows else {"verdict": "not judged", "reasons": []}
+    results = records.read_json("reports/gate/verdict.json").values()
+    rows = (result["models"][name] for result in results if name in result["models"])
+    return next(rows, {"verdict": "not judged", "reasons": []})
 
 
 def veto(name: str) -> str:
@@ -104,10 +100,8 @@ def veto(name: str) -> str:
 
 def reason(champion: object, value: float, score: str, gate: str) -> str:
     """Why a version is promoted, for the log of promotions."""
-    if champion is None:
-        better = f"the first, {score} {value:.4f} on validation"
-    else:
-        better = f"{score} {value:.4f} on validation against {float(champion.tags['val']):.4f}"
+    better = f"{score} {value:.4f} on validation"
+    better = f"the first, {better}" if champion is None else f"{better} against {float(champion.tags['val']):.4f}"
     return f"{better}; gate: {gate}"
 
 
@@ -117,8 +111,8 @@ def verdict_on(champion: object, split: str, value: float, score: str, fingerpri
         return ""
     if champion.tags.get("split") != split or champion.tags.get("score") != score:
         return (
-            f"the champion, version {champion.version}, was chosen on another split or score and stays: move the "
-            "alias in the MLflow UI to replace it"
+            f"the champion, version {champion.version}, was chosen on another split or score and stays: move the alias "
+            "in the MLflow UI to replace it"
         )
     if signed(value, score) > signed(float(champion.tags["val"]), score):
         return ""

@@ -210,7 +210,9 @@ def by_group(rows: pd.DataFrame, what: str, score: str, ideal: float | None = No
 def reliability(rows: pd.DataFrame, what: str) -> Figure:
     """Accuracy by confidence, with numbers of faces; rows of reliability.csv of one target and group."""
     error = float(rows["error"].iloc[0])
-    figure, axes = _axes(f"{what}, test: calibration error {error:.3f}", "probability of the said class", "share right")
+    figure, axes = _axes(
+        f"{what}, test: calibration error {error:.3f}", "probability of the predicted class", "accuracy"
+    )
     axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1)
     known = rows[rows["n"] > 0]
     axes.plot(known["confidence"], known["accuracy"], "o-", color=BLUE)
@@ -234,7 +236,7 @@ def reliability_by_group(rows: pd.DataFrame, what: str) -> Figure:
         axes.scatter(part["confidence"], part["accuracy"], s=200 * part["n"] / part["n"].sum(), color=BLUE, alpha=0.6)
         axes.set_title(f"{name}, n={part['n'].sum()}\nerror {part['error'].iloc[0]:.3f}", fontsize=8)
         axes.set(xlim=(0, 1.05), ylim=(0, 1.05))
-    figure.suptitle(f"{what}, test: share right by probability of the said class", fontsize=10)
+    figure.suptitle(f"{what}, test: accuracy by probability of the predicted class", fontsize=10)
     return figure
 
 
@@ -261,5 +263,5 @@ def gate(rows: pd.DataFrame, what: str) -> Figure:
         axes.grid(alpha=0.25, axis="x")
     n = shown.groupby("slice")["n"].max()
     panels[0, 0].set_yticks(range(len(labels)), [f"{label}  (n={n[label]})" for label in labels])
-    figure.suptitle(f"{what}: now less baseline, right is worse; margins in orange")
+    figure.suptitle(f"{what}: now minus baseline (right: worse), margins in orange")
     return figure

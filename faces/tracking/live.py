@@ -34,8 +34,8 @@ def training_run(
         mark_killed(client, experiment_id)
         run_id = runs.find_or_create(client, experiment_id, name, key).info.run_id
         runs.add_params(client, run_id, runs.flatten(recipe))
-        process = {"process": f"{platform.node()} {_process()}"}
-        runs.add_tags(client, run_id, {**origin.machine(), **origin.commit_tags(), **process})
+        tags = origin.machine() | origin.commit_tags() | {"process": f"{platform.node()} {_process()}"}
+        runs.add_tags(client, run_id, tags)
         mlflow.start_run(run_id=run_id, log_system_metrics=True)
     except store.UNREACHABLE as error:
         progress.say(f"MLflow cannot be reached, training continues without it: {str(error).splitlines()[0]}")

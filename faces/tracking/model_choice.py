@@ -22,18 +22,24 @@ class ChosenModel:
 def find(name: str | None = None) -> ChosenModel:
     """Find a model by name: an ONNX file, models:/NAME@ALIAS, models:/NAME/VERSION, or NAME for its champion.
 
-    Without a name, the champion of REGISTERED, or the shipped model if there is no champion. Raises ModelError if
-    there is no model of that name.
+    Without a name, the champion of REGISTERED, or the shipped model if there is no champion. The file of a registered
+    model is downloaded if the store is on a server. Raises ModelError if there is no model of that name.
     """
     if name is None:
-        return champion() or from_file(SHIPPED)
+        name = f"models:/{REGISTERED}@champion" if has_champion() else str(SHIPPED)
     if Path(name).suffix == ".onnx":
         if not Path(name).is_file():
             raise ModelError(f"{name} is not a file")
         return from_file(Path(name))
     if not has_store():
         raise ModelError(f"{name}: no model is registered here: run `dvc repro`, or name a file that ends in .onnx")
-    return from_registry(name if name.startswith("models:/") else f"models:/{name}@champion")
+    from faces.tracking import registry
+
+    try:
+        _, version, _ = registry.find_version(name if name.startswith("models:/") else f"models:/{name}@champion")
+        return ChosenModel(registry.onnx_file(version), f"{version.name}/{version.version}")
+    except SystemExit as error:
+        raise ModelError(f"{error}; the name of a model file ends in .onnx") from None
 
 
 def has_store() -> bool:
@@ -41,15 +47,13 @@ def has_store() -> bool:
     return bool(os.environ.get("MLFLOW_TRACKING_URI")) or (running.root() / "mlflow.db").exists()
 
 
-def champion() -> ChosenModel | None:
-    """The champion of REGISTERED; None if there is no champion or no store."""
+def has_champion() -> bool:
+    """Whether there is a champion of REGISTERED."""
     if not has_store():
-        return None
+        return False
     from faces.tracking import registry, store
 
-    if registry.version_by_alias(store.open_client(), REGISTERED, "champion") is None:
-        return None
-    return from_registry(f"models:/{REGISTERED}@champion")
+    return registry.version_by_alias(store.open_client(), REGISTERED, "champion") is not None
 
 
 def registered() -> list[str]:
@@ -67,17 +71,6 @@ def registered() -> list[str]:
         raise ModelError(f"MLflow does not answer, so the registered models are unknown: {error}") from None
     versions.sort(key=lambda version: not (version.name == REGISTERED and "champion" in version.aliases))
     return [f"{version.name}/{version.version}" for version in versions]
-
-
-def from_registry(uri: str) -> ChosenModel:
-    """A registered version; its file is downloaded from a server. Raises ModelError if it is missing."""
-    from faces.tracking import registry
-
-    try:
-        _, version, _ = registry.find_version(uri)
-        return ChosenModel(registry.onnx_file(version), f"{version.name}/{version.version}")
-    except SystemExit as error:
-        raise ModelError(f"{error}; the name of a model file ends in .onnx") from None
 
 
 def from_file(path: Path) -> ChosenModel:
