@@ -209,10 +209,8 @@ def by_group(rows: pd.DataFrame, what: str, score: str, ideal: float | None = No
 
 def reliability(rows: pd.DataFrame, what: str) -> Figure:
     """Accuracy by confidence, with numbers of faces; rows of reliability.csv of one target and group."""
-    error = float(rows["error"].iloc[0])
-    figure, axes = _axes(
-        f"{what}, test: calibration error {error:.3f}", "probability of the predicted class", "accuracy"
-    )
+    title = f"{what}, test: calibration error {rows['error'].iloc[0]:.3f}"
+    figure, axes = _axes(title, "probability of the predicted class", "accuracy")
     axes.plot([0, 1], [0, 1], color=GRAY, linewidth=1)
     known = rows[rows["n"] > 0]
     axes.plot(known["confidence"], known["accuracy"], "o-", color=BLUE)
