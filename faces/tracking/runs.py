@@ -148,8 +148,8 @@ def scores_on_test(run: Run) -> dict[str, float]:
 def count_test_evaluations(client: MlflowClient, run: Run) -> int:
     """Number of trainings with test scores on the split of a run, which its digest identifies."""
     query = f"tags.stage = 'train' and tags.split = '{run.data.tags.get('split', '')}'"
-    trainings = client.search_runs([run.info.experiment_id], query, max_results=MOST_RUNS)
-    return sum(bool(scores_on_test(training)) for training in trainings)
+    trained = client.search_runs([run.info.experiment_id], query, max_results=MOST_RUNS)
+    return sum(bool(scores_on_test(other)) for other in trained)
 
 
 def artifact(client: MlflowClient, run: Run, path: str) -> str:
