@@ -18,7 +18,7 @@ def main() -> None:
     p = params.load()
     print_plan(p)
     for key, row in p.variants.items():
-        mirror = row.pictures is not None or p.data.source not in ("sample", "official")
+        mirror = row.images is not None or p.data.source not in ("sample", "official")
         if not mirror and p.data.source == "sample":
             continue
         name = f"download@{key}"
@@ -33,8 +33,8 @@ def print_plan(p: params.Params) -> None:
     """Print a block for each variant, then the sum."""
     total, planned = 0, set()
     for key, row in p.variants.items():
-        if row.pictures is not None:
-            print(f"{key}: your own, {row.pictures}")
+        if row.images is not None:
+            print(f"{key}: your own, {row.images}")
             continue
         if p.data.source == "sample":
             print(f"{key}: {p.sample.faces} synthetic faces, nothing is fetched (data.source is sample)")

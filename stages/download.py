@@ -18,8 +18,8 @@ def main(dataset: str, variant: str) -> None:
     module = datasets.find(row.reader)
     folder = Path("data/raw", dataset, variant)
     folder.mkdir(parents=True, exist_ok=True)
-    if row.pictures is not None:
-        entry = downloads.import_own_images(Path(row.pictures), folder)
+    if row.images is not None:
+        entry = downloads.import_own_images(Path(row.images), folder)
         provenance = {"kind": "own", "simulated": p.data.simulated, "licence": module.LICENCE, "archives": [entry]}
         (folder / archives.PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n")
         return

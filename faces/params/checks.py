@@ -56,8 +56,8 @@ def _check_variants(p: schema.Params) -> Iterator[Fault]:
             yield (*key, "reader"), f"{row.reader!r} is not a module of faces/data/datasets: {', '.join(readers)}"
         if (row.reader == "table") != (row.dataset in p.tables):
             yield (*key, "reader"), f"{row.reader!r}: table is the reader of the datasets under tables"
-        if (row.reader == "table") != (row.pictures is not None):
-            yield (*key, "pictures"), "must be set if the reader is table, and only then"
+        if (row.reader == "table") != (row.images is not None):
+            yield (*key, "images"), "must be set if the reader is table, and only then"
         if row.reader == "table" and row.variant != "cropped":
             yield (*key, "variant"), f"{row.variant!r}: the images of a table are faces, so cropped"
 
@@ -138,7 +138,7 @@ def _check_tables(p: schema.Params) -> Iterator[Fault]:
         for target, column in (table.columns.model_extra or {}).items():
             key = ("tables", name, "columns", target)
             if target not in targets.TARGETS:
-                yield key, f"is not picture, identity, split or a row of faces/targets.py: {', '.join(targets.TARGETS)}"
+                yield key, f"is not image, identity, split or a row of faces/targets.py: {', '.join(targets.TARGETS)}"
             elif not isinstance(column, str | None):
                 yield key, f"{column!r} is not the name of a column"
         for target, names in table.classes.items():

@@ -29,13 +29,13 @@ def load(path: Path = PATH) -> schema.Params:
         raise ParamsError(f"{path}: not readable as YAML: {error}") from None
     try:
         params = schema.Params.model_validate(values)
-    except pydantic.ValidationError as error:
-        faults = _old_names(values) or [schema.schema_fault(detail) for detail in error.errors()]
-    else:
         faults = list(dict.fromkeys([*_ignored_by_dvc(values), *checks.faults(params)]))
-        if not faults:
-            return params
-    raise ParamsError("\n".join(f"{where(key, path)}: {what}" for key, what in faults))
+    except pydantic.ValidationError as error:
+        faults = [schema.schema_fault(detail) for detail in error.errors()]
+    if faults:
+        faults = _old_names(values) or faults
+        raise ParamsError("\n".join(f"{where(key, path)}: {what}" for key, what in faults))
+    return params
 
 
 def where(key: schema.Key, path: Path = PATH) -> str:

@@ -26,6 +26,8 @@ KEYS = {
     "lessons": "teachers",
     "teachers.*.teachers": "models",
     "teachers.*.held_out": "out_of_fold",
+    "tables.*.columns.picture": "image",
+    "variants.*.pictures": "images",
     "*model*.lesson": "teachers",  # of `models`, and of the recipe of one model
     **{f"*train.{old}": new for old, new in TRAIN.items()},
     "tune.space.lesson": "distillation_weight",

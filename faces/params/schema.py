@@ -68,7 +68,7 @@ class Variant(Section):
     dataset: str
     variant: VariantName
     reader: str
-    pictures: str | None = None
+    images: str | None = None
 
 
 class Columns(Section):
@@ -81,7 +81,7 @@ class Columns(Section):
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)  # targets, which checks.py knows
 
-    picture: str | None = None
+    image: str | None = None
     identity: str | None = None
     split: str | None = None
 

@@ -20,7 +20,7 @@ from faces.data.sample import drawing
 from stages import clean, download, pack, read_table, split
 from tests.conftest import ROOT, encoded
 
-COLUMNS = {"picture": "file", "age": "years", "sex": "gender", "identity": "person"}
+COLUMNS = {"image": "file", "age": "years", "sex": "gender", "identity": "person"}
 CLASSES = {"sex": {"m": "male", "f": "female", "?": ""}}
 
 
@@ -37,7 +37,7 @@ def mine(project, tmp_path_factory):
         values["tables"] = {"mine": {"labels": str(labels), "columns": columns, "classes": CLASSES, **settings}}
         values["datasets"], values["budget"] = ["mine"], "real"
         values["parse_labels"]["datasets"] = values["convert_mat"]["datasets"] = []
-        row = {"dataset": "mine", "variant": "cropped", "reader": "table", "pictures": str(folder / image_path)}
+        row = {"dataset": "mine", "variant": "cropped", "reader": "table", "images": str(folder / image_path)}
         values["variants"] = {"mine-cropped": row}
         model = values["models"]["utkface-cropped"] | {"dataset": "mine", "targets": ["age", "sex"]}
         values["models"] = {"mine": model}
@@ -169,7 +169,7 @@ def test_faults_in_the_whole_table_are_reported(mine):
     with pytest.raises(ArchiveError, match="cannot be read as a table"):
         tables.load(mine.folder / "none.csv")
     with pytest.raises(params.ParamsError, match=r"models.mine.targets.1: tables.mine.columns names no"):
-        mine(rows, columns={"picture": "file", "age": "years"})
+        mine(rows, columns={"image": "file", "age": "years"})
     with pytest.raises(params.ParamsError, match=r"tables.mine.classes.sex.m: 'man' is not one of male, female"):
         mine(rows, classes={"sex": {"m": "man"}})
 
@@ -216,7 +216,7 @@ def test_unusual_pictures_are_used_or_rejected_with_a_reason(mine):
 
 def test_a_large_table_is_read_in_seconds(mine):
     names = [f"photos/{i}.jpg" for i in range(100_000)]
-    columns = params.Columns(picture="file", age="years")
+    columns = params.Columns(image="file", age="years")
     settings = params.Table(labels="x.csv", columns=columns)
     rows = pd.DataFrame({"file": [f"{i}.jpg" for i in range(100_000)], "years": "30"})
     started = time.process_time()

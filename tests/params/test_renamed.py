@@ -7,6 +7,7 @@ import sys
 import pytest
 import yaml
 
+from commands import check
 from faces import params
 from faces.params import loading, renamed
 from tests.conftest import ROOT
@@ -23,6 +24,9 @@ models:
   m: {dataset: utkface, variant: found, lesson: two, train: {growing: [48], seed: 3}}
 variants:
   utkface-found: {dataset: utkface, variant: found, reader: utkface}
+  mine-cropped: {dataset: mine, variant: cropped, reader: table, pictures: photos}  # a folder
+tables:
+  mine: {labels: labels.csv, columns: {picture: file, age: years}}
 clean:
   same_photo: 0.82
   copies: one   # one image of each face
@@ -49,13 +53,17 @@ def test_an_old_file_gets_new_names_and_keeps_comments_and_order():
     assert new["models"]["m"] == {
         "dataset": "utkface", "variant": "detected", "teachers": "two", "train": {"progressive_sizes": [48]}, "seed": 3
     }  # fmt: skip
-    assert new["variants"] == {"utkface-detected": {"dataset": "utkface", "variant": "detected", "reader": "utkface"}}
+    assert new["variants"] == {
+        "utkface-detected": {"dataset": "utkface", "variant": "detected", "reader": "utkface"},
+        "mine-cropped": {"dataset": "mine", "variant": "cropped", "reader": "table", "images": "photos"},
+    }
+    assert new["tables"] == {"mine": {"labels": "labels.csv", "columns": {"image": "file", "age": "years"}}}
     assert new["clean"] == {"duplicate_correlation": 0.82, "deduplicate": True}
     assert (new["seed"], new["budget"]) == (5, "sample")
     assert list(new["tune"]) == ["parallel_trials", "space"]
     assert list(new["tune"]["space"]) == ["distillation_weight"]
     assert new["train"] == {"label_weight_power": {}, "augment": {"grayscale": 0.1, "random_erasing": 0.3}}
-    for comment in ("# each leaves out its share", "# one image of each face", "# trials at once"):
+    for comment in ("# each leaves out its share", "# one image of each face", "# trials at once", "# a folder"):
         assert comment in text.getvalue()
     assert renamed.translate(yaml.safe_load(text.getvalue())) == new  # new names stay
 
@@ -75,6 +83,9 @@ def test_absent_keys_get_the_meaning_that_they_had():
         ("models.m.train.seed", "models.m.seed"),
         ("train.augment.mix", "train.augment.mixup_alpha"),
         ("gate.floors.utkface", "gate.limits.utkface"),
+        ("tables.mine.columns.picture", "tables.mine.columns.image"),
+        ("variants.mine-cropped.pictures", "variants.mine-cropped.images"),
+        ("split.from.mine.picture", "split.from.mine.picture"),
         ("train.dropout", "train.dropout"),
     ],
 )
@@ -96,12 +107,33 @@ def test_metrics_of_old_runs_are_renamed(old, new):
     assert renamed.metric(old) == new
 
 
-def test_an_old_key_is_named_with_its_remedy(edit):
-    edit(r"^  progressive_sizes: .*", "  growing: []")
-    match = r"params.yaml:\d+: train.growing: is called train.progressive_sizes now: .*--migrate"
-    with pytest.raises(params.ParamsError, match=match) as error:
+@pytest.mark.parametrize(
+    ("old", "new", "match"),
+    [
+        (r"^  progressive_sizes: .*", "  growing: []", "train.growing: is called train.progressive_sizes now"),
+        (
+            r"^tables: .*",
+            "tables: {mine: {labels: a.csv, columns: {picture: file}}}",
+            "tables.mine.columns.picture: is called tables.mine.columns.image now",
+        ),
+    ],
+)
+def test_an_old_key_is_named_with_its_remedy(edit, old, new, match):
+    edit(old, new)
+    with pytest.raises(params.ParamsError, match=rf"params.yaml:\d+: {match}: .*--migrate") as error:
         params.load()
     assert "missing" not in str(error.value)
+
+
+def test_the_keys_of_an_old_table_are_rewritten_in_its_file(project, edit):
+    edit(r"^tables: .*", "tables: {mine: {labels: a.csv, columns: {picture: file}}}  # my faces")
+    edit(r"^variants:", "variants:\n  mine-cropped: {dataset: mine, variant: cropped, reader: table, pictures: photos}")
+    check.migrate(params.PATH)
+    text = params.PATH.read_text()
+    values = yaml.safe_load(text)
+    assert values["tables"]["mine"]["columns"] == {"image": "file"}
+    assert values["variants"]["mine-cropped"]["images"] == "photos"
+    assert "# my faces" in text
 
 
 def test_the_file_of_an_old_version_is_usable_after_migration(project):

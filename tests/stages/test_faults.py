@@ -52,7 +52,7 @@ def add_table(folder, place):
     values = yaml.safe_load((folder / "params.yaml").read_text())
     values["datasets"].append("mine")
     values["tables"] = {"mine": {"labels": str(place / "labels.csv"), "columns": COLUMNS, "classes": CLASSES}}
-    row = {"dataset": "mine", "variant": "cropped", "reader": "table", "pictures": str(place / "photos")}
+    row = {"dataset": "mine", "variant": "cropped", "reader": "table", "images": str(place / "photos")}
     values["variants"]["mine-cropped"] = row
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
 

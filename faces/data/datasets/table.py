@@ -40,10 +40,10 @@ def records(rows: pd.DataFrame, settings: params.Table, members: Iterable[str]) 
 
     members: the names in the archive of pictures. A row's picture is the member whose path ends with the row's path.
     """
-    if settings.columns.picture is None:
+    if settings.columns.image is None:
         wanted = tables.pixel_names(len(rows))
     else:
-        wanted = [name.replace("\\", "/") for name in rows[settings.columns.picture]]
+        wanted = [name.replace("\\", "/") for name in rows[settings.columns.image]]
     paths = suffixes(member for member in members if face_id(member) is not None)
     out = pd.DataFrame([_picture(name, paths) for name in wanted], columns=["face_id", "reject"], dtype=object)
     for target in targets.TARGETS.values():
