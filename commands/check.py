@@ -82,9 +82,7 @@ def remove_leftovers(p: params.Params) -> None:
 def absent(p: params.Params) -> list[str]:
     """A line for each file or folder of the user's that params.yaml names and that is missing."""
     paths = {("tables", name, "labels"): table.labels for name, table in p.tables.items()}
-    paths |= {
-        ("variants", key, "images"): row.images for key, row in p.variants.items() if row.images is not None
-    }
+    paths |= {("variants", key, "images"): row.images for key, row in p.variants.items() if row.images is not None}
     paths |= {("split", "from", name, "file"): split.file for name, split in p.split.from_.items()}
     return [f"{params.where(key)}: {path} is missing" for key, path in paths.items() if not Path(path).exists()]
 

@@ -33,14 +33,17 @@ def load(path: Path = PATH) -> schema.Params:
     except pydantic.ValidationError as error:
         faults = [schema.schema_fault(detail) for detail in error.errors()]
     if faults:
-        faults = _old_names(values) or faults
+        faults = list(_old_names(values)) or faults
         raise ParamsError("\n".join(f"{where(key, path)}: {what}" for key, what in faults))
     return params
 
 
 def where(key: schema.Key, path: Path = PATH) -> str:
     """Line and name of a key, as in errors: `params.yaml:88: train.batch_size`."""
-    return f"{path}:{_line(_lines(_read(path)), key)}: {'.'.join(key)}"
+    node, line = yaml.compose(_read(path)), 1
+    for part in key:
+        node, line = _children(node).get(part, (None, line))
+    return f"{path}:{line}: {'.'.join(key)}"
 
 
 def yaml_editor() -> YAML:
@@ -62,15 +65,14 @@ def _read(path: Path) -> str:
         raise ParamsError(f"{path} is missing: run this from the project's top folder") from None
 
 
-def _old_names(values: Any, key: schema.Key = ()) -> list[schema.Fault]:
-    """A fault for each key that has a new name."""
-    faults: list[schema.Fault] = []
+def _old_names(values: Any, section: schema.Key = ()) -> Iterator[schema.Fault]:
+    """Yield a fault for each key that has a new name."""
     for name, value in values.items() if isinstance(values, dict) else ():
-        new = renamed.dotted(".".join((*key, str(name))))
-        if new != ".".join((*key, str(name))):
-            faults.append(((*key, str(name)), f"is called {new} now: `python -m commands.check --migrate` renames it"))
-        faults += _old_names(value, (*key, str(name)))
-    return faults
+        key = (*section, str(name))
+        new = renamed.dotted(".".join(key))
+        if new != ".".join(key):
+            yield key, f"is called {new} now: `python -m commands.check --migrate` renames it"
+        yield from _old_names(value, key)
 
 
 def _ignored_by_dvc(values: Any, key: schema.Key = ()) -> Iterator[schema.Fault]:
@@ -82,27 +84,10 @@ def _ignored_by_dvc(values: Any, key: schema.Key = ()) -> Iterator[schema.Fault]
             yield from _ignored_by_dvc(value, (*key, str(name)))
 
 
-def _lines(text: str) -> dict[schema.Key, int]:
-    """Line number (from 1) of each key of a YAML text."""
-    lines: dict[schema.Key, int] = {}
-
-    def walk(node: yaml.Node, path: schema.Key) -> None:
-        if isinstance(node, yaml.MappingNode):
-            for key, value in node.value:
-                lines[(*path, key.value)] = key.start_mark.line + 1
-                walk(value, (*path, key.value))
-        elif isinstance(node, yaml.SequenceNode):
-            for i, value in enumerate(node.value):
-                lines[(*path, str(i))] = value.start_mark.line + 1
-                walk(value, (*path, str(i)))
-
-    root = yaml.compose(text)
-    if root is not None:
-        walk(root, ())
-    return lines
-
-
-def _line(lines: dict[schema.Key, int], key: schema.Key) -> int:
-    while key and key not in lines:
-        key = key[:-1]
-    return lines.get(key, 1)
+def _children(node: yaml.Node | None) -> dict[str, tuple[yaml.Node, int]]:
+    """Nodes below a node of a YAML text, and the numbers (from 1) of the lines that name them."""
+    if isinstance(node, yaml.MappingNode):
+        return {key.value: (value, key.start_mark.line + 1) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return {str(i): (value, value.start_mark.line + 1) for i, value in enumerate(node.value)}
+    return {}

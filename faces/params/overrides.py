@@ -1,8 +1,10 @@
 """Settings of one training: params with the overrides of its budget, its row of models and the search."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 from faces.params import schema
+
+Section = TypeVar("Section", bound=schema.Section)
 
 
 def for_row(p: schema.Params, row: schema.Model) -> tuple[schema.Settings, schema.Budget, schema.Model]:
@@ -17,7 +19,7 @@ def for_row(p: schema.Params, row: schema.Model) -> tuple[schema.Settings, schem
     return settings, budget, row.model_copy(update={"options": budget.options.get(row.network, {}) | row.options})
 
 
-def merged(section: schema.Section, values: dict[str, Any]) -> Any:
+def merged(section: Section, values: dict[str, Any]) -> Section:
     """Replace some keys of a section, those of a mapping one by one, and validate it again."""
     merged = section.model_dump()
     for key, value in values.items():
@@ -26,7 +28,7 @@ def merged(section: schema.Section, values: dict[str, Any]) -> Any:
     return type(section).model_validate(merged)
 
 
-def with_values(section: schema.Section, values: dict[str, float]) -> Any:
+def with_values(section: Section, values: dict[str, float]) -> Section:
     """Replace some numbers of settings and validate them again; whole numbers stay whole."""
     merged = section.model_dump()
     for name, value in values.items():

@@ -140,13 +140,9 @@ def metric(name: str) -> str:
 
 def _rename(values: Any, old: str, new: str, value: Any) -> None:
     """Replace a key and its value, in the key's place, with its comment."""
-    if hasattr(values, "ca"):  # of ruamel.yaml
-        place, comment = list(values).index(old), values.ca.items.pop(old, None)
-        del values[old]
-        values.insert(place, new, value)
-        if comment is not None:
-            values.ca.items[new] = comment
-        return
     items = [(new, value) if key == old else (key, kept) for key, kept in values.items()]
+    comments = dict(values.ca.items) if hasattr(values, "ca") else {}  # of ruamel.yaml
     values.clear()
     values.update(items)
+    for key, comment in comments.items():
+        values.ca.items[new if key == old else key] = comment

@@ -1,10 +1,9 @@
 """The keys of params.yaml, their types and legal values."""
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-import pydantic
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import ErrorDetails
 
 Key = tuple[str, ...]  # ("train", "batch_size")
 Fault = tuple[Key, str]  # a key and what is wrong with it
@@ -12,27 +11,20 @@ NO_TEACHERS = "none"  # of a model that is trained on labels alone
 VariantName = Literal["cropped", "detected", "full"]
 
 
-def _ranged(kind: type, is_legal: Callable[[Any], bool], legal_values: str) -> Any:
-    def check(value: Any) -> Any:
-        if not is_legal(value):
-            raise ValueError(f"is not {legal_values}")
-        return value
-
-    return Annotated[kind, AfterValidator(check), pydantic.Field(description=legal_values)]
-
-
-Count = _ranged(int, lambda v: v > 0, "a positive whole number")
-Whole = _ranged(int, lambda v: v >= 0, "a whole number of 0 or more")
-Positive = _ranged(float, lambda v: 0 < v < float("inf"), "a positive number")
-NotNegative = _ranged(float, lambda v: 0 <= v < float("inf"), "a number of 0 or more")
-Share = _ranged(float, lambda v: 0 <= v <= 1, "a share between 0 and 1")
-Fraction = _ranged(float, lambda v: 0 <= v < 1, "a share of 0 or more and below 1")
-OpenShare = _ranged(float, lambda v: 0 < v < 1, "a share above 0 and below 1")
-Percent = _ranged(int, lambda v: 1 <= v <= 100, "a whole number from 1 to 100")
-SampleSize = _ranged(int, lambda v: v >= 200, "a whole number of 200 or more")
-BootstrapSamples = _ranged(int, lambda v: v >= 1000, "a whole number of 1000 or more, which small p-values need")
-Side = _ranged(int, lambda v: 32 <= v <= 1024, "a whole number from 32 to 1024")
-Years = _ranged(int, lambda v: 0 <= v <= 124, "a whole number from 0 to 124")
+Count = Annotated[int, Field(gt=0, description="a positive whole number")]
+Whole = Annotated[int, Field(ge=0, description="a whole number of 0 or more")]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, description="a positive number")]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a number of 0 or more")]
+Share = Annotated[float, Field(ge=0, le=1, description="a share between 0 and 1")]
+Fraction = Annotated[float, Field(ge=0, lt=1, description="a share of 0 or more and below 1")]
+OpenShare = Annotated[float, Field(gt=0, lt=1, description="a share above 0 and below 1")]
+Percent = Annotated[int, Field(ge=1, le=100, description="a whole number from 1 to 100")]
+SampleSize = Annotated[int, Field(ge=200, description="a whole number of 200 or more")]
+BootstrapSamples = Annotated[
+    int, Field(ge=1000, description="a whole number of 1000 or more, which small p-values need")
+]
+Side = Annotated[int, Field(ge=32, le=1024, description="a whole number from 32 to 1024")]
+Years = Annotated[int, Field(ge=0, le=124, description="a whole number from 0 to 124")]
 
 
 class Section(BaseModel):
@@ -222,7 +214,7 @@ class Split(Section):
     ages: list[Years]
     folds: Count
     fold: Whole
-    from_: dict[str, Published] = pydantic.Field(alias="from")
+    from_: dict[str, Published] = Field(alias="from")
 
 
 class Budget(Section):
@@ -368,22 +360,19 @@ class Params(Section):
     calibrate: Calibrate
     evaluate: Evaluate
     gate: Gate
-    register_: Register = pydantic.Field(alias="register")
+    register_: Register = Field(alias="register")
 
 
-def schema_fault(detail: dict) -> Fault:
+def schema_fault(detail: ErrorDetails) -> Fault:
     """One pydantic error as a fault."""
-    key = tuple(str(part) for part in detail["loc"])
-    value, kind = detail["input"], detail["type"]
-    if kind == "missing":
-        return key, "is missing"
-    if kind == "extra_forbidden":
-        return key, "is not a known key"
-    if kind == "value_error":
-        return key, f"{value!r} {detail['ctx']['error']}"
-    if kind == "literal_error":
-        return key, f"{value!r} is not one of {detail['ctx']['expected']}"
-    return key, f"{value!r} is not usable: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+    value, context, message = detail["input"], detail.get("ctx", {}), detail["msg"]
+    texts = {
+        "missing": "is missing",
+        "extra_forbidden": "is not a known key",
+        "literal_error": f"{value!r} is not one of {context.get('expected')}",
+    }
+    text = texts.get(detail["type"], f"{value!r} is not usable: {message[0].lower()}{message[1:]}")
+    return tuple(str(part) for part in detail["loc"]), text
 
 
 def teacher_row(teacher_set: TeacherSet, row: dict[str, Any]) -> Model:

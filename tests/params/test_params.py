@@ -21,7 +21,11 @@ def test_the_committed_file_is_valid(project):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (r"^  batch_size: \S+", "  batch_size: -3", r"train.batch_size: -3 is not a positive whole number"),
+        (
+            r"^  batch_size: \S+",
+            "  batch_size: -3",
+            r"train.batch_size: -3 is not usable: input should be greater than 0",
+        ),
         (r"^  batch_size: \S+", "  batch_size: 1.5", r"train.batch_size: 1.5 is not usable: .*integer"),
         (r"^  batch_size: \S+", "  batch_size: true", r"train.batch_size: True is not usable"),
         (r"^  batch_size: \S+", "  batch_sise: 32", r"train.batch_sise: is not a known key"),
@@ -85,8 +89,12 @@ def test_the_committed_file_is_valid(project):
         (r"^  source: \S+", "  source: official", r"budget: 'sample' is too little for photos"),
         (ROW, ROW_IS + "\n    train: {batch_sise: 8}", r"utkface-cropped.train.batch_sise: is not a known key"),
         (ROW, ROW_IS + "\n    train: {image_size: 128}", r"utkface-cropped.train.image_size: 128 is above pack.side"),
-        (ROW, ROW_IS + "\n    budget: {epochs: 0}", r"utkface-cropped.budget.epochs: 0 is not a positive"),
-        (r"^    epochs: \S+", "    epochs: 0", r"budgets.sample.epochs: 0 is not a positive whole number"),
+        (ROW, ROW_IS + "\n    budget: {epochs: 0}", r"utkface-cropped.budget.epochs: 0 is not usable: input should be"),
+        (
+            r"^    epochs: \S+",
+            "    epochs: 0",
+            r"budgets.sample.epochs: 0 is not usable: input should be greater than 0",
+        ),
         (r"^    train_minutes: \S+", "    train_minutes: 0", r"budgets.sample.train_minutes: 0 is not a"),
         (
             r"^      utkface-full: \{age_mae",
