@@ -5,16 +5,15 @@ results. With --migrate, files with old names of params are rewritten instead; c
 """
 
 import argparse
-import json
 import shutil
 import sys
-import time
 from pathlib import Path
 
 import yaml
 
 from faces import params
 from faces.params import loading, renamed
+from faces.runtime import dvc_internals
 
 # Folders with one entry for each model, teacher set or dataset.
 OUTPUTS = {
@@ -40,7 +39,7 @@ def main() -> None:
     if missing:
         sys.exit("\n".join(missing))
     remove_leftovers(p)
-    mend(Path(".dvc/tmp/rwlock"))
+    dvc_internals.mend_lock()
     lock = Path("dvc.lock")
     try:
         yaml.safe_load(lock.read_bytes() if lock.exists() else b"")
@@ -85,23 +84,6 @@ def absent(p: params.Params) -> list[str]:
     paths |= {("variants", key, "images"): row.images for key, row in p.variants.items() if row.images is not None}
     paths |= {("split", "from", name, "file"): split.file for name, split in p.split.from_.items()}
     return [f"{params.where(key)}: {path} is missing" for key, path in paths.items() if not Path(path).exists()]
-
-
-def mend(lock: Path, patience: float = 1.0) -> None:
-    """Remove DVC's lock file where it was truncated, since DVC then refuses to start.
-
-    patience: seconds for which it must be unreadable, since a running dvc writes it in place.
-    """
-    end = time.monotonic() + patience
-    while lock.exists():
-        try:
-            json.loads(lock.read_bytes())
-            return
-        except ValueError:
-            if time.monotonic() > end:
-                lock.unlink(missing_ok=True)
-                print(f"{lock} was truncated, perhaps by a kill or a full disk: removed")
-        time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from faces import params, targets
 from faces.evaluation import metrics, predictions
 from faces.gate import baselines, paired, seed_spread
 from faces.params import renamed
+from faces.runtime import dvc_internals
 from faces.tracking import lineage, origin, registry, runs, store
 
 TOLERANCE_SD = 3.0  # standard deviations of the difference between two seeds by which a score may differ
@@ -79,7 +80,7 @@ def short(digest: str | None) -> str:
 def check_out(folder: Path, commit: str, diff: str) -> None:
     """Clone this repository into a folder at a commit, and apply the changes that were not committed."""
     for command in (["git", "clone", "--quiet", "--no-checkout", ".", str(folder)],
-                    ["git", "-C", str(folder), "fetch", "--quiet", "origin", "refs/exps/*:refs/exps/*"],
+                    ["git", "-C", str(folder), "fetch", "--quiet", "origin", dvc_internals.EXPERIMENTS],
                     ["git", "-C", str(folder), "checkout", "--quiet", commit]):  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode and command[3] != "fetch":

@@ -18,25 +18,22 @@ def main(dataset: str, variant: str) -> None:
     module = datasets.find(row.reader)
     folder = Path("data/raw", dataset, variant)
     folder.mkdir(parents=True, exist_ok=True)
-    if row.images is not None:
-        entry = downloads.import_own_images(Path(row.images), folder)
-        provenance = {"kind": "own", "simulated": p.data.simulated, "licence": module.LICENCE, "archives": [entry]}
-        (folder / archives.PROVENANCE).write_text(json.dumps(provenance, indent=1) + "\n")
-        return
-    wanted = datasets.archives(module, variant)
     provenance = {"kind": "real", "simulated": p.data.simulated, "licence": module.LICENCE}
-    if p.data.source == "sample":
+    wanted = datasets.archives(module, variant)
+    if row.images is not None:
+        entries = [downloads.import_own_images(Path(row.images), folder)]
+        provenance |= {"kind": "own"}
+    elif p.data.source == "sample":
         progress.say(f"{dataset} {variant}: making {p.sample.faces} sample faces")
         archive_writer.write(dataset, wanted, p.sample.faces, p.sample.seed, folder)
-        entries = [
-            downloads.provenance_entry(archive, folder / archive.name) | {"official": False} for archive in wanted
-        ]
+        made = [downloads.provenance_entry(archive, folder / archive.name) for archive in wanted]
+        entries = [entry | {"official": False} for entry in made]
         provenance |= {"kind": "sample", "licence": "synthetic, made by this project; shows nobody"}
     else:
         progress.say(downloads.plan(wanted, p.data.source, module.LICENCE))
         key = hashlib.sha256(p.data.source.encode()).hexdigest()[:16]
+        official = p.data.source == "official"
         with running.unfinished("download", f"{dataset}-{variant}", key) as place:
-            official = p.data.source == "official"
             if official:
                 downloads.link_from_variants(wanted, folder, place)
             in_place = p.data.in_place and not official
@@ -44,7 +41,7 @@ def main(dataset: str, variant: str) -> None:
             for entry in entries:
                 if "address" not in entry:
                     shutil.move(place / entry["name"], folder / entry["name"])
-        provenance |= {"mirror": p.data.source != "official"}
+        provenance |= {"mirror": not official}
     (folder / archives.PROVENANCE).write_text(json.dumps(provenance | {"archives": entries}, indent=1) + "\n")
 
 

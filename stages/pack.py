@@ -76,13 +76,13 @@ def keep(rows: Iterable[dict], rejects: list[dict]) -> Iterator[dict]:
     """Yield the rows of new faces; append the others to rejects, with their reason."""
     seen: set[str] = set()
     for row in rows:
-        if "reject" not in row and row["face_id"] in seen:
-            row = {"face_id": row["face_id"], "reject": "a second picture of this name"}
         if "reject" in row:
             rejects.append(row)
-            continue
-        seen.add(row["face_id"])
-        yield row
+        elif row["face_id"] in seen:
+            rejects.append({"face_id": row["face_id"], "reject": "a second picture of this name"})
+        else:
+            seen.add(row["face_id"])
+            yield row
 
 
 def pack_images(

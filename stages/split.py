@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -25,20 +26,24 @@ def main(dataset: str) -> None:
     p = params_.split
     faces = records.read(f"data/clean/{dataset}/faces.csv")
     count, counts = len(faces), {}
-    faces = faces[in_range(faces["age"], *p.ages)].reset_index(drop=True)
-    shares = (p.val, p.test, p.calibration, p.seed, p.folds, p.fold)
-    alone = assign_parts(faces["face_id"], *shares)
+    faces = faces[faces["age"].isna() | faces["age"].between(*p.ages)].reset_index(drop=True)
+    groups, moved = faces["group" if p.by == "group" else "face_id"], []
+    named = faces["published"].map(lambda word: NAMES.get(word.strip().lower(), ""))
     if dataset in p.from_:
         reader = next(row.reader for row in params_.variants.values() if row.dataset == dataset)
         values, counts = published(faces["face_id"], p.from_[dataset], reader)
-        part = parts_of_fold(values, p.from_[dataset].folds[p.fold])
-    elif (faces["published"] != "").any():
-        part = faces["published"].map(lambda word: NAMES.get(word.strip().lower(), ""))
-    else:
-        part = assign_parts(faces["group"], *shares) if p.by == "group" else alone
+        named = parts_of_fold(values, p.from_[dataset].folds[p.fold])
     if dataset in p.from_ or (faces["published"] != "").any():
-        part, crossing = keep_apart(faces["group"], complete(part, faces["group"], p.val, p.calibration, p.seed))
-        counts["left_out_as_tied_to_another_part"] = crossing
+        whole = complete(named, faces["group"], p.val, p.calibration, p.seed)
+        part, counts["left_out_as_tied_to_another_part"] = keep_apart(faces["group"], whole)
+    elif p.folds > 1:
+        rest = 1 - 1 / p.folds
+        part = assign_parts(groups, p.val / rest, 0.0, p.calibration / rest, p.seed)
+        part = part.mask(in_fold(faces, groups, p.folds, p.fold, p.seed), "test")
+    else:
+        part = assign_parts(groups, p.val, p.test, p.calibration, p.seed)
+        alone = assign_parts(faces["face_id"], p.val, p.test, p.calibration, p.seed)
+        moved = faces["face_id"][alone != part].tolist()
     faces = faces.assign(part=part)[part != ""]
     if len(faces) < count:
         counts["left_out"] = count - len(faces)
@@ -47,34 +52,39 @@ def main(dataset: str) -> None:
         "faces": {part: int((faces["part"] == part).sum()) for part in PARTS},
         **counts,
         "balance": balance(faces),
-        "moved_with_their_group": faces["face_id"][alone[faces.index] != faces["part"]].tolist() if not counts else [],
+        "moved_with_their_group": [] if counts else moved,
     }
     records.write_json(report, f"data/splits/{dataset}-balance.json")
-    shown = "".join(f"; {name.replace('_', ' ')}: {number}" for name, number in counts.items())
-    progress.say(f"{dataset}, faces by part: {progress.counts(report['faces'])}{shown}")
+    progress.say(f"{dataset}, faces by part: {progress.counts(report['faces'] | counts)}")
     for row in report["balance"]:
         if row["p"] < 0.001:
             progress.say(f"{dataset}: the parts differ in {row['by']} by more than chance (p = {row['p']:.2g})")
 
 
-def in_range(age: pd.Series, low: float, high: float) -> pd.Series:
-    """Whether each age (n,) is unknown or from low to high years, both included."""
-    return age.isna() | age.between(low, high)
-
-
-def assign_parts(
-    groups: pd.Series, val: float, test: float, calibration: float, seed: int, folds: int = 1, fold: int = 0
-) -> pd.Series:
+def assign_parts(groups: pd.Series, val: float, test: float, calibration: float, seed: int) -> pd.Series:
     """Part (n,) of each face from the id of its group: test, val and calibration are shares of all, train the rest.
 
-    A group's part depends on its id and the seed alone, so new faces do not move others. With several folds, the test
-    faces of fold i are the i-th of as many equal parts, and `test` is ignored.
+    A group's part depends on its id and the seed alone, so new faces do not move others.
     """
-    test = 1 / folds if folds > 1 else test
-    place = {group: (place_of(group, seed) - fold / folds) % 1 for group in groups.unique()}
-    return groups.map(
-        lambda group: next(part for part, bound in (("test", test), ("val", test + val),
-        ("calibration", test + val + calibration), ("train", 2)) if place[group] < bound))  # fmt: skip
+    place = groups.map({group: place_of(group, seed) for group in groups.unique()})
+    bounds = {"test": test, "val": test + val, "calibration": test + val + calibration}
+    parts = np.select([place < bound for bound in bounds.values()], list(bounds), "train")
+    return pd.Series(parts, groups.index, object)
+
+
+def in_fold(faces: pd.DataFrame, groups: pd.Series, folds: int, fold: int, seed: int) -> np.ndarray:
+    """Whether each face (n,) is in a fold, of as many with equal numbers of faces of each age bin and sex.
+
+    Each face is in one fold, with its group; faces that come or go move others.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold  # here, since one fold does not need it
+
+    sex = targets.group_index(targets.TARGETS["sex"], faces["sex"].to_numpy())
+    strata = 3 * targets.age_bin(faces["age"].to_numpy(float)) + sex
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    with warnings.catch_warnings(action="ignore", category=UserWarning):  # of a stratum with fewer faces than folds
+        members = list(splitter.split(faces, strata, groups))[fold][1]
+    return np.isin(np.arange(len(faces)), members)
 
 
 def published(face_ids: pd.Series, source: params.Published, reader: str) -> tuple[pd.Series, dict[str, int]]:

@@ -9,7 +9,7 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -36,22 +36,17 @@ def list_archives(folder: Path) -> list[Location]:
     """
     entries = json.loads((folder / PROVENANCE).read_text())["archives"]
     for entry in entries:
-        if "address" in entry:
-            size = file_size(entry["address"])
-            if size != entry["size"]:
-                fault = f"has {size} bytes, before it had {entry['size']}" if size is not None else "no longer exists"
-                raise ArchiveError(f"{entry['address']}: {fault}: `make fetch` reads it again")
+        before = entry.get("size")
+        size = file_size(entry["address"]) if "address" in entry else before
+        if size != before:
+            fault = f"has {size} bytes, before it had {before}" if size is not None else "no longer exists"
+            raise ArchiveError(f"{entry['address']}: {fault}: `make fetch` reads it again")
     return [entry.get("address") or folder / entry["name"] for entry in entries]
 
 
 def open_archive(location: Location) -> BinaryIO:
     """Open an archive for reading. Raises OSError."""
     return location.open("rb") if isinstance(location, Path) else fsspec.open(location, "rb").open()
-
-
-def file_name(location: Location) -> str:
-    """Name of an archive, without its folder."""
-    return PurePosixPath(str(location)).name
 
 
 def file_size(address: str) -> int | None:
@@ -85,25 +80,39 @@ def members(path: Location, on_skip: OnSkip = lambda name, reason: None) -> Iter
 
 
 def _tar_members(path: Location, on_skip: OnSkip) -> Iterator[tuple[str, bytes]]:
-    with open_archive(path) as file:
-        zipped = file.read(2) == MAGIC[".gz"]
+    with open_archive(path) as start:
+        zipped = start.read(2) == MAGIC[".gz"]
     with (
         open_archive(path) as plain,
         gzip.open(plain) if zipped else plain as file,
         tarfile.open(fileobj=file, mode="r|") as archive,
     ):
         for info in archive:
-            archive.members.clear()  # it would keep every member's header
-            if info.isdir():
-                continue
-            reason = "is a link" if info.islnk() or info.issym() else "" if info.isfile() else "is a device"
-            reason = reason or _skip_reason(info.name, info.size)
-            if reason:
+            _forget(archive)
+            content = archive.extractfile(info) if info.isfile() else None
+            kind = "a link" if info.islnk() or info.issym() else "a device"
+            reason = _skip_reason(info.name, info.size) if content else f"is {kind}"
+            if content and not reason:
+                yield info.name, content.read()
+            elif not info.isdir():
                 on_skip(info.name, reason)
-            else:
-                yield info.name, archive.extractfile(info).read()
         while file.read(CHUNK):  # up to the checksum at the end, which reveals a truncated archive
             pass
+
+
+def _forget(archive: tarfile.TarFile) -> None:
+    """Drop the headers that a tarfile keeps of every member; from Python 3.13 on, `stream=True` does."""
+    archive.members.clear()  # type: ignore[attr-defined]
+
+
+def write_tar(file: BinaryIO | gzip.GzipFile, content: Iterable[tuple[str, bytes]], mtime: int = 0) -> None:
+    """Write (name, content) of files as a tar; the same arguments give the same bytes. mtime: seconds since 1970."""
+    with tarfile.open(fileobj=file, mode="w") as archive:
+        for name, data in content:
+            info = tarfile.TarInfo(name)
+            info.size, info.mode, info.mtime = len(data), 0o644, mtime
+            archive.addfile(info, io.BytesIO(data))
+            _forget(archive)
 
 
 def _zip_members(path: Location, on_skip: OnSkip) -> Iterator[tuple[str, bytes]]:
@@ -139,13 +148,9 @@ def open_member(path: Location, name: str) -> BinaryIO:
 
 def pack_folder(folder: Path, path: Path) -> None:
     """Write the files of a folder as a tar archive; the same files give the same bytes."""
-    with tarfile.open(path, "w") as archive:
-        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
-            info = tarfile.TarInfo(str(PurePosixPath(folder.name, *file.relative_to(folder).parts)))
-            info.size, info.mode = file.stat().st_size, 0o644
-            with file.open("rb") as content:
-                archive.addfile(info, content)
-            archive.members.clear()
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    with path.open("wb") as archive:
+        write_tar(archive, ((file.relative_to(folder.parent).as_posix(), file.read_bytes()) for file in files))
 
 
 def checksums(path: Location) -> dict[str, str]:

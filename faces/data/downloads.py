@@ -12,7 +12,7 @@ from faces.data import archives, fetching, tables
 from faces.data.archives import ArchiveError
 from faces.data.datasets import Archive
 from faces.data.fetching import FetchError
-from faces.runtime import progress, running
+from faces.runtime import dvc_internals, progress, running
 
 SPEED = 5e6  # bytes a second, for the expected time
 
@@ -22,16 +22,14 @@ def link_from_variants(wanted: tuple[Archive, ...], folder: Path, target: Path) 
 
     folder: of this variant.
     """
-    names = [archive.name for archive in wanted]
+    names = {archive.name for archive in wanted}
     for path in sorted(folder.parent.glob(f"*/{archives.PROVENANCE}")):
         provenance = json.loads(path.read_text())
-        if path.parent == folder or provenance.get("mirror") is not False:
-            continue
-        for entry in provenance["archives"]:
+        official = path.parent != folder and provenance.get("mirror") is False
+        for entry in provenance["archives"] if official else []:
             there, here = path.parent / entry["name"], target / entry["name"]
-            if entry["name"] not in names or here.exists() or not there.exists():
-                continue
-            if archives.checksums(there)["sha256"] == entry["sha256"]:
+            lacking = entry["name"] in names and there.exists() and not here.exists()
+            if lacking and archives.checksums(there)["sha256"] == entry["sha256"]:
                 progress.say(f"{there} is used instead of fetching it again")
                 running.replace(here, functools.partial(link_or_copy, there))
 
@@ -43,17 +41,17 @@ def import_own_images(source: Path, folder: Path) -> dict:
     """
     if not source.exists():
         raise ArchiveError(f"{source}: does not exist; variants in params.yaml names it")
-    archive = Archive(source.name)
+    path = folder / source.name
     if source.is_dir():
-        archive = Archive(source.name + ".tar")
-        archives.pack_folder(source, folder / archive.name)
+        path = folder / f"{source.name}.tar"
+        archives.pack_folder(source, path)
     elif source.suffix.lower() in tables.SUFFIXES:
-        archive = Archive("pixels.tar")
-        tables.write_pixels(source, folder / archive.name)
+        path = folder / "pixels.tar"
+        tables.write_pixels(source, path)
     else:
-        shutil.copyfile(source, folder / archive.name)
-        archives.check_magic(folder / archive.name, archive.name)
-    return provenance_entry(archive, folder / archive.name)
+        shutil.copyfile(source, path)
+        archives.check_magic(path, path.name)
+    return provenance_entry(Archive(path.name), path)
 
 
 def plan(wanted: tuple[Archive, ...], source: str, licence: str) -> str:
@@ -129,50 +127,51 @@ def fetch(archive: Archive, address: str, folder: Path, official: bool) -> dict:
     path = folder / archive.name
     if Path(address).is_dir():
         path = path.with_name(path.name + ".tar")
-        running.replace(path, lambda part: archives.pack_folder(Path(address), part))
+        running.replace(path, functools.partial(archives.pack_folder, Path(address)))
+    if path.exists():
         return provenance_entry(archive, path)
-    if not path.exists():
-        parts = folder / f"{archive.name} {hashlib.sha256(address.encode()).hexdigest()[:8]}"
-        resumed = parts.exists()
-        part = link_cached(archive, parts) or fetching.fetch(address, parts, archive.name, archive.size)
-        try:
-            check_published(archive, part, official)
-        except ArchiveError:
-            shutil.rmtree(parts)
-            if not resumed:
-                raise
-            progress.say(f"{archive.name}: the partial download belonged to another file; fetching the whole file")
-            return fetch(archive, address, folder, official)
-        part.rename(path)
+    parts = folder / f"{archive.name} {hashlib.sha256(address.encode()).hexdigest()[:8]}"
+    resumed = parts.exists()
+    part = link_cached(archive, parts) or fetching.fetch(address, parts, archive.name, archive.size)
+    try:
+        entry = published_entry(archive, part, official)
+    except ArchiveError:
         shutil.rmtree(parts)
-    return provenance_entry(archive, path)
+        if not resumed:
+            raise
+        progress.say(f"{archive.name}: the partial download belonged to another file; fetching the whole file")
+        return fetch(archive, address, folder, official)
+    part.rename(path)
+    shutil.rmtree(parts)
+    return entry
 
 
-def check_published(archive: Archive, path: Path, official: bool) -> None:
-    """Raise ArchiveError where a file is not an archive or, if official, not the published one."""
+def published_entry(archive: Archive, path: Path, official: bool) -> dict:
+    """Provenance entry of a file. Raises ArchiveError where it is no archive or, if official, not the published one."""
     archives.check_magic(path, archive.name)
     entry = provenance_entry(archive, path)
     if official and entry["official"] is False:
         raise ArchiveError(f"is not the published file ({entry['size']} bytes, sha256 {entry['sha256'][:12]}…)")
+    return entry
 
 
 def link_cached(archive: Archive, folder: Path) -> Path | None:
     """Link a published archive from DVC's cache into a folder; None where the cache does not have it."""
-    path = running.root() / ".dvc/cache/files/md5" / (archive.md5 or "-")[:2] / (archive.md5 or "-")[2:]
-    if not path.is_file():
+    path = dvc_internals.cached_file(archive.md5) if archive.md5 else None
+    if path is None:
         return None
     folder.mkdir(parents=True, exist_ok=True)
     progress.say(f"{archive.name} is already in DVC's cache")
-    return link_or_copy(path, folder / archive.name)
+    link_or_copy(path, folder / archive.name)
+    return folder / archive.name
 
 
-def link_or_copy(path: Path, target: Path) -> Path:
-    """Hard-link a file, or copy it where the disk has no links; returns the target."""
+def link_or_copy(path: Path, target: Path) -> None:
+    """Hard-link a file, or copy it where the disk has no links."""
     try:
         os.link(path, target)
     except OSError:
         shutil.copyfile(path, target)
-    return target
 
 
 def provenance_entry(archive: Archive, path: Path) -> dict:

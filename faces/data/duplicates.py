@@ -88,9 +88,10 @@ def near_pairs(thumbs: np.ndarray, min_correlation: float) -> np.ndarray:
     del even
 
     blocks = _all_blocks(count) if count <= MAX_ALL_PAIRS else _near_blocks(main[:, :-2], mirrored)
-    shared = {"fine": fine, "main": main, "mirrored": mirrored, "min_correlation": min_correlation}
     total = len(pairs[0])
-    for i, j in executor.map_ordered(correlated, blocks, **shared):
+    for i, j in executor.map_ordered(
+        correlated, blocks, fine=fine, main=main, mirrored=mirrored, min_correlation=min_correlation
+    ):
         pairs.append(np.column_stack([first[i], first[j]]))
         total += len(i)
         if total > MAX_PAIRS:
@@ -116,11 +117,9 @@ def correlated(
     i, j = np.divmod(np.flatnonzero(bound >= min_correlation - ROUNDING), bound.shape[1])
     i, j = rows[i], columns[j]
     i, j = i[i != j], j[i != j]
-    near = [
-        correlation(_as_float(fine[i[k : k + ROWS]]), _as_float(fine[j[k : k + ROWS]])) >= min_correlation
-        for k in range(0, len(i), ROWS)
-    ]
-    near = np.concatenate([np.zeros(0, bool), *near])
+    parts = [slice(k, k + ROWS) for k in range(0, len(i), ROWS)]
+    exact = [correlation(_as_float(fine[i[part]]), _as_float(fine[j[part]])) for part in parts]
+    near = np.concatenate([np.zeros(0, np.float32), *exact]) >= min_correlation
     return i[near], j[near]
 
 

@@ -79,8 +79,8 @@ def _fetch_http(address: str, path: Path, update: Callable[[int, int | None], No
     except requests.TooManyRedirects:
         raise FetchError("redirects without end") from None
     except requests.HTTPError as error:
-        fault = f"answers {error.response.status_code} {error.response.reason}"
-        raise (TemporaryError if error.response.status_code in TEMPORARY else FetchError)(fault) from None
+        status, reason = (getattr(error.response, name, "") for name in ("status_code", "reason"))
+        raise (TemporaryError if status in TEMPORARY else FetchError)(f"answers {status} {reason}") from None
     except DownloadError as error:
         if "byte range" in str(error):  # the server cannot resume a partial file: begin again
             for part in path.parent.glob(f"{path.name}*.part"):

@@ -39,7 +39,9 @@ def write(rows: Iterable[dict], folder: Path, shard_faces: int) -> list[dict]:
                 batch = list(chunk)
                 writer.write_batch(pa.RecordBatch.from_pylist(batch, SCHEMA))
                 faces += len(batch)
-        shards.append({"name": path.name, "faces": faces, "sha256": _sha256(path)})
+        with path.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        shards.append({"name": path.name, "faces": faces, "sha256": digest})
     return shards
 
 
@@ -48,11 +50,6 @@ def _chunks(rows: Iterable, size: int) -> Iterator[Iterator]:
     rows = iter(rows)
     for first in rows:
         yield itertools.chain([first], itertools.islice(rows, size - 1))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Pack:

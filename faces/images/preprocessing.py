@@ -25,14 +25,14 @@ def decode(content: bytes, near: int | None = None) -> Image.Image:
     """
     if len(content) > MAX_BYTES:
         raise PictureError(f"is larger than {MAX_BYTES >> 20} MiB")
-    formats = FORMATS
+    formats: tuple[str, ...] = FORMATS
     if content[4:8] == b"ftyp":  # HEIC, the format of iPhones
         import pillow_heif
 
         pillow_heif.register_heif_opener()
         formats = ("HEIF",)
     try:
-        image = Image.open(io.BytesIO(content), formats=formats)
+        image: Image.Image = Image.open(io.BytesIO(content), formats=formats)
         if image.width * image.height > MAX_PIXELS:
             raise PictureError(f"too many pixels: {image.width} x {image.height}")
         if near:
@@ -40,9 +40,8 @@ def decode(content: bytes, near: int | None = None) -> Image.Image:
         if image.format != "JPEG" or {"exif", "xmp"} & image.info.keys():  # a JPEG's orientation is in one of these
             image = ImageOps.exif_transpose(image)
         if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-            image = image.convert("RGBA")
-            flat = Image.new("RGBA", image.size, (255, 255, 255, 255))
-            image = Image.alpha_composite(flat, image)
+            white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+            image = Image.alpha_composite(white, image.convert("RGBA"))
         elif image.mode.startswith("I;16") or image.mode == "I":
             image = Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8))
         image.load()
@@ -109,13 +108,8 @@ def square(pixels: np.ndarray, size: int) -> np.ndarray:
     height, width = pixels.shape[:2]
     top, left = max(0, (height - size) // 2), max(0, (width - size) // 2)
     pixels = pixels[top : top + size, left : left + size]
-    height, width = pixels.shape[:2]
-    if (height, width) == (size, size):
-        return pixels
-    out = np.full((size, size, 3), 128, np.uint8)
-    top, left = (size - height) // 2, (size - width) // 2
-    out[top : top + height, left : left + width] = pixels
-    return out
+    rows, columns = (((size - length) // 2, (size - length + 1) // 2) for length in pixels.shape[:2])
+    return np.pad(pixels, (rows, columns, (0, 0)), constant_values=128)
 
 
 def encode(image: Image.Image, quality: int) -> bytes:

@@ -38,14 +38,15 @@ def faults(p: schema.Params) -> Iterator[Fault]:
 
 def _check_datasets(p: schema.Params) -> Iterator[Check]:
     sections = {"parse_labels": p.parse_labels.datasets, "convert_mat": p.convert_mat.datasets}
+    read = [name for names in (*sections.values(), p.tables) for name in names]
     for i, name in enumerate(p.datasets):
-        key = ("datasets", str(i))
-        of_letters = re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) is not None
-        yield of_letters, key, f"{name!r} is not a name of lower-case letters, digits and underscores"
-        once = sum(name in names for names in (*sections.values(), p.tables)) == 1
-        yield once, key, f"{name!r} must be in one of parse_labels.datasets, convert_mat.datasets, tables"
-        cropped = f"{name}-cropped" in p.variants
-        yield cropped, key, f"{name!r} has no cropped row in variants, in which duplicates are searched for"
+        key, spelled = ("datasets", str(i)), re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) is not None
+        once, cropped = read.count(name) == 1, f"{name}-cropped" in p.variants
+        yield from [
+            (spelled, key, f"{name!r} is not a name of lower-case letters, digits and underscores"),
+            (once, key, f"{name!r} must be in one of parse_labels.datasets, convert_mat.datasets, tables"),
+            (cropped, key, f"{name!r} has no cropped row in variants, in which duplicates are searched for"),
+        ]
     for section, names in sections.items():
         for i, name in enumerate(names):
             yield name in p.datasets, (section, "datasets", str(i)), f"{name!r} is not listed in datasets"
@@ -53,27 +54,28 @@ def _check_datasets(p: schema.Params) -> Iterator[Check]:
 
 def _check_variants(p: schema.Params) -> Iterator[Check]:
     for name, row in p.variants.items():
-        key, named = ("variants", name), f"{row.dataset}-{row.variant}"
-        yield name == named, key, f"must be named {named}"
-        yield row.dataset in p.datasets, (*key, "dataset"), f"{row.dataset!r} is not listed in datasets"
-        yield _listed((*key, "reader"), row.reader, _modules(DATASETS), "a module of faces/data/datasets:")
-        table = row.reader == "table"
-        yield (
-            table == (row.dataset in p.tables),
-            (*key, "reader"),
-            f"{row.reader!r}: table is the reader of the datasets under tables",
-        )
-        yield table == (row.images is not None), (*key, "images"), "must be set if the reader is table, and only then"
-        faces = row.variant == "cropped" or not table
-        yield faces, (*key, "variant"), f"{row.variant!r}: the images of a table are faces, so cropped"
+        key, named, table = ("variants", name), f"{row.dataset}-{row.variant}", row.reader == "table"
+        fault = f"{row.reader!r}: table is the reader of the datasets under tables"
+        yield from [
+            (name == named, key, f"must be named {named}"),
+            (row.dataset in p.datasets, (*key, "dataset"), f"{row.dataset!r} is not listed in datasets"),
+            _listed((*key, "reader"), row.reader, _modules(DATASETS), "a module of faces/data/datasets:"),
+            (table == (row.dataset in p.tables), (*key, "reader"), fault),
+            (table == (row.images is not None), (*key, "images"), "must be set if the reader is table, and only then"),
+            (
+                row.variant == "cropped" or not table,
+                (*key, "variant"),
+                f"{row.variant!r}: the images of a table are faces, so cropped",
+            ),
+        ]
 
 
 def _check_models(p: schema.Params) -> Iterator[Check]:
     """Check rows of models and of teachers."""
     yield p.models != {}, ("models",), "lists no model"
     for name in p.models:
-        of_letters = re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) is not None
-        yield of_letters, ("models", name), "is not a name of lower-case letters, digits and hyphens"
+        spelled = re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) is not None
+        yield spelled, ("models", name), "is not a name of lower-case letters, digits and hyphens"
     for name, teacher_set in p.teachers.items():
         yield from _check_teachers(("teachers", name), teacher_set)
     for key, row in _rows(p):
@@ -111,15 +113,22 @@ def _rows(p: schema.Params) -> list[tuple[Key, schema.Model]]:
     return rows
 
 
-def _check_row(p: schema.Params, key: Key, row: schema.Model) -> Iterator[Check]:
+def _check_row(p: schema.Params, key: Key, row: schema.Model) -> list[Check]:
     """Check a row of models, or of teachers."""
-    name = f"{row.dataset}-{row.variant}"
-    yield name in p.variants, (*key, "variant"), f"'{name}' is not a row of variants"
-    yield _listed((*key, "network"), row.network, _modules(NETWORKS), "a module of faces/networks:")
-    yield _listed((*key, "teachers"), row.teachers, [schema.NO_TEACHERS, *p.teachers], "a row of teachers:")
-    yield row.targets != [], (*key, "targets"), "lists no target"
-    for i, target in enumerate(row.targets):
-        yield _listed((*key, "targets", str(i)), target, targets.TARGETS, "a row of faces/targets.py:")
+    variant = f"{row.dataset}-{row.variant}"
+    table, known = p.tables.get(row.dataset), "a row of faces/targets.py:"
+    named = [target for target in row.targets if table is None or getattr(table.columns, target, None) is not None]
+    return [
+        (variant in p.variants, (*key, "variant"), f"'{variant}' is not a row of variants"),
+        _listed((*key, "network"), row.network, _modules(NETWORKS), "a module of faces/networks:"),
+        _listed((*key, "teachers"), row.teachers, [schema.NO_TEACHERS, *p.teachers], "a row of teachers:"),
+        (row.targets != [], (*key, "targets"), "lists no target"),
+        *(_listed((*key, "targets", str(i)), target, targets.TARGETS, known) for i, target in enumerate(row.targets)),
+        *(
+            (target in named, (*key, "targets", str(i)), f"tables.{row.dataset}.columns names no column for {target!r}")
+            for i, target in enumerate(row.targets)
+        ),
+    ]
 
 
 def _check_tables(p: schema.Params) -> Iterator[Check]:
@@ -136,67 +145,61 @@ def _check_tables(p: schema.Params) -> Iterator[Check]:
             for text, label in names.items():
                 key = ("tables", name, "classes", target, text)
                 yield label in ("", *classes), key, f"{label!r} {fault}"
-    for name, row in p.models.items():
-        for i, target in enumerate(row.targets if row.dataset in p.tables else []):
-            has_column = getattr(p.tables[row.dataset].columns, target, None) is not None
-            fault = f"tables.{row.dataset}.columns names no column for {target!r}"
-            yield has_column, ("models", name, "targets", str(i)), fault
 
 
 def _check_split(p: schema.Params) -> Iterator[Check]:
+    key, fold = ("split", "fold"), p.split.fold
     yield _ordered(p.split.ages), ("split", "ages"), f"{p.split.ages} is not [lowest, highest]"
     for name, published in p.split.from_.items():
         yield name in p.datasets, ("split", "from", name), "is not listed in datasets"
         last = len(published.folds) - 1
-        yield p.split.fold <= last, ("split", "fold"), f"{p.split.fold}: split.from.{name} has folds 0 to {last}"
-    below = p.split.fold < p.split.folds or p.split.from_ != {}
-    yield below, ("split", "fold"), f"{p.split.fold} is not below split.folds, {p.split.folds}"
+        yield fold <= last, key, f"{fold}: split.from.{name} has folds 0 to {last}"
+    yield fold < p.split.folds or p.split.from_ != {}, key, f"{fold} is not below split.folds, {p.split.folds}"
 
 
-def _check_data(p: schema.Params) -> Iterator[Check]:
-    yield p.data.source.strip() != "", ("data", "source"), "is empty: sample, official, a folder or a URL"
+def _check_data(p: schema.Params) -> list[Check]:
     photos = p.data.source != "sample" or any(row.dataset in p.tables for row in p.models.values())
-    fault = "'sample' is too little for photos: set it to real, or to a row of budgets of your own"
-    yield p.budget != "sample" or not photos, ("budget",), fault
-    rest = 1 - p.split.val - p.split.test - p.split.calibration
-    yield rest > 0, ("split",), "val, test and calibration leave nothing to train on"
+    parts = p.split.val + p.split.test + p.split.calibration
     lowest, highest = p.convert_mat.min_age, p.convert_mat.max_age
-    yield lowest <= highest, ("convert_mat", "min_age"), f"{lowest} is above max_age"
+    small = "'sample' is too little for photos: set it to real, or to a row of budgets of your own"
+    return [
+        (p.data.source.strip() != "", ("data", "source"), "is empty: sample, official, a folder or a URL"),
+        (p.budget != "sample" or not photos, ("budget",), small),
+        (parts < 1, ("split",), "val, test and calibration leave nothing to train on"),
+        (lowest <= highest, ("convert_mat", "min_age"), f"{lowest} is above max_age"),
+    ]
 
 
 def _check_train(p: schema.Params) -> Iterator[Check]:
     """Check `train`, and its overrides in budgets and rows of models."""
-    sections: list[tuple[Key, schema.Train]] = [(("train",), p.train)]
-    changes: list[tuple[Key, schema.Section, dict[str, Any]]] = []
+    rows = _rows(p)
+    changes: list[tuple[Key, schema.Section, dict[str, Any]]] = [(("train",), p.train, {})]
     yield _listed(("budget",), p.budget, p.budgets, "a row of budgets:")
     if p.budget in p.budgets:
-        changes = [((*key, "budget"), p.budgets[p.budget], row.budget) for key, row in _rows(p)]
+        changes += [((*key, "budget"), p.budgets[p.budget], row.budget) for key, row in rows]
     for kind, budget in p.budgets.items():
-        key: Key = ("budgets", kind, "train")
-        changes.append((key, p.train, budget.train))
-        train, _ = _validated(key, overrides.merged, p.train, budget.train)
-        if train:
-            changes += [((*place, "train"), train, row.train) for place, row in _rows(p)]
+        changes.append((("budgets", kind, "train"), p.train, budget.train))
+        train, _ = _validated((), overrides.merged, p.train, budget.train)
+        changes += [((*key, "train"), train, row.train) for key, row in rows if train]
     for key, section, values in changes:
         merged, checks = _validated(key, overrides.merged, section, values)
         yield from checks
-        if merged and key[-1] == "train" and values:
-            sections.append((key, merged))
-    for key, train in sections:
-        yield from _check_train_section(p, key, train)
+        if isinstance(merged, schema.Train) and (values or key == ("train",)):
+            yield from _check_train_section(p, key, merged)
 
 
-def _check_train_section(p: schema.Params, key: Key, train: schema.Train) -> Iterator[Check]:
+def _check_train_section(p: schema.Params, key: Key, train: schema.Train) -> list[Check]:
     name, whole = ("crop", train.crop) if train.crop else ("image_size", train.image_size)
-    yield whole <= p.pack.side, (*key, name), f"{whole} is above pack.side, {p.pack.side}"
-    yield train.image_size <= whole, (*key, "image_size"), f"{train.image_size} is above crop, {whole}"
-    yield 0.5 <= train.zoom <= 2, (*key, "zoom"), f"{train.zoom} is not a scale from 0.5 to 2"
-    zoom = train.augment.zoom
-    yield _ordered(zoom), (*key, "augment", "zoom"), f"{zoom} is not [smallest, largest]"
-    for column in ("loss_weights", "label_weight_power", "label_smoothing"):
-        for target in getattr(train, column):
-            yield target in targets.TARGETS, (*key, column, target), "is not a row of faces/targets.py"
-    yield _listed((*key, "monitor"), train.monitor, _monitors(), "one of")
+    columns = ("loss_weights", "label_weight_power", "label_smoothing")
+    by_target = [(*key, column, target) for column in columns for target in getattr(train, column)]
+    return [
+        (whole <= p.pack.side, (*key, name), f"{whole} is above pack.side, {p.pack.side}"),
+        (train.image_size <= whole, (*key, "image_size"), f"{train.image_size} is above crop, {whole}"),
+        (0.5 <= train.zoom <= 2, (*key, "zoom"), f"{train.zoom} is not a scale from 0.5 to 2"),
+        (_ordered(train.augment.zoom), (*key, "augment", "zoom"), f"{train.augment.zoom} is not [smallest, largest]"),
+        *((place[-1] in targets.TARGETS, place, "is not a row of faces/targets.py") for place in by_target),
+        _listed((*key, "monitor"), train.monitor, _monitors(), "one of"),
+    ]
 
 
 def _check_scores(p: schema.Params) -> Iterator[Check]:
@@ -206,8 +209,7 @@ def _check_scores(p: schema.Params) -> Iterator[Check]:
             key = ("gate", "limits", baseline, model)
             other = model in p.models or not set(models) & set(p.models)
             yield other, key, "is a model that is not listed under models: remove it"
-            for score in limits:
-                yield _listed((*key, score), score, scores.keys("metrics"), "one of")
+            yield from (_listed((*key, score), score, scores.keys("metrics"), "one of") for score in limits)
     yield _listed(("register", "metric"), p.register_.metric, _monitors(), "one of")
 
 
@@ -216,11 +218,11 @@ def _check_search(p: schema.Params) -> Iterator[Check]:
     numbers = {name for name, field in fields.items() if field.annotation in (int, float)} - {"threads", "image_size"}
     for name, space in p.tune.space.items():
         key = ("tune", "space", name)
-        yield name in numbers, key, "is not a number under train that can be searched for"
         ordered = space.min <= space.max and (space.sampling == "linear" or space.min > 0)
+        yield name in numbers, key, "is not a number under train that can be searched for"
         yield ordered, key, "needs min <= max, and min above 0 for log"
         for bound in (space.min, space.max) if name in numbers else ():
-            _, checks = _validated(key, overrides.with_values, p.train, {name: bound})
+            checks = _validated(key, overrides.with_values, p.train, {name: bound})[1]
             yield from ((False, key, text) for _, _, text in checks)
 
 

@@ -22,9 +22,10 @@ def load(path: Path = PATH) -> schema.Params:
 
     Raises ParamsError with one line per fault: `params.yaml:88: train.batch_size: -3 is not a positive whole number`.
     """
-    text = _read(path)
     try:
-        values = yaml.safe_load(text)
+        values = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ParamsError(f"{path} is missing: run this from the project's top folder") from None
     except yaml.YAMLError as error:
         raise ParamsError(f"{path}: not readable as YAML: {error}") from None
     try:
@@ -40,7 +41,7 @@ def load(path: Path = PATH) -> schema.Params:
 
 def where(key: schema.Key, path: Path = PATH) -> str:
     """Line and name of a key, as in errors: `params.yaml:88: train.batch_size`."""
-    node, line = yaml.compose(_read(path)), 1
+    node, line = yaml.compose(path.read_text()), 1
     for part in key:
         node, line = _children(node).get(part, (None, line))
     return f"{path}:{line}: {'.'.join(key)}"
@@ -56,13 +57,6 @@ def yaml_editor() -> YAML:
         type(None), lambda representer, _: representer.represent_scalar("tag:yaml.org,2002:null", "null")
     )
     return editor
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except FileNotFoundError:
-        raise ParamsError(f"{path} is missing: run this from the project's top folder") from None
 
 
 def _old_names(values: Any, section: schema.Key = ()) -> Iterator[schema.Fault]:

@@ -30,10 +30,8 @@ def merged(section: Section, values: dict[str, Any]) -> Section:
 
 def with_values(section: Section, values: dict[str, float]) -> Section:
     """Replace some numbers of settings and validate them again; whole numbers stay whole."""
-    merged = section.model_dump()
-    for name, value in values.items():
-        merged[name] = round(value) if isinstance(merged[name], int) else float(value)
-    return type(section).model_validate(merged)
+    whole = {name for name in values if isinstance(getattr(section, name), int)}
+    return merged(section, {name: round(value) if name in whole else float(value) for name, value in values.items()})
 
 
 def recipe(settings: schema.Settings, budget: schema.Budget, row: schema.Model) -> dict[str, Any]:

@@ -20,9 +20,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1, description="a share of 0 or more 
 OpenShare = Annotated[float, Field(gt=0, lt=1, description="a share above 0 and below 1")]
 Percent = Annotated[int, Field(ge=1, le=100, description="a whole number from 1 to 100")]
 SampleSize = Annotated[int, Field(ge=200, description="a whole number of 200 or more")]
-BootstrapSamples = Annotated[
-    int, Field(ge=1000, description="a whole number of 1000 or more, which small p-values need")
-]
+BootstrapSamples = Annotated[int, Field(ge=1000, description="a whole number of 1000 or more, for small p-values")]
 Side = Annotated[int, Field(ge=32, le=1024, description="a whole number from 32 to 1024")]
 Years = Annotated[int, Field(ge=0, le=124, description="a whole number from 0 to 124")]
 

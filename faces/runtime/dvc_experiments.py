@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dvc.api
 
-from faces.runtime import progress
+from faces.runtime import dvc_internals, progress
 
 
 def run(name: str, settings: dict[str, object], targets: Iterable[str] = ()) -> None:
@@ -27,30 +27,26 @@ def run_all(runs: Mapping[str, tuple[dict[str, object], Iterable[str]]], at_once
 
     Their output is shown line by line, after the name. Where one fails, the others go on; then SystemExit names it.
     """
+    set_up = threading.Lock()  # of one experiment at a time
+
+    def run_prefixed(name: str) -> int:
+        with set_up:
+            remove(name)
+            command = _command(name, *runs[name])
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            for line in process.stdout or ():
+                progress.say(f"{name}: {line.rstrip()}")
+                if dvc_internals.is_set_up(line):
+                    break
+        for line in process.stdout or ():
+            progress.say(f"{name}: {line.rstrip()}")
+        return process.wait()
+
     with ThreadPoolExecutor(at_once) as pool:
-        codes = list(pool.map(lambda name: _run_prefixed(name, *runs[name]), runs))
+        codes = list(pool.map(run_prefixed, runs))
     failed = [name for name, code in zip(runs, codes, strict=True) if code]
     if failed:
         raise SystemExit(f"{', '.join(failed)} failed; the results of the others are kept: run this again")
-
-
-_START = threading.Lock()
-
-
-def _run_prefixed(name: str, settings: dict[str, object], targets: Iterable[str]) -> int:
-    """Run one of several, and return its exit status; DVC can set up only one at a time."""
-    with _START:
-        remove(name)
-        process = subprocess.Popen(
-            _command(name, settings, targets), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        for line in process.stdout:
-            progress.say(f"{name}: {line.rstrip()}")
-            if line.startswith(("Running stage", "Stage ", "'")):
-                break
-    for line in process.stdout:
-        progress.say(f"{name}: {line.rstrip()}")
-    return process.wait()
 
 
 def _command(name: str, settings: dict[str, object], targets: Iterable[str]) -> list[str]:
@@ -60,27 +56,17 @@ def _command(name: str, settings: dict[str, object], targets: Iterable[str]) -> 
 
 def remove(name: str) -> None:
     """Remove the DVC experiment `name`, if there is one; its outputs stay in DVC's cache."""
-    if _commits(name):
-        subprocess.run(["dvc", "exp", "remove", "--quiet", name], check=False)
+    subprocess.run(["dvc", "exp", "remove", "--quiet", name], check=False)
 
 
 def read(name: str, path: Path | str) -> str:
     """Text of a file that git or DVC tracks, in the DVC experiment `name`."""
-    return dvc.api.read(str(path), rev=commit(name))
+    return dvc.api.read(str(path), rev=name)
 
 
 def commit(name: str) -> str:
-    """Commit of the DVC experiment `name`, the latest of several. Raises SystemExit where there is none."""
-    commits = _commits(name)
-    if not commits:
+    """The revision by which DVC finds the DVC experiment `name`. Raises SystemExit where there is none."""
+    command = ["dvc", "exp", "list", "--all-commits", "--names-only"]
+    if name not in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split():
         raise SystemExit(f"there is no DVC experiment {name}")
-    return commits[-1]
-
-
-def _commits(name: str) -> list[str]:
-    refs = _git("for-each-ref", "--sort=creatordate", "--format=%(objectname) %(refname)", "refs/exps").splitlines()
-    return [line.split()[0] for line in refs if line.endswith("/" + name)]
-
-
-def _git(*words: str) -> str:
-    return subprocess.run(("git", *words), capture_output=True, text=True, check=True).stdout
+    return name

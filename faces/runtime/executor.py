@@ -6,7 +6,7 @@ Work is a module-level function, called with an item and with the arguments that
 import collections
 import functools
 import multiprocessing
-import multiprocessing.connection
+import multiprocessing.process
 import os
 import signal
 import sys
@@ -70,5 +70,9 @@ def die_with_parent() -> None:
     """In a worker: leave interrupts to the parent, and exit when it ends, however it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    parent = multiprocessing.parent_process().sentinel
-    threading.Thread(target=lambda: (multiprocessing.connection.wait([parent]), os._exit(1)), daemon=True).start()
+    threading.Thread(target=_exit_after, args=(multiprocessing.parent_process(),), daemon=True).start()
+
+
+def _exit_after(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)

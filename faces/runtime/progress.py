@@ -66,49 +66,28 @@ def steps(name: str, total: int) -> tqdm.tqdm:
 
 def bar(items: Iterable, name: str, total: int | None = None, unit: str = "") -> Iterator:
     """Yield the items and show how many have passed."""
-    if sys.stderr.isatty():
-        yield from tqdm.tqdm(items, desc=name, total=total, unit=unit or "it", leave=False)
-        return
-    elapsed = timer()
-    for count, item in enumerate(items):
-        if seconds := elapsed():
-            share = f"{count} of {total}" if total else count
-            say(f"{name}: {share} {unit} in {seconds:.0f} s")
-        yield item
+    with meter(name, unit) as update:
+        for count, item in enumerate(items):
+            update(count, total)
+            yield item
 
 
 @contextlib.contextmanager
-def meter(name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show the progress of a download: yields update(bytes received, total bytes or None where unknown)."""
-    if sys.stderr.isatty():
-        with tqdm.tqdm(desc=name, unit="B", unit_scale=True, leave=False) as shown:
-
-            def update(received: int, total: int | None) -> None:
-                shown.total = total
-                shown.update(received - shown.n)
-
-            yield update
-        return
-    elapsed = timer()
-
-    def write_line(received: int, total: int | None) -> None:
-        if seconds := elapsed():
-            share = f"{received / 1e6:.0f} of {total / 1e6:.0f}" if total else f"{received / 1e6:.0f}"
-            say(f"{name}: {share} MB in {seconds:.0f} s")
-
-    yield write_line
-
-
-def timer() -> Callable[[], float]:
-    """Return a function that returns the seconds since now once per INTERVAL, otherwise 0."""
+def meter(name: str, unit: str = "MB") -> Iterator[Callable[[int, int | None], None]]:
+    """Show progress: yields update(count, total or None where unknown); where the unit is MB, both are in bytes."""
     start = last = time.monotonic()
+    scale = 1_000_000 if unit == "MB" else 1
+    shown_unit = "B" if unit == "MB" else unit or "it"
+    with tqdm.tqdm(desc=name, unit=shown_unit, unit_scale=scale > 1, leave=False, disable=None) as shown:
 
-    def elapsed() -> float:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < INTERVAL:
-            return 0.0
-        last = now
-        return now - start
+        def update(count: int, total: int | None) -> None:
+            nonlocal last
+            shown.total = total
+            shown.update(count - shown.n)
+            now = time.monotonic()
+            if shown.disable and now - last >= INTERVAL:
+                last = now
+                share = f"{count / scale:.0f} of {total / scale:.0f}" if total else f"{count / scale:.0f}"
+                say(f"{name}: {share} {unit} in {now - start:.0f} s")
 
-    return elapsed
+        yield update

@@ -57,16 +57,15 @@ def map_ordered(work: Callable, items: Iterable, shared: dict) -> Iterator:
         for tries in range(1, TRIES + 1):
             try:
                 result = ray.get(reference)
+                break
             except _worker_errors() as error:
                 if tries == TRIES:
                     raise SystemExit(f"{name[1]}: its worker died {TRIES} times: {_first_line(error)}") from None
                 reference = call.remote(name, item, stored)
             except ray.exceptions.RayError as error:
                 raise _cause(error) from error
-            else:
-                pending.popleft()
-                return result
-        return None
+        pending.popleft()
+        return result
 
     try:
         for item in items:
@@ -91,7 +90,8 @@ def run_jobs(
     run = (ray.remote(max_calls=1)(_run) if gpus else ray.remote(_run)).options(
         num_returns="streaming", max_retries=0, **resources
     )
-    name, stored, tries = _work_name(work), ray.put(shared), collections.Counter()
+    name, stored = _work_name(work), ray.put(shared)
+    tries: collections.Counter[int] = collections.Counter()
 
     def start(number: int) -> Any:
         tries[number] += 1
@@ -104,7 +104,7 @@ def run_jobs(
             stream, number = ready[0], running[ready[0]]
             try:
                 kind, value = ray.get(next(stream))
-            except (*_worker_errors(), StopIteration) as error:
+            except _worker_errors() as error:
                 del running[stream]
                 line = _first_line(error)
                 if tries[number] >= TRIES:
@@ -125,9 +125,10 @@ def run_jobs(
 
 
 def _worker_errors() -> tuple[type[Exception], ...]:
-    """Errors of Ray where a worker or node failed, not the work."""
+    """Errors of Ray where a worker or node failed, not the work; and that of a stream which ended without a result."""
     errors = connect().exceptions
     return (
+        StopIteration,
         errors.WorkerCrashedError,
         errors.NodeDiedError,
         errors.LocalRayletDiedError,
@@ -155,9 +156,8 @@ def _first_line(error: BaseException) -> str:
 
 def _work_name(work: Callable) -> tuple[str, str, str]:
     """Module and name by which a worker imports a function, also of a stage that runs as __main__; and our versions."""
-    module = work.__module__
-    module = sys.modules[module].__spec__.name if module == "__main__" else module
-    return module, work.__qualname__, _versions_text()
+    spec = sys.modules[work.__module__].__spec__
+    return spec.name if spec else work.__module__, work.__qualname__, _versions_text()
 
 
 @functools.cache
@@ -165,16 +165,13 @@ def _versions_text() -> str:
     return str(versions())
 
 
-def _import_work(name: tuple[str, str, str]) -> Callable:
-    if name[2] != _versions_text():  # a node that joined after the others were checked
-        raise SystemExit(f"{platform.node()} has {_versions_text()}, but this project needs {name[2]}")
-    return getattr(importlib.import_module(name[0]), name[1])
-
-
-def _call(name: tuple[str, str, str], item: Any, shared: dict) -> Any:
+def _call(name: tuple[str, str, str], item: Any, shared: dict, *send: Callable) -> Any:
     """On a worker: work on an item."""
+    module, function, needed = name
     try:
-        return _import_work(name)(item, **shared)
+        if needed != _versions_text():  # a node that joined after the others were checked
+            raise SystemExit(f"{platform.node()} has {_versions_text()}, but this project needs {needed}")
+        return getattr(importlib.import_module(module), function)(item, *send, **shared)
     except SystemExit as error:
         raise WorkerExit(str(error)) from error
 
@@ -183,14 +180,9 @@ def _run(name: tuple[str, str, str], item: Any, shared: dict) -> Iterator[tuple[
     """On a worker: work on an item in a thread; yield ("message", arguments) meanwhile and ("done", result) at last."""
     messages: queue.Queue = queue.Queue()
 
-    def send(*arguments: Any) -> None:
-        messages.put(("message", arguments))
-
     def work() -> None:
         try:
-            messages.put(("done", _import_work(name)(item, send, **shared)))
-        except SystemExit as error:
-            messages.put(("failed", WorkerExit(str(error))))
+            messages.put(("done", _call(name, item, shared, lambda *arguments: messages.put(("message", arguments)))))
         except BaseException as error:  # noqa: BLE001 - it is raised in the process that started the work
             messages.put(("failed", error))
 
@@ -233,11 +225,10 @@ def connect() -> Any:
     faults = version_faults(ray)
     if faults:
         raise SystemExit(f"machines of the cluster are not set up as this one: {'; '.join(faults)}")
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    cores = ray.cluster_resources().get("CPU", 0)
+    nodes, cores = sum(node["Alive"] for node in ray.nodes()), ray.cluster_resources().get("CPU", 0)
     if cores < 1:
         raise SystemExit(f"{CLUSTER}={head}: the cluster has no core to work on")
-    progress.say(f"on a Ray cluster of {len(nodes)} {'node' if len(nodes) == 1 else 'nodes'}, {cores:g} cores")
+    progress.say(f"on a Ray cluster of {nodes} {'node' if nodes == 1 else 'nodes'}, {cores:g} cores")
     return ray
 
 
@@ -251,39 +242,29 @@ def versions() -> dict[str, str]:
     """Versions {name: version} of everything but data that changes results, '' for a package that is not installed."""
     files = [path for name in CODE for path in sorted((ROOT / name).rglob("*.py"))]
     code = b"\0".join(path.relative_to(ROOT).as_posix().encode() + path.read_bytes() for path in files)
-    result = {"python": platform.python_version(), "machine": platform.machine()}
-    result["this project's code"] = hashlib.sha256(code).hexdigest()[:12]
-    for name in PACKAGES:
-        try:
-            result[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            result[name] = ""
-    return result
+    digest = hashlib.sha256(code).hexdigest()[:12]
+    machine = {"python": platform.python_version(), "machine": platform.machine(), "this project's code": digest}
+    installed = {package.metadata["Name"].lower(): package.version for package in importlib.metadata.distributions()}
+    return machine | {name: installed.get(name, "") for name in PACKAGES}
 
 
 def version_faults(ray: Any) -> list[str]:
     """Lines on the nodes of the cluster whose versions differ from this process's; empty where none does."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    ours, references = versions(), {}
-    for node in ray.nodes():
-        if node["Alive"] and node["Resources"].get("CPU"):
-            on_node = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            references[node["NodeManagerAddress"], node["NodeID"]] = (
-                ray.remote(versions).options(num_cpus=0, scheduling_strategy=on_node).remote()
-            )
+    ours, nodes = versions(), [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU")]
+    places = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
+    call = ray.remote(versions)
+    references = [call.options(num_cpus=0, scheduling_strategy=place).remote() for place in places]
     lines = []
-    for (host, node_id), reference in references.items():
+    for node, reference in zip(nodes, references, strict=True):
         try:
             theirs = ray.get(reference)
+            different = [name for name in ours if theirs[name] != ours[name]]
+            names = ", ".join(f"{name} {theirs[name] or 'none'} instead of {ours[name]}" for name in different)
+            fault = f"has {names}" if different else ""
         except ray.exceptions.RayError as error:
-            if not any(node["Alive"] for node in ray.nodes() if node["NodeID"] == node_id):
-                continue  # it died meanwhile
-            lines.append(f"{host} cannot run this project's code ({_first_line(error)})")
-            continue
-        differences = [
-            f"{name} {theirs[name] or 'none'} instead of {ours[name]}" for name in ours if theirs[name] != ours[name]
-        ]
-        if differences:
-            lines.append(f"{host} has {', '.join(differences)}")
+            alive = any(other["Alive"] for other in ray.nodes() if other["NodeID"] == node["NodeID"])
+            fault = f"cannot run this project's code ({_first_line(error)})" if alive else ""  # else it died meanwhile
+        lines += [f"{node['NodeManagerAddress']} {fault}"] if fault else []
     return lines

@@ -5,10 +5,11 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
 
 # Notes and warnings of absl and TensorFlow, and messages of CUDA's libraries when two of them register one name.
 NOTES = (
@@ -45,11 +46,13 @@ class ImportHook(MetaPathFinder):
     name: str
     quiet: bool
 
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         spec = PathFinder.find_spec(fullname, path, target) if fullname == self.name else None
-        if spec is not None:
+        if spec is not None and spec.loader is not None:
             run = collection_paused()(spec.loader.exec_module)
-            spec.loader.exec_module = filtered_stderr()(run) if self.quiet else run
+            spec.loader.exec_module = filtered_stderr()(run) if self.quiet else run  # type: ignore[method-assign]
         return spec
 
 
@@ -79,7 +82,7 @@ def filtered_stderr() -> Iterator[None]:
         return
     command = [sys.executable, "-ISc", FILTER, NOTES]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=terminal) as child:
-        os.dup2(child.stdin.fileno(), 2)
+        os.dup2(child.stdin.fileno(), 2)  # type: ignore[union-attr]
         try:
             yield
         finally:

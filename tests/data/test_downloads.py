@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import re
+import subprocess
 import tarfile
 import zipfile
 from pathlib import Path
@@ -186,9 +187,9 @@ def test_a_partial_download_from_an_older_file_is_discarded(web, published, tmp_
 
 
 def test_an_archive_in_the_cache_is_not_fetched_again(web, published, project, tmp_path):
-    path = project / ".dvc/cache/files/md5" / published.md5[:2] / published.md5[2:]
-    path.parent.mkdir(parents=True)
-    path.write_bytes(CONTENT)
+    subprocess.run(["dvc", "init", "-q", "--no-scm"], check=True)
+    Path("before").write_bytes(CONTENT)
+    subprocess.run(["dvc", "add", "-q", "before"], check=True)
     place = tmp_path / "place"
     place.mkdir()
     assert official(place, published)["official"] is True

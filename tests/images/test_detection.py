@@ -69,7 +69,7 @@ def test_maps_are_decoded_to_hand_computed_values():
     size[0, :, 2, 3] = np.log(5), np.log(2)  # 20 high, 8 wide
     offset[0, :, 2, 3] = 0.25, -0.5
     landmark[0, :2, 2, 3] = 0.1, 0.75  # down, across
-    boxes, scores, points = detection.decode_maps(heat, size, offset, landmark, 0.5)
+    boxes, scores, points = detection.decode_maps([heat, size, offset, landmark], 0.5)
     assert scores.tolist() == [0.9]
     np.testing.assert_allclose(boxes, [[12 - 4, 11 - 10, 12 + 4, 11 + 10]])  # centre (3.0, 2.75) cells of 4 pixels
     np.testing.assert_allclose(points[0, :2], [[8 + 6, 1 + 2], [12, 11]])

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 
 import pytest
 
@@ -122,26 +121,6 @@ def test_files_are_replaced_as_a_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
     running.replace(path, lambda part: part.write_text("new"))
     assert path.read_text() == "new"
-
-
-@pytest.mark.parametrize("cut", ["", '{"wri'])
-def test_a_truncated_rwlock_is_removed(tmp_path, cut, capsys):
-    lock = tmp_path / "rwlock"
-    lock.write_text(cut)
-    check.mend(lock, patience=0.1)
-    assert not lock.exists()
-    assert "truncated" in capsys.readouterr().out
-
-
-def test_a_rwlock_that_is_being_written_stays(tmp_path, capsys):
-    lock = tmp_path / "rwlock"
-    lock.write_text("")
-    writing = threading.Timer(0.1, lock.write_text, ["{}"])
-    writing.start()
-    check.mend(lock, patience=5)
-    writing.join()
-    assert lock.read_text() == "{}"
-    assert capsys.readouterr().out == ""  # it was not removed and then written again
 
 
 def test_a_truncated_dvc_lock_is_reported_with_its_remedy(project):

@@ -63,15 +63,38 @@ def killed(item):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_folds_share_the_faces_between_them_and_keep_groups_whole():
-    groups = pd.Series([f"g{i // 2}" for i in range(2000)])
-    folds = [split.assign_parts(groups, 0.1, 0.1, 0.05, 3, 5, fold) for fold in range(5)]
-    tested = sum((part == "test").astype(int) for part in folds)
-    assert (tested == 1).all()
-    for part in folds:
-        assert (part.groupby(groups).nunique() == 1).all()
-        assert (part == "test").mean() == pytest.approx(0.2, abs=0.05)
-        assert (part == "val").mean() == pytest.approx(0.1, abs=0.03)
+def test_folds_have_like_faces_and_keep_groups_whole():
+    rng = np.random.default_rng(0)
+    faces = pd.DataFrame(
+        {"age": rng.choice([10.0, 30.0, 60.0, np.nan], 600), "sex": rng.choice(["male", "female", ""], 600)}
+    )
+    groups = pd.Series([f"g{i // 2}" for i in range(600)])
+    folds = [split.in_fold(faces, groups, 5, fold, 3) for fold in range(5)]
+    assert (sum(fold.astype(int) for fold in folds) == 1).all()
+    for fold in folds:
+        assert (pd.Series(fold).groupby(groups).nunique() == 1).all()
+        assert abs(fold.sum() - 120) <= 2
+        for column, value in (("age", 10.0), ("age", 60.0), ("sex", "male"), ("sex", "")):
+            inside = (faces[column] == value).to_numpy()
+            assert abs((fold & inside).sum() - inside.sum() / 5) <= 6
+    assert (split.in_fold(faces, groups, 5, 0, 3) == folds[0]).all()
+    assert (split.in_fold(faces, groups, 5, 0, 4) != folds[0]).any()
+
+
+def test_the_stage_tests_each_face_in_one_fold(project, edit):
+    ids = [f"f{i:04d}" for i in range(1000)]
+    clean_faces(project, ids, group=[f"g{i // 2}" for i in range(1000)], age=30.0, sex=["male", "female"] * 500)
+    edit(r"^  folds: \d+", "  folds: 5")
+    tested = []
+    for fold in range(5):
+        edit(r"^  fold: \d+", f"  fold: {fold}")
+        _, parts, report = divided(project)
+        tested += parts.index[parts == "test"].tolist()
+        assert report["faces"]["test"] == 200
+        assert report["faces"]["val"] == pytest.approx(100, abs=25)  # a share of all faces
+        assert report["faces"]["calibration"] == pytest.approx(50, abs=20)
+        assert report["moved_with_their_group"] == []
+    assert sorted(tested) == ids
 
 
 def published(sampled, entries, name="split.json", **settings):
@@ -152,10 +175,6 @@ def test_parts_lie_one_after_the_other(placed):
     groups = pd.Series(["0", "0.124", "0.125", "0.374", "0.375", "0.499", "0.5", "0.999"])
     parts = ["test", "test", "val", "val", "calibration", "calibration", "train", "train"]
     assert split.assign_parts(groups, 0.25, 0.125, 0.125, 0).tolist() == parts
-    groups = pd.Series(["0.25", "0.499", "0.5", "0.749", "0.75", "0.874", "0.875", "0", "0.249"])
-    second = split.assign_parts(groups, 0.25, 0.9, 0.125, 0, 4, 1)  # the second quarter; a share of 0.9 does not count
-    parts = ["test", "test", "val", "val", "calibration", "calibration", "train", "train", "train"]
-    assert second.tolist() == parts
 
 
 def test_a_place_is_the_first_digits_of_a_hash():
@@ -285,5 +304,9 @@ def test_parts_that_a_table_names_are_read_in_any_case(project, edit):
     assert (report["left_out"], report["left_out_as_tied_to_another_part"]) == (2, 0)
 
 
-def test_ages_outside_the_range_are_left_out():
-    assert split.in_range(pd.Series([15.0, 16.0, np.nan, 61.0]), 16, 60).tolist() == [False, True, True, False]
+def test_ages_outside_the_range_are_left_out(project, edit):
+    edit(r"^  ages: .*?\]", "  ages: [16, 60]")
+    clean_faces(project, list("abcd"), age=[15.0, 16.0, np.nan, 61.0])
+    _, parts, report = divided(project)
+    assert list(parts.index) == ["b", "c"]
+    assert report["left_out"] == 2

@@ -109,13 +109,12 @@ def _label(target: targets.Target, text: str, settings: params.Table) -> tuple[o
 
 def _merge_repeats(out: pd.DataFrame) -> pd.DataFrame:
     """Keep one record per picture; it is rejected where the picture's usable rows disagree."""
-    repeated = out["face_id"].duplicated(keep=False)
-    merged = []
-    for _, group in out[repeated].groupby("face_id"):
-        usable = group[group["reject"] == ""]
-        first = (usable if len(usable) else group).iloc[0].copy()
-        if len(usable.drop(columns="reject").astype(str).drop_duplicates()) > 1:
-            first["reject"] = f"{len(usable)} rows of this picture disagree"
-        merged.append(first)
-    parts = [out[~repeated], pd.DataFrame(merged, columns=out.columns)] if merged else [out]
-    return pd.concat(parts).sort_values("face_id", kind="stable")
+    usable = out[out["reject"] == ""]
+    counts, distinct = (rows.groupby("face_id").size() for rows in (usable, usable.astype(str).drop_duplicates()))
+    kept = (
+        pd.concat([usable, out[out["reject"] != ""]]).drop_duplicates("face_id").sort_values("face_id", kind="stable")
+    )
+    disagree = kept["face_id"].isin(distinct[distinct > 1].index)
+    reasons = [f"{counts[face]} rows of this picture disagree" for face in kept["face_id"][disagree]]
+    kept.loc[disagree, "reject"] = reasons
+    return kept

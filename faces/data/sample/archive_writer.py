@@ -5,7 +5,6 @@ import datetime
 import gzip
 import io
 import itertools
-import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
+from faces.data import archives
 from faces.data.datasets import Archive
 from faces.data.sample import drawing
 from faces.data.sample.drawing import Person
@@ -25,17 +25,14 @@ RACES = ("white", "black", "asian", "indian", "others")
 Members = Iterator[tuple[str, bytes]]
 
 
-def write(dataset: str, archives: tuple[Archive, ...], faces: int, seed: int, folder: Path) -> None:
+def write(dataset: str, wanted: tuple[Archive, ...], faces: int, seed: int, folder: Path) -> None:
     """Write the archives of a dataset's variant to a folder; the same arguments give the same bytes."""
-    for number, archive in enumerate(archives):
-        content = _builder(dataset, archive.name)(faces, seed, number, len(archives))
+    for number, archive in enumerate(wanted):
+        content = _builder(dataset, archive.name)(faces, seed, number, len(wanted))
         part = folder / f".{archive.name}.part"
-        with part.open("wb") as file:
-            if archive.name.endswith(".gz"):
-                with gzip.GzipFile("", "wb", 1, file, mtime=0) as zipped:
-                    _write_tar(zipped, content)
-            else:
-                _write_tar(file, content)
+        zipped = archive.name.endswith(".gz")
+        with part.open("wb") as file, gzip.GzipFile("", "wb", 1, file, mtime=0) if zipped else file as target:
+            archives.write_tar(target, content, MTIME)
         part.rename(folder / archive.name)
 
 
@@ -44,15 +41,7 @@ def _builder(dataset: str, archive: str) -> Callable[[int, int, int, int], Membe
         return utkface_chips if archive == "UTKFace.tar.gz" else utkface_photos
     if archive == f"{dataset}_crop.tar":
         return lambda faces, seed, number, parts: imdb_wiki(dataset, faces, seed)
-    raise NotImplementedError(f"the sample has no {archive}; remove {dataset}'s full and found from params.yaml")
-
-
-def _write_tar(file: io.IOBase, content: Members) -> None:
-    with tarfile.open(fileobj=file, mode="w") as archive:
-        for name, data in content:
-            info = tarfile.TarInfo(name)
-            info.size, info.mode, info.mtime = len(data), 0o644, MTIME
-            archive.addfile(info, io.BytesIO(data))
+    raise NotImplementedError(f"the sample has no {archive}; remove {dataset}'s full and detected from params.yaml")
 
 
 def _jpeg(image: Image.Image, quality: int = 90, exif: Image.Exif | None = None) -> bytes:
@@ -179,8 +168,8 @@ def _wiki_picture(person: Person, index: int, noise: bool) -> bytes:
     if noise:
         return _jpeg(drawing.backdrop(rng, side, side))
     inner = int(side * rng.uniform(0.70, 0.92))
-    box = tuple(int((side - inner) / 2 + rng.normal(0, side * 0.03)) for _ in "xy")
-    image = drawing.photo(person, side, side, (*box, inner), monochrome=index % 9 == 0)
+    left, top = (int((side - inner) / 2 + rng.normal(0, side * 0.03)) for _ in "xy")
+    image = drawing.photo(person, side, side, (left, top, inner), monochrome=index % 9 == 0)
     if index % 97 == 1:  # stored rotated, with its orientation in EXIF
         exif = Image.Exif()
         exif[0x0112] = 6

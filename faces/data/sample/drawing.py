@@ -127,7 +127,7 @@ def example_picture() -> bytes:
     return buffer.getvalue()
 
 
-def _colour(rng: np.random.Generator, rgb: np.ndarray, sd: float) -> tuple[int, int, int]:
+def _colour(rng: np.random.Generator, rgb: np.ndarray | tuple[int, int, int], sd: float) -> tuple[int, ...]:
     return tuple(int(v) for v in np.clip(np.asarray(rgb) + rng.normal(0, sd or 1e-9, 3), 0, 255))
 
 
