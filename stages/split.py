@@ -99,12 +99,8 @@ def published(face_ids: pd.Series, source: params.Published, reader: str) -> tup
         if column not in rows:
             raise ArchiveError(f"{path}: has no {column!r}; it has {', '.join(map(str, rows.columns))}")
     names = rows[source.picture].astype(str)
-    if reader == "table":
-        ends = table.suffixes(face_ids)
-        ids = [ends.get(name, "") for name in names]
-    else:
-        face_id = datasets.find(reader).face_id
-        ids = [face_id(name) or "" for name in names]
+    find_id = table.suffixes(face_ids).get if reader == "table" else datasets.find(reader).face_id
+    ids = [find_id(name) or "" for name in names]
     by_id = dict(zip(ids, rows[source.part].astype(str), strict=True))
     values = face_ids.map(lambda face: by_id.get(face, ""))
     counts = {"published_rows": len(rows), "published_rows_with_a_face": len(set(ids) & set(face_ids))}

@@ -1,6 +1,5 @@
 """The row schema of faces, as CSV: every stage after the labels reads it, for every dataset."""
 
-import csv
 import json
 from pathlib import Path
 
@@ -34,13 +33,12 @@ def frame(rows: pd.DataFrame) -> pd.DataFrame:
 def write(rows: pd.DataFrame, path: Path | str) -> None:
     """Write rows as CSV, with Unix line ends and the shortest floats; the same rows give the same bytes."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    rows.to_csv(path, index=False, lineterminator="\n", quoting=csv.QUOTE_MINIMAL)
+    rows.to_csv(path, index=False, lineterminator="\n")
 
 
 def read(path: Path | str) -> pd.DataFrame:
     """Read a file of write: text columns as str ('' where empty), the rest as float, NaN where empty."""
-    with Path(path).open(newline="") as file:
-        header = next(csv.reader(file), [])
+    header = list(pd.read_csv(path, nrows=0))
     classes = [name for name, target in targets.TARGETS.items() if target.kind == "classes"]
     text = [name for name in header if name in TEXT or name in classes]
     empty = {name: [""] for name in header if name not in text}

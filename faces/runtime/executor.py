@@ -3,7 +3,6 @@
 Work is a module-level function, called with an item and with the arguments that all items share.
 """
 
-import collections
 import functools
 import multiprocessing
 import multiprocessing.process
@@ -12,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
@@ -31,19 +30,12 @@ def map_ordered(work: Callable, items: Iterable, processes: bool = False, **shar
         return
     workers = os.cpu_count() or 1
     with _processes(workers) if processes else ThreadPoolExecutor(workers) as pool:
-        pending: collections.deque = collections.deque()
+        submit = functools.partial(pool.submit, work, **shared)
         try:
-            for item in items:
-                pending.append(pool.submit(work, item, **shared))
-                if len(pending) >= AHEAD * workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+            for future in ray_cluster.started(items, submit, Future.cancel, AHEAD * workers):
+                yield future.result()
         except BrokenProcessPool:
             raise SystemExit("a worker was killed, probably for lack of memory: free some and run again") from None
-        finally:
-            for future in pending:
-                future.cancel()
 
 
 def run_jobs(

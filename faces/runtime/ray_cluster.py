@@ -50,33 +50,36 @@ def map_ordered(work: Callable, items: Iterable, shared: dict) -> Iterator:
     call = ray.remote(_call).options(num_cpus=1, max_retries=0)
     name, stored = _work_name(work), ray.put(shared)
     ahead = AHEAD * max(2, int(ray.cluster_resources().get("CPU", 1)))
-    pending: collections.deque = collections.deque()
 
-    def first_result() -> Any:
-        reference, item = pending[0]
+    def start(item: Any) -> tuple[Any, Any]:
+        return call.remote(name, item, stored), item
+
+    for reference, item in started(items, start, lambda pair: ray.cancel(pair[0], force=True), ahead):
         for tries in range(1, TRIES + 1):
             try:
-                result = ray.get(reference)
+                yield ray.get(reference)
                 break
             except _worker_errors() as error:
                 if tries == TRIES:
                     raise SystemExit(f"{name[1]}: its worker died {TRIES} times: {_first_line(error)}") from None
-                reference = call.remote(name, item, stored)
+                reference, _ = start(item)
             except ray.exceptions.RayError as error:
                 raise _cause(error) from error
-        pending.popleft()
-        return result
 
+
+def started(items: Iterable, start: Callable, cancel: Callable, ahead: int) -> Iterator:
+    """Yield start(item) of each item, in order, with up to `ahead` of them started; at the end cancel the others."""
+    pending: collections.deque = collections.deque()
     try:
         for item in items:
-            pending.append((call.remote(name, item, stored), item))
+            pending.append(start(item))
             if len(pending) >= ahead:
-                yield first_result()
+                yield pending.popleft()
         while pending:
-            yield first_result()
+            yield pending.popleft()
     finally:
-        for reference, _ in pending:
-            ray.cancel(reference, force=True)
+        for begun in pending:
+            cancel(begun)
 
 
 def run_jobs(

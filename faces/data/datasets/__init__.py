@@ -65,7 +65,7 @@ def archives(module: ModuleType, variant: str) -> tuple[Archive, ...]:
 def boxes(module: ModuleType, variant: str, folder: Path) -> dict[str, tuple[float, float, float, float]] | None:
     """Boxes of the faces in the photos that a variant is made from, as the module's boxes(folder) gives them.
 
-    None where its pictures are used whole, and for `found` where the module has no boxes.
+    None where its pictures are used whole, and for `detected` where the module has no boxes.
     """
     if variant in module.ARCHIVES or (variant == "detected" and not hasattr(module, "boxes")):
         return None

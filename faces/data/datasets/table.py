@@ -78,14 +78,11 @@ def _picture(name: str, paths: dict[str, str]) -> tuple[str, str]:
     if ".." in path.parts:
         return name, "picture's path leads out of its folder"
     parts = [part for part in path.parts if part != "/"]
-    starts = range(len(parts)) if path.is_absolute() else (0,)
-    for start in starts:
-        match = paths.get("/".join(parts[start:]))
-        if match:
-            return match, ""
-        if match == "":
-            return name, "picture's name fits several"
-    return name, "no such picture"
+    ends = ["/".join(parts[start:]) for start in (range(len(parts)) if path.is_absolute() else (0,))]
+    matches = [paths[end] for end in ends if end in paths]
+    if not matches:
+        return name, "no such picture"
+    return (matches[0], "") if matches[0] else (name, "picture's name fits several")
 
 
 def _label(target: targets.Target, text: str, settings: params.Table) -> tuple[object, str]:
@@ -101,10 +98,8 @@ def _label(target: targets.Target, text: str, settings: params.Table) -> tuple[o
         inside = 0 <= years < target.units
         return (years, "") if inside else (empty, f"age {text!r} is not 0 to {target.units - 1}")
     names = {**{name: name for name in target.classes}, **settings.classes.get(target.name, {})}
-    for key in (text, text.lower(), text.removesuffix(".0")):
-        if key in names:
-            return names[key], ""
-    return empty, f"{target.name} {text!r} is not one of {', '.join(names)}"
+    labels = [names[key] for key in (text, text.lower(), text.removesuffix(".0")) if key in names]
+    return (labels[0], "") if labels else (empty, f"{target.name} {text!r} is not one of {', '.join(names)}")
 
 
 def _merge_repeats(out: pd.DataFrame) -> pd.DataFrame:
