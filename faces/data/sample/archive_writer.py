@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import scipy.io
 from PIL import Image
 
@@ -178,15 +179,9 @@ def _wiki_picture(person: Person, index: int, noise: bool) -> bytes:
 
 
 def _mat(dataset: str, rows: list[dict]) -> bytes:
-    def field(name: str) -> np.ndarray:
-        values = [row[name] for row in rows]
-        if isinstance(values[0], str | np.ndarray):
-            cells = np.empty((1, len(values)), object)
-            cells[0, :] = values
-            return cells
-        return np.array([values], float)
-
+    columns = {name: column.to_numpy()[None] for name, column in pd.DataFrame(rows).items()}
+    fields = {name: cells if cells.dtype == object else cells.astype(float) for name, cells in columns.items()}
     buffer = io.BytesIO()
-    scipy.io.savemat(buffer, {dataset: {name: field(name) for name in rows[0]}}, do_compression=True)
+    scipy.io.savemat(buffer, {dataset: fields}, do_compression=True)
     data = buffer.getvalue()
     return b"MATLAB 5.0 MAT-file, drawn sample".ljust(116) + data[116:]  # the original header contains the time
