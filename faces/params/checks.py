@@ -14,6 +14,7 @@ from faces.params.schema import Fault, Key
 
 NETWORKS = Path(__file__).parent.parent / "networks"
 DATASETS = Path(__file__).parent.parent / "data" / "datasets"
+SHARED = ("dataset", "variant", "network", "teachers")  # columns that all teachers of a set share
 
 Check = tuple[bool, Key, str]  # whether a key is right, the key, and what is wrong with it if it is not
 
@@ -85,6 +86,7 @@ def _check_models(p: schema.Params) -> Iterator[Check]:
 def _check_teachers(key: Key, teacher_set: schema.TeacherSet) -> Iterator[Check]:
     """Check that one process can train the teachers."""
     first = next(iter(teacher_set.models), {})
+    fault = "is not a key of a teacher: all of a set share its dataset, variant and network"
     yield key[-1] != schema.NO_TEACHERS, key, "is the name for no teachers: choose another"
     yield teacher_set.models != [], (*key, "models"), "lists no teacher"
     for kind, rows in teacher_set.rounds.items():
@@ -93,9 +95,7 @@ def _check_teachers(key: Key, teacher_set: schema.TeacherSet) -> Iterator[Check]
         for i, row in enumerate(rows):
             place = (*key, kind, str(i))
             yield from _validated(place, schema.teacher_row, teacher_set, row)[1]
-            for column in ("dataset", "variant", "network", "teachers"):
-                fault = "is not a key of a teacher: all of a set share its dataset, variant and network"
-                yield column not in row, (*place, column), fault
+            yield from ((column not in row, (*place, column), fault) for column in SHARED)
             for section, column in (("train", "threads"), ("budget", "precision")):
                 value, other = ((teacher.get(section) or {}).get(column) for teacher in (row, first))
                 yield value == other, place, f"{column} differs from that of the first teacher"
