@@ -95,10 +95,10 @@ def published(face_ids: pd.Series, source: params.Published, reader: str) -> tup
     """
     path = Path(source.file)
     rows = pd.DataFrame(read_json(path)) if path.suffix.lower() == ".json" else tables.load(path)
-    for column in (source.picture, source.part):
+    for column in (source.image, source.part):
         if column not in rows:
             raise ArchiveError(f"{path}: has no {column!r}; it has {', '.join(map(str, rows.columns))}")
-    names = rows[source.picture].astype(str)
+    names = rows[source.image].astype(str)
     find_id = table.suffixes(face_ids).get if reader == "table" else datasets.find(reader).face_id
     ids = [find_id(name) or "" for name in names]
     by_id = dict(zip(ids, rows[source.part].astype(str), strict=True))

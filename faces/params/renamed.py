@@ -28,6 +28,7 @@ KEYS = {
     "teachers.*.held_out": "out_of_fold",
     "tables.*.columns.picture": "image",
     "variants.*.pictures": "images",
+    "split.from.*.picture": "image",
     "*model*.lesson": "teachers",  # of `models`, and of the recipe of one model
     **{f"*train.{old}": new for old, new in TRAIN.items()},
     "tune.space.lesson": "distillation_weight",
@@ -58,7 +59,7 @@ ADDED: dict[str, dict[str, Any]] = {
     "train.augment": {"mixup_alpha": 0.0, "weak_final_fraction": 0.0},
     "budgets.*": {"train": {}, "options": {}},
     "tune.space.*": {"sampling": "linear"},
-    "split.from.*": {"picture": "img_path", "part": "folder"},
+    "split.from.*": {"image": "img_path", "part": "folder"},
 }
 
 

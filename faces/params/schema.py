@@ -52,7 +52,7 @@ class Variant(Section):
     dataset: a row of datasets
     variant: whole photos, published crops, or crops by the face detector
     reader: a module of faces/data/datasets
-    pictures: folder or archive of the images of a table; null: data.source
+    images: folder or archive of the images of a table; null: data.source
     """
 
     dataset: str
@@ -64,7 +64,7 @@ class Variant(Section):
 class Columns(Section):
     """Names of a table's columns, of each target too; None if it has no such column.
 
-    picture: column of the image's path
+    image: column of the image's path
     identity: column that says who is in the image
     split: column of the part: train, val, calibration or test
     """
@@ -191,12 +191,12 @@ class Published(Section):
     """A published split of a dataset.
 
     file: path of its table
-    picture: column of the image's name
+    image: column of the image's name
     part: column of the part
     """
 
     file: str
-    picture: str
+    image: str
     part: str
     folds: list[Fold]
 

@@ -85,7 +85,7 @@ def test_absent_keys_get_the_meaning_that_they_had():
         ("gate.floors.utkface", "gate.limits.utkface"),
         ("tables.mine.columns.picture", "tables.mine.columns.image"),
         ("variants.mine-cropped.pictures", "variants.mine-cropped.images"),
-        ("split.from.mine.picture", "split.from.mine.picture"),
+        ("split.from.mine.picture", "split.from.mine.image"),
         ("train.dropout", "train.dropout"),
     ],
 )

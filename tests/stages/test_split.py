@@ -106,7 +106,7 @@ def published(sampled, entries, name="split.json", **settings):
         pd.DataFrame(entries(faces["face_id"])).to_csv(path, index=False)
     folds = [params.Fold(train=[0, 1], val=[2], test=[3]), params.Fold(train=[2, 3], val=[0], test=[1])]
     return params.Published(
-        **{"file": str(path), "folds": folds, "picture": "img_path", "part": "folder"} | settings
+        **{"file": str(path), "folds": folds, "image": "img_path", "part": "folder"} | settings
     ), faces["face_id"]
 
 
@@ -207,7 +207,7 @@ def test_a_published_split_of_a_table_names_pictures_by_the_end_of_their_path(tm
     pd.DataFrame({"img_path": ["a.jpg", "y/b.jpg", "other.jpg"], "folder": [0, 1, 2]}).to_csv(path, index=False)
     ids = pd.Series(["x/a.jpg", "x/y/b.jpg", "x/c.jpg"])
     values, message = split.published(
-        ids, params.Published(file=str(path), folds=[], picture="img_path", part="folder"), "table"
+        ids, params.Published(file=str(path), folds=[], image="img_path", part="folder"), "table"
     )
     assert values.tolist() == ["0", "1", ""]
     assert message == {"published_rows": 3, "published_rows_with_a_face": 2}
@@ -275,7 +275,7 @@ def test_the_stage_says_which_faces_their_group_moved_and_what_is_out_of_balance
 def test_the_stage_takes_the_fold_of_a_published_split(project, edit):
     edit(
         r"^  from: \{\}",
-        "  from: {utkface: {file: split.json, picture: img_path, part: folder, folds: ["
+        "  from: {utkface: {file: split.json, image: img_path, part: folder, folds: ["
         "{train: [0], val: [1], test: [2]}, {train: [1], val: [2], test: [0]}]}}",
     )
     edit(r"^  calibration: 0.05", "  calibration: 0.0")
