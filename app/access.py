@@ -13,8 +13,7 @@ def granted() -> bool:
     """Whether the app has no token, or this session gave it once, as ?token= in its address."""
     token = os.environ.get(TOKEN, "")
     if token and not st.session_state.get("granted"):
-        given = st.query_params.get("token", "")
-        st.session_state["granted"] = hmac.compare_digest(given.encode(), token.encode())
+        st.session_state["granted"] = hmac.compare_digest(st.query_params.get("token", "").encode(), token.encode())
     if token and st.session_state["granted"]:
         st.query_params["token"] = token  # a change of pages drops it, and a phone that reconnects needs it
     return not token or st.session_state["granted"]

@@ -17,15 +17,16 @@ def ages(probabilities: np.ndarray, predicted: float, low: float | None, high: f
     tooltip = [alt.Tooltip("age", title="age, years"), alt.Tooltip("probability", format=".1%")]
     x = alt.X("age:Q", title="age, years", scale=alt.Scale(nice=False))
     y = alt.Y("probability:Q", title=None, axis=None)
+    inside = [] if low is None else [table[table["age"].between(low, high)]]
     layers = [
-        alt.Chart(table).mark_area(color=BLUE, opacity=0.25, interpolate="monotone").encode(x=x, y=y, tooltip=tooltip)
+        alt.Chart(table).mark_area(color=BLUE, opacity=0.25, interpolate="monotone").encode(x=x, y=y, tooltip=tooltip),
+        *(
+            alt.Chart(part).mark_area(color=BLUE, opacity=0.5, interpolate="monotone").encode(x=x, y=y)
+            for part in inside
+        ),
+        rule(predicted, BLUE, "predicted"),
+        *([] if true is None else [rule(true, ORANGE, "true")]),
     ]
-    if low is not None:
-        inside = table[table["age"].between(low, high)]
-        layers.append(alt.Chart(inside).mark_area(color=BLUE, opacity=0.5, interpolate="monotone").encode(x=x, y=y))
-    layers.append(rule(predicted, BLUE, "predicted"))
-    if true is not None:
-        layers.append(rule(true, ORANGE, "true"))
     return alt.layer(*layers).properties(height=150)
 
 
@@ -39,13 +40,13 @@ def rule(age: float, colour: str, label: str) -> alt.Chart:
 def shares(classes: dict[str, float]) -> alt.LayerChart:
     """Probabilities of classes {name: 0 to 1} as bars with their values."""
     table = pd.DataFrame({"class": list(classes), "probability": list(classes.values())})
-    y = alt.Y("class:N", title=None, sort=None)
-    x = alt.X("probability:Q", title=None, axis=None, scale=alt.Scale(domain=[0, 1.2]))
+    base = alt.Chart(table).encode(
+        y=alt.Y("class:N", title=None, sort=None),
+        x=alt.X("probability:Q", title=None, axis=None, scale=alt.Scale(domain=[0, 1.2])),
+    )
     tooltip = [alt.Tooltip("class"), alt.Tooltip("probability", format=".1%")]  # bare names cost Altair 0.1 s
-    base = alt.Chart(table)
-    bars = base.mark_bar(color=BLUE).encode(y=y, x=x, tooltip=tooltip)
-    text = base.mark_text(align="left", dx=4, color=GRAY).encode(y=y, x=x, text=alt.Text("probability:Q", format=".0%"))
-    return (bars + text).properties(height=26 * len(table) + 10)
+    text = base.mark_text(align="left", dx=4, color=GRAY).encode(text=alt.Text("probability:Q", format=".0%"))
+    return (base.mark_bar(color=BLUE).encode(tooltip=tooltip) + text).properties(height=26 * len(table) + 10)
 
 
 def counts(table: pd.DataFrame, x: str, colour: str | None, title: str, order: list | None = None) -> alt.Chart:
@@ -61,8 +62,8 @@ def counts(table: pd.DataFrame, x: str, colour: str | None, title: str, order: l
         scale = alt.Scale(domain=list(dict.fromkeys(table[colour])), range=PALETTE)
         channels["color"] = alt.Color(f"{colour}:N", scale=scale, legend=alt.Legend(orient="top"))
         tooltip.insert(1, alt.Tooltip(colour))
-    bars = alt.Chart(table).mark_bar().encode(**channels, y=alt.Y("sum(faces):Q", title="faces"), tooltip=tooltip)
-    return bars.properties(height=HEIGHT)
+    y = alt.Y("sum(faces):Q", title="faces")
+    return alt.Chart(table, height=HEIGHT).mark_bar().encode(**channels, y=y, tooltip=tooltip)
 
 
 def lines(table: pd.DataFrame, x: str, y: str, colour: str, title: str, unit: str) -> alt.LayerChart:
@@ -88,33 +89,32 @@ def lines(table: pd.DataFrame, x: str, y: str, colour: str, title: str, unit: st
 
 def band(table: pd.DataFrame, x: str, title: str, unit: str) -> alt.LayerChart:
     """`value` over x as a line, within a band from `low` to `high`."""
-    tooltip = [
-        alt.Tooltip(x, title=title),
-        *(alt.Tooltip(name, format=".1f") for name in ("value", "low", "high")),
-        "n",
-    ]
     base = alt.Chart(table).encode(
         x=alt.X(f"{x}:Q", title=title, axis=alt.Axis(format="d"), scale=alt.Scale(zero=False))
     )
     area = base.mark_area(color=BLUE, opacity=0.25).encode(y=alt.Y("low:Q", title=unit), y2="high:Q")
-    line = base.mark_line(color=BLUE, point=True).encode(y=alt.Y("value:Q", title=unit), tooltip=tooltip)
+    numbers = [alt.Tooltip(name, format=".1f") for name in ("value", "low", "high")]
+    line = base.mark_line(color=BLUE, point=True).encode(
+        y=alt.Y("value:Q", title=unit), tooltip=[alt.Tooltip(x, title=title), *numbers, "n"]
+    )
     return (area + line).properties(height=HEIGHT)
 
 
 def intervals(table: pd.DataFrame, y: str, unit: str, colour: str | None = None, zero: bool = False) -> alt.LayerChart:
     """`value` of each row, named by the column y, with its interval `low` to `high`, and n if there is one."""
-    x = alt.X("value:Q", title=unit, scale=alt.Scale(zero=zero))
-    row = alt.Y(f"{y}:N", title=None, sort=None, axis=alt.Axis(labelLimit=240))
-    tooltip = [y, *([colour] if colour else []), *(["n"] if "n" in table else [])]
-    tooltip += [alt.Tooltip(name, format=".3f") for name in ("value", "low", "high")]
+    numbers = [alt.Tooltip(name, format=".3f") for name in ("value", "low", "high")]
     shading = alt.Color(f"{colour}:N", scale=alt.Scale(range=PALETTE), title=None, legend=alt.Legend(orient="top"))
-    base = alt.Chart(table).encode(y=row, tooltip=tooltip, color=shading if colour else alt.value(BLUE))
+    base = alt.Chart(table).encode(
+        y=alt.Y(f"{y}:N", title=None, sort=None, axis=alt.Axis(labelLimit=240)),
+        tooltip=[*(name for name in (y, colour, "n") if name in table), *numbers],
+        color=shading if colour else alt.value(BLUE),
+    )
+    line = alt.Chart(pd.DataFrame({"value": [0]})).mark_rule(color=GRAY).encode(x="value:Q")
     layers = [
+        *([line] if zero else []),
         base.mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=unit), x2="high:Q"),
-        base.mark_point(filled=True, size=60).encode(x=x),
+        base.mark_point(filled=True, size=60).encode(x=alt.X("value:Q", title=unit, scale=alt.Scale(zero=zero))),
     ]
-    if zero:
-        layers.insert(0, alt.Chart(pd.DataFrame({"value": [0]})).mark_rule(color=GRAY).encode(x="value:Q"))
     return alt.layer(*layers).properties(height=34 * table[y].nunique() + 80)  # Streamlit includes the axis
 
 
@@ -141,5 +141,5 @@ def confusion(table: pd.DataFrame, classes: tuple[str, ...]) -> alt.LayerChart:
     )
     shading = alt.Color("share:Q", scale=alt.Scale(scheme="blues", domain=[0, 1]), legend=None)
     text_colour = alt.condition(alt.datum.share > 0.5, alt.value("white"), alt.value("black"))
-    layers = base.mark_rect().encode(color=shading) + base.mark_text().encode(text="faces:Q", color=text_colour)
-    return layers.properties(height=60 + 46 * len(classes))
+    text = base.mark_text().encode(text="faces:Q", color=text_colour)
+    return (base.mark_rect().encode(color=shading) + text).properties(height=60 + 46 * len(classes))

@@ -8,14 +8,13 @@ from app import resources
 from faces import targets
 
 WIDTH = 104  # pixels: of one face
+NO_IMAGES = "The images are not here: run `make repro` in a shell."
 
 
 def show(dataset: str, variant: str, rows: pd.DataFrame, captions: list[str]) -> None:
     """Show faces, by face_id, with their captions; faces that the pack lacks are skipped."""
     pack = resources.pack(dataset, variant)
-    if pack is None:
-        st.info("The images are not here: run `make repro` in a shell.")
-        return
+    resources.require(pack, NO_IMAGES)
     at = pack.rows(rows["face_id"])
     packed = np.flatnonzero(at >= 0)
     images = pack.images(at[packed])
@@ -24,15 +23,19 @@ def show(dataset: str, variant: str, rows: pd.DataFrame, captions: list[str]) ->
             st.image(image, captions[i], width=WIDTH, alt=f"Face: {captions[i]}")
 
 
+def seed(key: str, changes: bool) -> int:
+    """Seed of a random choice, the same until it is changed; key: of the session's state."""
+    st.session_state[key] = st.session_state.get(key, 0) + changes
+    return st.session_state[key]
+
+
 def label_text(row: pd.Series) -> str:
     """Labels of a face in one line."""
-    words = []
-    for name, target in targets.TARGETS.items():
-        if target.kind == "years":
-            words.append(f"{row[name]:.0f}" if row[name] == row[name] else "age?")
-        elif row.get(name):
-            words.append(row[name])
-    return ", ".join(words)
+    words = [
+        row.get(name) if target.kind == "classes" else f"{row[name]:.0f}" if row[name] == row[name] else "age?"
+        for name, target in targets.TARGETS.items()
+    ]
+    return ", ".join(filter(None, words))
 
 
 def choose_group(rows: pd.DataFrame, key: str) -> pd.DataFrame:
@@ -41,9 +44,9 @@ def choose_group(rows: pd.DataFrame, key: str) -> pd.DataFrame:
         if name not in rows or (rows[name].replace("", np.nan).isna()).all():
             continue
         if target.kind == "years":
-            low, high = column.slider(f"{name}, years", 0, target.units - 1, (0, target.units - 1), key=f"{key}_{name}")
-            if (low, high) != (0, target.units - 1):
-                rows = rows[rows[name].between(low, high)]
+            ends = (0, target.units - 1)
+            chosen = column.slider(f"{name}, years", *ends, ends, key=f"{key}_{name}")
+            rows = rows[rows[name].between(*chosen)] if chosen != ends else rows
         else:
             chosen = column.multiselect(name, target.classes, key=f"{key}_{name}", placeholder="all")
             rows = rows[rows[name].isin(chosen)] if chosen else rows

@@ -25,11 +25,12 @@ def main() -> None:
     if not access.granted():
         st.error("This app needs a token: open the whole address that `make app` printed.")
         return
-    pages = [
-        st.Page(guarded(name), title=name.title(), url_path=name, icon=icon, default=name == "predict")
-        for name, icon in PAGES.items()
-    ]
-    st.navigation(pages).run()
+    st.navigation(
+        [
+            st.Page(guarded(name), title=name.title(), url_path=name, icon=icon, default=name == "predict")
+            for name, icon in PAGES.items()
+        ]
+    ).run()
 
 
 def guarded(name: str) -> Callable[[], None]:

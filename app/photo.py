@@ -10,8 +10,6 @@ from app import resources
 from app.colours import RED
 from app.upload import Upload
 from faces.images import detection, preprocessing
-from faces.images.detection import Face
-from faces.images.preprocessing import PictureError
 from faces.inference import photos
 from faces.inference.predictor import Predictor
 
@@ -30,7 +28,7 @@ class Photo:
     name: str
     image: Image.Image
     note: str = ""
-    detected: dict[float, list[Face]] = field(default_factory=dict)
+    detected: dict[float, list[detection.Face]] = field(default_factory=dict)
 
     def faces(self, predictor: Predictor, cropped: bool, min_score: float) -> tuple[list[tuple], list[np.ndarray]]:
         """Places of faces and model inputs, as photos.faces; cropped: the photo is one face, without a place."""
@@ -43,12 +41,9 @@ class Photo:
 
 def load(upload: Upload | None) -> Photo | None:
     """The uploaded photo, decoded once; None if there is none, or if it is unusable (a message is shown)."""
-    if upload is None:
-        st.session_state.pop("photo", None)
-        return None
     photo: Photo | None = st.session_state.get("photo")
-    if photo is None or photo.key != upload.key:
-        st.session_state["photo"] = photo = decode(upload)
+    if upload is None or photo is None or photo.key != upload.key:
+        st.session_state["photo"] = photo = decode(upload) if upload else None
     if photo is not None and photo.note:
         st.info(photo.note)
     return photo
@@ -58,7 +53,7 @@ def decode(upload: Upload) -> Photo | None:
     """Decoded photo; None if it is unusable (a message is shown)."""
     try:
         image = preprocessing.decode(upload.content)
-    except PictureError as error:
+    except preprocessing.PictureError as error:
         st.error(f"{upload.name} {error}" if str(error).startswith(("is ", "cannot ")) else f"{upload.name}: {error}")
         return None
     frames = preprocessing.count_frames(upload.content)
@@ -72,13 +67,12 @@ def with_boxes(image: Image.Image, places: list[tuple]) -> Image.Image:
     size = [max(1, round(side * scale)) for side in image.size]
     copy = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=1.0)
     draw = ImageDraw.Draw(copy)
-    width = max(2, round(max(size) / 150))
     font = ImageFont.load_default(max(12, round(max(size) / 35)))
-    for number, (left, top, right, bottom, _) in enumerate(places, 1):
-        box = [end * scale for end in (left, top, right, bottom)]
-        draw.rectangle(box, outline=RED, width=width)
-        draw.rectangle(draw.textbbox((box[0], box[1]), f" {number} ", font=font), fill=RED)
-        draw.text((box[0], box[1]), f" {number} ", fill="white", font=font)
+    for number, (*ends, _) in enumerate(places, 1):
+        box = [end * scale for end in ends]
+        draw.rectangle(box, outline=RED, width=max(2, round(max(size) / 150)))
+        draw.rectangle(draw.textbbox(box[:2], f" {number} ", font=font), fill=RED)
+        draw.text(box[:2], f" {number} ", fill="white", font=font)
     return copy
 
 

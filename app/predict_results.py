@@ -5,14 +5,11 @@ import json
 import numpy as np
 import pandas as pd
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from app import photo, resources
-from app.photo import Photo
 from app.upload import Upload
 from faces import targets
 from faces.inference import photos
-from faces.inference.photos import Prepared
 from faces.inference.predictor import ModelError, Predictor
 
 MAX_FACES = 12  # on the page at once
@@ -23,7 +20,9 @@ CAUTION = (
 )
 
 
-def show(upload: Upload | None, left: DeltaGenerator, right: DeltaGenerator) -> None:
+def show(
+    upload: Upload | None, left: st.delta_generator.DeltaGenerator, right: st.delta_generator.DeltaGenerator
+) -> None:
     """Ask for a model, and show its predictions for the photo; left, right: the columns at the top of the page."""
     with left:
         loaded = photo.load(upload)
@@ -53,7 +52,9 @@ def choose_models() -> dict[str, str]:
     return {label: known[label] for label in (first, second) if label}
 
 
-def prepare(loaded: Photo, name: str, cropped: bool, min_score: float) -> tuple[Predictor, Prepared] | None:
+def prepare(
+    loaded: photo.Photo, name: str, cropped: bool, min_score: float
+) -> tuple[Predictor, photos.Prepared] | None:
     """A model and its inputs, the faces of a photo; None if it cannot be loaded (a message is shown)."""
     try:
         predictor = resources.predictor(name)
@@ -61,10 +62,10 @@ def prepare(loaded: Photo, name: str, cropped: bool, min_score: float) -> tuple[
         st.error(str(error))
         return None
     with st.spinner("Detecting faces ..."):
-        return predictor, Prepared(loaded.name, *loaded.faces(predictor, cropped, min_score))
+        return predictor, photos.Prepared(loaded.name, *loaded.faces(predictor, cropped, min_score))
 
 
-def show_photo(loaded: Photo, prepared: dict[str, tuple[Predictor, Prepared]], ethnicity: bool) -> None:
+def show_photo(loaded: photo.Photo, prepared: dict[str, tuple[Predictor, photos.Prepared]], ethnicity: bool) -> None:
     """Show the photo with boxes, then all predictions for each face, and for the whole photo of models that take it."""
     for label, (predictor, _) in prepared.items():
         resources.warn(predictor, label)
@@ -85,26 +86,32 @@ def show_photo(loaded: Photo, prepared: dict[str, tuple[Predictor, Prepared]], e
             download(loaded.name, rows)
     with right:
         if len(places) > MAX_FACES:
-            st.info(f"{len(places)} faces were detected. The {MAX_FACES} largest are shown; the files hold all.")
+            st.info(f"{len(places)} faces were detected. The {MAX_FACES} largest are shown; the files contain all.")
         for number, place in enumerate(places[:MAX_FACES]):
             with st.container(border=True):
                 show_face(f"Face {number + 1}", f"{loaded.key} {place}", number, by_face, rows, ethnicity)
         for label in whole:
             with st.container(border=True):
-                key = f"{loaded.key} whole {label}"
-                show_face("The whole photo", key, 0, {label: prepared[label]}, rows, ethnicity)
+                model = {label: prepared[label]}
+                show_face("The whole photo", f"{loaded.key} whole {label}", 0, model, rows, ethnicity)
 
 
 def show_face(
     title: str,
     key: str,
     number: int,
-    prepared: dict[str, tuple[Predictor, Prepared]],
+    prepared: dict[str, tuple[Predictor, photos.Prepared]],
     rows: dict[str, list[dict]],
     ethnicity: bool,
 ) -> None:
     """Show one face: its true labels if known, and one column of predictions per model; key: unique for the face."""
-    true_labels = ask_labels(title, key)
+    age, sex = targets.TARGETS["age"], targets.TARGETS["sex"]
+    with st.expander(f"{title}: do you know the true age and sex?"):
+        left, right = st.columns(2)
+        true_labels = {
+            "age": left.number_input("True age, years", 0, age.units - 1, None, key=f"true age {key}"),
+            "sex": right.selectbox("True sex", sex.classes, None, key=f"true sex {key}"),
+        }
     for column, (label, (predictor, faces)) in zip(st.columns(len(prepared)), prepared.items(), strict=True):
         with column:
             row = rows[label][number]
@@ -116,27 +123,12 @@ def show_face(
             show_probabilities(predictor, faces.inputs[number], row, true_labels, ethnicity)
 
 
-def ask_labels(title: str, key: str) -> dict[str, object]:
-    """True labels of a face that the user enters, {target: label or None}."""
-    true_labels: dict[str, object] = {}
-    with st.expander(f"{title}: do you know the true age and sex?"):
-        for column, name in zip(st.columns(2), ("age", "sex"), strict=True):
-            target = targets.TARGETS[name]
-            if target.kind == "years":
-                true_labels[name] = column.number_input(
-                    f"True {name}, years", 0, target.units - 1, None, key=f"true {name} {key}"
-                )
-            else:
-                true_labels[name] = column.selectbox(f"True {name}", target.classes, None, key=f"true {name} {key}")
-    return true_labels
-
-
 def show_predictions(row: dict, true_labels: dict[str, object]) -> None:
     """Show the predictions in words, and whether they are right if the true label is known."""
     for name, target in targets.TARGETS.items():
+        true = true_labels.get(name)
         if name not in row or name == "ethnicity":
             continue
-        true = true_labels.get(name)
         if target.kind == "years":
             low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
             st.markdown(
@@ -178,8 +170,8 @@ def show_probabilities(
             )
             if confidence:
                 st.caption(
-                    f"Dark: the interval, {low:.0f} to {high:.0f} years. It holds the true age of {confidence:.0%} of "
-                    "faces like those of the calibration split."
+                    f"Dark: the interval, {low:.0f} to {high:.0f} years. It contains the true age of {confidence:.0%} "
+                    "of faces like those of the calibration split."
                 )
         else:
             shares = dict(zip(target.classes, p.tolist(), strict=True))

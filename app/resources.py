@@ -1,10 +1,8 @@
 """Resources that all sessions share: models, the face detector, packs and tables of the last run."""
 
 import gc
-import json
 from pathlib import Path
 
-import pandas as pd
 import streamlit as st
 
 from faces import params
@@ -14,6 +12,8 @@ from faces.inference.predictor import SHIPPED, ModelError, Predictor
 from faces.tracking import model_choice
 
 CACHE_SECONDS = 10  # lifetime of cached files that a run may change
+read_table = st.cache_data(records.read, ttl=CACHE_SECONDS, show_spinner=False)
+read_json = st.cache_data(records.read_json, ttl=CACHE_SECONDS, show_spinner=False)
 
 
 @st.cache_resource(show_spinner=False)
@@ -78,18 +78,6 @@ def warn(predictor: Predictor, label: str) -> None:
 
 
 @st.cache_data(ttl=CACHE_SECONDS, show_spinner=False)
-def read_table(path: str) -> pd.DataFrame:
-    """Table of records or results; text columns hold '' where empty."""
-    return records.read(path)
-
-
-@st.cache_data(ttl=CACHE_SECONDS, show_spinner=False)
-def read_json(path: str) -> dict:
-    """Content of a JSON file."""
-    return json.loads(Path(path).read_text())
-
-
-@st.cache_data(ttl=CACHE_SECONDS, show_spinner=False)
 def evaluate_params() -> params.Evaluate:
     """Section `evaluate` of params.yaml."""
     return params.load().evaluate
@@ -104,6 +92,13 @@ def pack(dataset: str, variant: str) -> packs.Pack | None:
     """Packed images of a dataset; None if there are none yet."""
     manifest = Path("data/packs", dataset, variant, packs.MANIFEST)
     return _pack(str(manifest.parent), manifest.stat().st_mtime) if manifest.exists() else None
+
+
+def require(condition: object, message: str) -> None:
+    """Show a message, and end the page there, unless a condition holds."""
+    if not condition:
+        st.info(message)
+        st.stop()
 
 
 def show_warnings() -> None:

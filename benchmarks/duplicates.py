@@ -14,7 +14,7 @@ from faces.data import duplicates, records
 from faces.data.sample import drawing
 from stages import clean
 
-DRAWN = 400  # synthetic faces, of which all others are mixtures
+SYNTHETIC = 400  # synthetic faces, of which all others are mixtures
 NOISE = 12  # grey levels, of the detail of each image
 SECONDS, MEBIBYTES = 120, 2048  # at most, for 500,000
 
@@ -45,13 +45,13 @@ def draw(count: int, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """
     rng = np.random.default_rng(seed)
     side = 104
-    sources = duplicates.shrink(np.stack(drawing.squares(DRAWN, seed, side))).astype(np.float32)
+    sources = duplicates.shrink(np.stack(drawing.squares(SYNTHETIC, seed, side))).astype(np.float32)
     lumas = np.empty((count, duplicates.SIDE, duplicates.SIDE), np.uint8)
     for at in range(0, count, 4096):
         n = min(4096, count - at)
         noise = gaussian_filter(rng.normal(0, 1, (n, *lumas.shape[1:])), (0, 1, 1))
-        mixed = sources[rng.integers(0, DRAWN, (n, 2))].mean(axis=1) + NOISE / noise.std() * noise
-        lumas[at : at + n] = mixed.clip(0, 255)
+        blended = sources[rng.integers(0, SYNTHETIC, (n, 2))].mean(axis=1) + NOISE / noise.std() * noise
+        lumas[at : at + n] = blended.clip(0, 255)
     near = rng.choice(count, count // 50, replace=False)
     lumas[near] = (lumas[rng.integers(0, count, len(near))] * 0.8 + rng.normal(10, 2, (len(near), 1, 1))).clip(0, 255)
     ids = np.char.zfill(np.arange(count).astype(str), 7)

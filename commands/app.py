@@ -6,7 +6,6 @@ code. The certificate is made at each start and removed at the end, so that the 
 It stops at Ctrl-C.
 """
 
-import argparse
 import contextlib
 import datetime
 import ipaddress
@@ -19,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from commands import command_line
 from faces.runtime import ports
 
 TOKEN = "FACES_TOKEN"  # as app/access.py reads it
@@ -28,26 +28,27 @@ DAYS = 30  # that a certificate is valid
 
 def main() -> None:
     """Run Streamlit."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--port", type=int, default=8501)
-    parser.add_argument("--phone", action="store_true", help="admit phones of the local network, by a token")
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--port", type=int, default=8501, help="port to listen at (default: %(default)s)")
+    parser.add_argument("--phone", action="store_true", help="let phones on the local network connect, with a token")
     args = parser.parse_args()
     address = own_address() if args.phone else "127.0.0.1"
     if address is None:
         parser.error("this machine is on no network, so no phone can reach it")
-    error = ports.bind_error(address, args.port)
-    if error:
+    if error := ports.bind_error(address, args.port):
         parser.error(f"port {args.port} is taken ({error}): name another, as in `make app PORT={args.port + 1}`")
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit("stopped"))  # so that the server stops and the key is removed
     with contextlib.ExitStack() as stack:
-        options = []
+        options = ["--server.port", str(args.port)]
         if args.phone:
             certificate, key = stack.enter_context(certified(address))
             os.environ[TOKEN] = secrets.token_urlsafe(16)
-            options += ["--server.address", address, "--server.sslCertFile", certificate, "--server.sslKeyFile", key]
-            options += ["--server.allowedHosts", address, "--browser.serverAddress", address]
-            options += ["--server.maxUploadSize", str(PHONE_UPLOAD), "--client.showErrorDetails", "none"]
+            options += [
+                *("--server.address", address, "--browser.serverAddress", address, "--server.allowedHosts", address),
+                *("--server.sslCertFile", certificate, "--server.sslKeyFile", key),
+                *("--server.maxUploadSize", str(PHONE_UPLOAD), "--client.showErrorDetails", "none"),
+            ]
             show(f"https://{address}:{args.port}/?token={os.environ[TOKEN]}")
         else:
             print(f"Open http://127.0.0.1:{args.port}", flush=True)
@@ -55,7 +56,7 @@ def main() -> None:
         from streamlit.web import cli
 
         manifest_scanner.scan_component_manifests = list  # skips a scan of all packages: 0.5 s, and none is used
-        cli.main(["run", "app/main.py", "--server.port", str(args.port), *options], "streamlit", standalone_mode=False)
+        cli.main(["run", "app/main.py", *options], "streamlit", standalone_mode=False)
 
 
 def own_address() -> str | None:
@@ -113,4 +114,4 @@ def show(address: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -1,16 +1,17 @@
-"""Check params.yaml and the files that it names; repair what a move or a full disk broke. Silent where all is well.
+"""Check params.yaml and the files that it names; repair what a move or a full disk broke.
 
-Outputs of models, teachers and datasets that params.yaml no longer names are removed, so that nobody takes them for
-results. With --migrate, files with old names of params are rewritten instead; comments stay.
+It prints nothing where all is well. Outputs of models, teachers and datasets that params.yaml no longer names are
+removed, so that nobody takes them for results. With --migrate, it only renames old keys of params in files; comments
+stay.
 """
 
-import argparse
 import shutil
 import sys
 from pathlib import Path
 
 import yaml
 
+from commands import command_line
 from faces import params
 from faces.params import loading, renamed
 from faces.runtime import dvc_internals
@@ -25,9 +26,13 @@ OUTPUTS = {
 
 def main() -> None:
     """Check what may have changed, or been truncated on a full disk, since the last run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.parser(__doc__)
     parser.add_argument(
-        "--migrate", nargs="*", type=Path, metavar="FILE", help="rename old params in these files; params.yaml if none"
+        "--migrate",
+        nargs="*",
+        type=Path,
+        metavar="FILE",
+        help="rename old params in these files (default: params.yaml)",
     )
     files = parser.parse_args().migrate
     if files is not None:
@@ -35,8 +40,7 @@ def main() -> None:
             migrate(path)
         return
     p = params.load()
-    missing = absent(p)
-    if missing:
+    if missing := absent(p):
         sys.exit("\n".join(missing))
     remove_leftovers(p)
     dvc_internals.mend_lock()
@@ -49,9 +53,8 @@ def main() -> None:
         from faces.tracking import store
 
         with store.lock():
-            old = store.relocate(Path.cwd())
-        if old:
-            print(f"This folder was moved from {old}; the paths in MLflow's store are updated.")
+            if old := store.relocate(Path.cwd()):
+                print(f"This folder was moved from {old}; the paths in MLflow's store are updated.")
 
 
 def migrate(path: Path) -> None:
@@ -87,4 +90,4 @@ def absent(p: params.Params) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

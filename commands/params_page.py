@@ -3,7 +3,6 @@
 Legal values come from the schema, values from params.yaml, meanings from its comments and the schema's docstrings.
 """
 
-import argparse
 import fnmatch
 import re
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from commands import command_line
 from faces import params
 from faces.params import schema
 
@@ -33,7 +33,7 @@ LINE = re.compile(r"(?P<indent> *)(?P<key>\w+):[^#]*(# (?P<comment>.*))?")
 
 def main() -> None:
     """Write the page."""
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    command_line.parser(__doc__).parse_args()
     PAGE.write_text(page(params.PATH.read_text()))
     print(f"{PAGE} is written")
 
@@ -98,4 +98,4 @@ def legal(node: dict) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -1,14 +1,14 @@
 """Predict age, sex and ethnicity of the faces in pictures: files, folders, globs, or - for standard input.
 
-One row a face: file, face (its number, the largest first), its box in pixels and detection score, age in years with its
-interval and 25-year bin, classes with probabilities, the model's version. A picture that cannot be used, or that shows
-no face, is a row with the reason in `error`. - is a picture's bytes, or names of pictures, one a line.
+It prints one row for each face: file, face (its number, the largest first), its box in pixels and detection score, age
+in years with its interval and 25-year bin, classes with probabilities, and the model's version. A picture that cannot
+be used, or that shows no face, has one row with the reason in `error`. Standard input is the bytes of one picture, or
+names of pictures, one for each line.
 
-Exit status: 0, every picture gave a row of a face; 1, some have a reason in `error`; 2, nothing was predicted, since an
-argument, the model or the pictures are missing.
+Exit status: 0, each picture has a row of a face; 1, some have a reason in `error`; 2, nothing was predicted, since an
+argument is wrong, or there is no such model or picture.
 """
 
-import argparse
 import csv
 import glob
 import itertools
@@ -21,17 +21,18 @@ from pathlib import Path
 
 import numpy as np
 
+from commands import command_line
 from faces import targets
 from faces.data.archives import IMAGE_SUFFIXES
 from faces.images import detection, preprocessing
 from faces.inference import photos
-from faces.inference.photos import Prepared
 from faces.inference.predictor import ModelError, Predictor
 from faces.runtime import progress
 from faces.tracking import model_choice
 
 BATCH = 32  # pictures that are predicted together
 STDIN = "-"
+MAGIC = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"BM", b"II*", b"MM\0", b"GIF8")  # first bytes of pictures
 COLUMNS = [
     column
     for name, target in targets.TARGETS.items()
@@ -41,17 +42,20 @@ COLUMNS = [
 
 def main() -> None:
     """Write the rows as they are predicted."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.parser(__doc__)
     parser.add_argument("images", nargs="+", help="files, folders (with their subfolders), globs, or -")
     parser.add_argument(
-        "--model", help="an ONNX file, models:/NAME@ALIAS or a registered NAME; unless given, the champion of "
-        f"{model_choice.REGISTERED}, or the shipped model where there is none",
+        "--model", help="an ONNX file, models:/NAME@ALIAS or a registered NAME (default: the champion of "
+        f"{model_choice.REGISTERED}, or the shipped model where there is none)",
     )  # fmt: skip
     parser.add_argument("--cropped", action="store_true", help="each picture is one face, framed as the model needs")
-    parser.add_argument("--least", type=float, default=detection.MIN_SCORE, help="lowest score of a detected face; 0.5")
     parser.add_argument(
-        "--format", choices=("table", "csv", "jsonl"), help="unless given, table on a terminal, else csv"
+        "--least",
+        type=float,
+        default=detection.MIN_SCORE,
+        help="lowest score of a detected face (default: %(default)s)",
     )
+    parser.add_argument("--format", choices=("table", "csv", "jsonl"), help="default: table on a terminal, else csv")
     args = parser.parse_args()
     if not 0 < args.least <= 1:
         parser.error(f"--least {args.least}: must be above 0 and at most 1")
@@ -71,22 +75,15 @@ def main() -> None:
         for row in photos.predict(batch, predictor)
     )
     kind = args.format or ("table" if sys.stdout.isatty() else "csv")
-    try:
-        failed = write(rows, ["file", *photos.columns(predictor), "model", "error"], kind)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:  # as of `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    sys.exit(1 if failed else 0)
+    sys.exit(1 if write(rows, ["file", *photos.columns(predictor), "model", "error"], kind) else 0)
 
 
 def expand(arguments: Iterable[str]) -> Iterator[str]:
     """Names of pictures, in order: files, the pictures in folders, matches of globs, and lines of standard input."""
     for argument in arguments:
         if argument == STDIN:
-            start = sys.stdin.buffer.peek(16)[:16]
-            if starts_image(start):
+            start = sys.stdin.buffer.peek(16)
+            if start.startswith(MAGIC) or start[4:8] == b"ftyp":
                 yield STDIN
             else:
                 yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
@@ -103,39 +100,28 @@ def expand(arguments: Iterable[str]) -> Iterator[str]:
             yield argument
 
 
-def starts_image(start: bytes) -> bool:
-    """Whether the first bytes of a file are those of an image, not of text."""
-    magic = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"BM", b"II*", b"MM\0", b"GIF8")
-    return start.startswith(magic) or start[4:8] == b"ftyp"
-
-
 def prepared(
     names: Iterable[str], predictor: Predictor, detector: detection.FaceDetector | None, min_score: float
-) -> Iterator[list[Prepared]]:
+) -> Iterator[list[photos.Prepared]]:
     """Batches of pictures, read, with their faces detected by a thread for each core, one batch ahead."""
+    names, ahead = iter(names), []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        ahead: list = []
-        for batch in batches(names):
-            ahead.append([pool.submit(prepare, name, predictor, detector, min_score) for name in batch])
-            if len(ahead) > 1:
-                yield [future.result() for future in ahead.pop(0)]
-        for futures in ahead:
-            yield [future.result() for future in futures]
+        while batch := [
+            pool.submit(prepare, name, predictor, detector, min_score) for name in itertools.islice(names, BATCH)
+        ]:
+            yield [future.result() for future in ahead]
+            ahead = batch
+        yield [future.result() for future in ahead]
 
 
-def batches(names: Iterable[str]) -> Iterator[list[str]]:
-    """BATCH names at a time."""
-    names = iter(names)
-    while batch := list(itertools.islice(names, BATCH)):
-        yield batch
-
-
-def prepare(name: str, predictor: Predictor, detector: detection.FaceDetector | None, min_score: float) -> Prepared:
+def prepare(
+    name: str, predictor: Predictor, detector: detection.FaceDetector | None, min_score: float
+) -> photos.Prepared:
     """Read a picture and detect its faces; detector: None where the picture is one face."""
     try:
         content = read(name)
     except OSError as error:
-        return Prepared(name, error=error.strerror or str(error))
+        return photos.Prepared(name, error=error.strerror or str(error))
     return photos.prepare(name, content, predictor, detector, min_score)
 
 
@@ -149,9 +135,8 @@ def read(name: str) -> bytes:
 
 def write(rows: Iterable[dict], names: list[str], kind: str) -> int:
     """Write rows to standard output as they arrive; returns how many have a reason in `error`."""
-    failed = 0
+    failed, table = 0, csv.DictWriter(sys.stdout, names, lineterminator="\n")
     if kind == "csv":
-        table = csv.DictWriter(sys.stdout, names, lineterminator="\n")
         table.writeheader()
     elif kind == "table":
         print(line("file", "face", COLUMNS))
@@ -159,11 +144,8 @@ def write(rows: Iterable[dict], names: list[str], kind: str) -> int:
         failed += "error" in row
         if kind == "csv":
             table.writerow(row)
-        elif kind == "jsonl":
-            print(json.dumps(row, default=plain))
         else:
-            print(as_line(row))
-    sys.stdout.flush()
+            print(json.dumps(row, default=plain) if kind == "jsonl" else as_line(row))
     return failed
 
 
@@ -189,10 +171,10 @@ def as_line(row: dict) -> str:
 
 
 def line(name: str, face: str, cells: list[str]) -> str:
-    """Aligned cells; of a long name, the end."""
+    """One line of aligned cells; only the end of a long name is shown."""
     name = name if len(name) <= 44 else "..." + name[-41:]
     return "  ".join([name.ljust(44), face.ljust(4), *(cell.ljust(12) for cell in cells)]).rstrip()
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -1,11 +1,10 @@
 """Start the services that a group shares, to try them on this machine: PostgreSQL, S3, and MLflow's server on both.
 
 It prints what to type in another shell, and runs until Ctrl-C; their data stays in data/services for the next start.
-They listen for this machine only, with passwords made at the first start. PostgreSQL is Debian's (`apt-get install
-postgresql`), the S3 server is rclone, MLflow is that of this environment (`make setup CLUSTER=1`).
+They accept connections from this machine only, with passwords made at the first start. PostgreSQL is Debian's
+(`apt-get install postgresql`), the S3 server is rclone, MLflow is that of this environment (`make setup CLUSTER=1`).
 """
 
-import argparse
 import contextlib
 import getpass
 import json
@@ -20,6 +19,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from commands import command_line
 from faces.runtime import ports
 
 BUCKET, DATABASE = "faces", "mlflow"
@@ -29,9 +29,16 @@ KEYS = "keys.json"
 
 def main() -> None:
     """Start the services in order, and stop them in reverse order."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path("data/services"), help="where they keep their data")
-    parser.add_argument("--port", type=int, default=5000, help="port of MLflow; the next two are PostgreSQL's and S3's")
+    parser = command_line.parser(__doc__)
+    parser.add_argument(
+        "--folder", type=Path, default=Path("data/services"), help="where they keep their data (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=5000,
+        help="port of MLflow; the next two are those of PostgreSQL and S3 (default: %(default)s)",
+    )
     args = parser.parse_args()
     folder = args.folder.absolute()
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -57,21 +64,23 @@ def main() -> None:
 def load_keys(path: Path) -> dict[str, str]:
     """Passwords, made at the first start; no other user of this machine can read them."""
     if not path.exists():
-        keys = {"id": "faces", "secret": secrets.token_urlsafe(24), "password": secrets.token_urlsafe(24)}
         path.touch(mode=0o600)
+        keys = {"id": "faces", "secret": secrets.token_urlsafe(24), "password": secrets.token_urlsafe(24)}
         path.write_text(json.dumps(keys))
     return json.loads(path.read_text())
 
 
 def instructions(mlflow: str, environment: dict[str, str]) -> str:
     """What to type in a shell that uses the services."""
-    lines = [f"export {key}={value}" for key, value in environment.items()]
-    lines += [
+    lines = [
+        *("", "All three run. In another shell, in the project's folder, type:", ""),
+        *(f"export {key}={value}" for key, value in environment.items()),
         f"export MLFLOW_TRACKING_URI=http://127.0.0.1:{mlflow}",
         f"dvc remote add --local --force --default shared s3://{BUCKET}/dvc",
         f"dvc remote modify --local shared endpointurl {environment['AWS_ENDPOINT_URL']}",
+        "",
     ]
-    return "\n".join(["", "All three run. In another shell, in the project's folder, type:", "", *lines, ""])
+    return "\n".join(lines)
 
 
 @contextlib.contextmanager
@@ -79,8 +88,9 @@ def database(folder: Path, port: str, password: str) -> Iterator[None]:
     """PostgreSQL, with a database for MLflow."""
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     binaries = programs[-1] if programs else Path(shutil.which("postgres") or "").parent
-    if not (binaries / "initdb").exists():
-        sys.exit("PostgreSQL is not installed: `apt-get install postgresql` on Debian")
+    command_line.require(
+        (binaries / "initdb").exists(), "PostgreSQL is not installed: `apt-get install postgresql` on Debian"
+    )
     root = getpass.getuser() == "root"  # as whom PostgreSQL refuses to run
     user = ["runuser", "-u", "postgres", "--"] if root else []
     folder.mkdir(exist_ok=True, mode=0o700)
@@ -92,17 +102,16 @@ def database(folder: Path, port: str, password: str) -> Iterator[None]:
             file.flush()
             if root:
                 shutil.chown(file.name, "postgres")
-            options = ["--auth=scram-sha-256", f"--pwfile={file.name}", "--username=faces"]
-            options += ["--encoding=UTF8", "--locale=C.UTF-8", "-D", folder]
-            done = subprocess.run([*user, binaries / "initdb", *options], text=True, capture_output=True, check=False)
+            options = ["--auth=scram-sha-256", f"--pwfile={file.name}", "--username=faces", "--encoding=UTF8"]
+            command = [*user, binaries / "initdb", *options, "--locale=C.UTF-8", "-D", folder]
+            done = subprocess.run(command, text=True, capture_output=True, check=False)
         if done.returncode:
             sys.exit(f"PostgreSQL cannot be set up in {folder}: {done.stderr.strip() or done.stdout.strip()}")
-    settings = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-p", port]
-    command = [*user, binaries / "postgres", "-D", folder, *settings]
+    settings = ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
+    command = [*user, binaries / "postgres", "-D", folder, "-p", port, *settings]
     with running("PostgreSQL", command, port, folder.parent, signal.SIGINT):
         environment = {**os.environ, "PGPASSWORD": password}
-        server = ["-h", "127.0.0.1", "-p", port, "-U", "faces"]
-        command = [binaries / "createdb", *server, DATABASE]
+        command = [binaries / "createdb", "-h", "127.0.0.1", "-p", port, "-U", "faces", DATABASE]
         end = time.monotonic() + PATIENCE
         while True:  # it accepts connections before it accepts commands
             done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -114,29 +123,26 @@ def database(folder: Path, port: str, password: str) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def objects(folder: Path, port: str, keys: dict[str, str]) -> Iterator[None]:
+def objects(folder: Path, port: str, keys: dict[str, str]) -> contextlib.AbstractContextManager[None]:
     """An S3 server on a folder, with one bucket."""
     rclone = Path(sys.executable).with_name("rclone")
-    if not rclone.exists():
-        sys.exit("rclone is not installed: `make setup CLUSTER=1` installs it")
+    command_line.require(rclone.exists(), "rclone is not installed: `make setup CLUSTER=1` installs it")
     (folder / BUCKET).mkdir(parents=True, exist_ok=True)
     environment = os.environ | {"RCLONE_AUTH_KEY": f'"{keys["id"]},{keys["secret"]}"'}  # a list of one pair
     command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--config", os.devnull, folder]
-    with running("The S3 server", command, port, folder.parent, env=environment):
-        yield
+    return running("The S3 server", command, port, folder.parent, env=environment)
 
 
-@contextlib.contextmanager
-def tracking(folder: Path, port: str, database: str, password: str, access: dict[str, str]) -> Iterator[None]:
+def tracking(
+    folder: Path, port: str, database: str, password: str, access: dict[str, str]
+) -> contextlib.AbstractContextManager[None]:
     """MLflow's server: runs in PostgreSQL, artifacts in S3, which it serves, so that clients need no key."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port, "--workers", "2"]
-    command += ["--artifacts-destination", f"s3://{BUCKET}/mlflow"]
+    options = ["--host", "127.0.0.1", "--port", port, "--workers", "2"]
+    command = [sys.executable, "-m", "mlflow", "server", *options, "--artifacts-destination", f"s3://{BUCKET}/mlflow"]
     store = f"postgresql://faces:{password}@127.0.0.1:{database}/{DATABASE}"
     environment = {**os.environ, **access, "MLFLOW_BACKEND_STORE_URI": store}  # other users could read an argument
     environment.pop("MLFLOW_TRACKING_URI", None)
-    with running("MLflow", command, port, folder, env=environment):
-        yield
+    return running("MLflow", command, port, folder, env=environment)
 
 
 @contextlib.contextmanager
@@ -144,8 +150,7 @@ def running(
     what: str, command: list, port: str, folder: Path, stop: int = signal.SIGTERM, env: dict[str, str] | None = None
 ) -> Iterator[None]:
     """A service, from when it accepts connections at its port; its output is in folder/NAME.log."""
-    error = ports.bind_error("127.0.0.1", int(port))
-    if error:
+    if error := ports.bind_error("127.0.0.1", int(port)):
         sys.exit(f"{what}: port {port} is taken ({error}); --port sets others")
     log = folder / f"{what.lower().replace(' ', '-')}.log"
     with log.open("w") as out:
@@ -166,4 +171,4 @@ def running(
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

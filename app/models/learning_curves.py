@@ -8,23 +8,20 @@ import streamlit as st
 from app import charts, resources
 from app.models import results
 
+PLOTS = {"loss": "loss", "years": "mae", "share": ("accuracy", "score")}  # title: ends of the curves' names
+
 
 def show() -> None:
     """Show the curves and the trials of one model."""
     known = {name: folder for name, folder in results.folders().items() if (folder / "history.csv").exists()}
-    if not known:
-        st.info(results.EMPTY)
-        return
+    resources.require(known, results.EMPTY)
     name = results.choose(list(known), "learnt")
-    history = resources.read_table(str(known[name] / "history.csv"))
-    if not len(history):
-        st.info("This model is not trained: its prediction is the same for every face.")
-        return
+    history = resources.read_table(known[name] / "history.csv")
+    resources.require(len(history), "This model is not trained: its prediction is the same for every face.")
     for column, (title, curves) in zip(st.columns(3), by_unit(list(history)).items(), strict=False):
         table = history.melt("epoch", curves, "curve").dropna()
         table["curve"] = table["curve"].str.removeprefix("val_")
-        with column:
-            st.altair_chart(charts.lines(table, "epoch", "value", "curve", "epoch", title), alt=f"{title} by epoch")
+        column.altair_chart(charts.lines(table, "epoch", "value", "curve", "epoch", title), alt=f"{title} by epoch")
     st.subheader("Search")
     trials = read_trials(name, known[name])
     if trials is None:
@@ -37,21 +34,18 @@ def show() -> None:
 
 def by_unit(names: list[str]) -> dict[str, list[str]]:
     """Columns of history.csv that share a plot, by its title."""
-    curves = {
-        "loss": [name for name in names if name.endswith("loss")],
-        "years": [name for name in names if name.endswith("mae")],
-        "share": [name for name in names if name.endswith(("accuracy", "score"))],
-    }
+    curves = {title: [name for name in names if name.endswith(ends)] for title, ends in PLOTS.items()}
     return {title: columns for title, columns in curves.items() if columns}
 
 
 def read_trials(name: str, folder: Path) -> pd.DataFrame | None:
     """One row per trial; None if there is no file of a search."""
-    if name.startswith(results.PUBLISHED):
-        path = folder / "trials.csv"
-        return resources.read_table(str(path)) if path.exists() else None
-    path = Path(f"data/tuned/{name}.json")
+    published = name.startswith(results.PUBLISHED)
+    path = folder / "trials.csv" if published else Path(f"data/tuned/{name}.json")
     if not path.exists():
         return None
-    trials = resources.read_json(str(path))["trials"]
-    return pd.DataFrame([{"trial": row["trial"], "score": row["score"], **row["values"]} for row in trials])
+    if published:
+        return resources.read_table(path)
+    return pd.DataFrame(
+        {"trial": row["trial"], "score": row["score"], **row["values"]} for row in resources.read_json(path)["trials"]
+    )

@@ -7,6 +7,10 @@ from app import resources
 from faces import scores
 
 UI = "http://127.0.0.1:5000"
+EMPTY = (
+    "MLflow's store is empty: `make repro` in a shell trains, logs and registers models. Until a champion is "
+    "registered, the app predicts with the shipped model (`pretrained/`)."
+)
 
 
 def show() -> None:
@@ -17,16 +21,9 @@ def show() -> None:
         f"`make ui` in a shell starts the MLflow UI on this machine: [runs]({UI}/#/experiments), "
         f"[models]({UI}/#/models)."
     )
-    if not model_choice.has_store():
-        st.info(
-            "MLflow's store is empty: `make repro` in a shell trains, logs and registers models. Until a champion is "
-            "registered, the app predicts with the shipped model (`pretrained/`)."
-        )
-        return
+    resources.require(model_choice.has_store(), EMPTY)
     versions, runs = read_store()
-    if not len(runs):
-        st.info("MLflow's store has no runs.")
-        return
+    resources.require(len(runs), "MLflow's store has no runs.")
     links = {"link": st.column_config.LinkColumn("in the UI", display_text="open")}
     st.subheader("Registered versions")
     st.dataframe(versions, hide_index=True, column_config=links)
@@ -52,7 +49,7 @@ def read_store() -> tuple[pd.DataFrame, pd.DataFrame]:
             version.tags.get("score", "score") + " on validation": float(version.tags.get("val", "nan")),
             **{
                 f"test {score}": float(version.tags[f"test_{score}"])
-                for score in headline_scores()
+                for score in scores.keys("metrics")
                 if f"test_{score}" in version.tags
             },
             "link": f"{UI}/#/models/{version.name}/versions/{version.version}",
@@ -60,12 +57,5 @@ def read_store() -> tuple[pd.DataFrame, pd.DataFrame]:
         for version in registry.versions(client)
     )
     rows = runs.newest(client)
-    if len(rows):
-        rows["link"] = [f"{UI}/#/experiments/{row.experiment_id}/runs/{row.run_id}" for row in rows.itertuples()]
-        rows = rows.drop(columns=["experiment_id", "run_id"])
-    return versions, rows
-
-
-def headline_scores() -> list[str]:
-    """Names of the headline scores, as in metrics.json."""
-    return scores.keys("metrics")
+    rows["link"] = [f"{UI}/#/experiments/{row.experiment_id}/runs/{row.run_id}" for row in rows.itertuples()]
+    return versions, rows.drop(columns=["experiment_id", "run_id"], errors="ignore")

@@ -14,12 +14,11 @@ EMPTY = "No model has been evaluated here yet: run `make repro` in a shell."
 
 def folders() -> dict[str, Path]:
     """Folders of results by model, published results last."""
-    own = {path.parent.name: path.parent for path in sorted(Path("reports/models").glob("*/metrics.json"))}
-    published = {
-        f"{PUBLISHED}{path.parent.name}": path.parent
-        for path in sorted(Path("reports/published").glob("*/results.csv"))
+    own = sorted(Path("reports/models").glob("*/metrics.json"))
+    published = sorted(Path("reports/published").glob("*/results.csv"))
+    return {path.parent.name: path.parent for path in own} | {
+        f"{PUBLISHED}{path.parent.name}": path.parent for path in published
     }
-    return own | published
 
 
 def own_models() -> list[str]:
@@ -36,11 +35,7 @@ def choose(names: list[str], key: str) -> str:
 
 
 def read_predictions(name: str, part: str) -> pd.DataFrame:
-    """Rows of a part of predictions.csv; none, and a message is shown, if the file is missing or not usable."""
-    try:
-        return predictions.read(name, part)
-    except FileNotFoundError:
-        st.info("Predictions of single faces are not in git: run `make repro` in a shell.")
-    except (predictions.PredictionsError, OSError) as error:
-        st.error(str(error))
-    return pd.DataFrame()
+    """Rows of a part of predictions.csv; if the file is missing, a message is shown and the page ends."""
+    path = predictions.FOLDER / name / "predictions.csv"
+    resources.require(path.exists(), "Predictions of single faces are not in git: run `make repro` in a shell.")
+    return predictions.read(name, part)

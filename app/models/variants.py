@@ -11,13 +11,11 @@ from app import charts, resources
 def show() -> None:
     """Show each comparison of two variants."""
     paths = sorted(Path("reports/comparison").glob("*_against_*.csv"))
-    if not paths:
-        st.info("No two models differ only in their variant: see `models` in params.yaml.")
-        return
+    resources.require(paths, "No two models differ only in their variant: see `models` in params.yaml.")
     resources.show_warnings()
     for path in paths:
         first, second = path.stem.split("_against_")
-        for dataset, rows in resources.read_table(str(path)).groupby("dataset"):
+        for dataset, rows in resources.read_table(path).groupby("dataset"):
             st.subheader(f"{dataset}: {first} against {second}")
             show_differences(rows, first, second)
 
@@ -29,8 +27,8 @@ def show_differences(rows: pd.DataFrame, first: str, second: str) -> None:
         "below 0, its accuracies are lower."
     )
     years = rows["score"].str.contains("MAE|RMSE")
-    for column, (part, unit) in zip(st.columns(2), ((rows[years], "years"), (rows[~years], "share")), strict=True):
+    for column, part, unit in zip(st.columns(2), (rows[years], rows[~years]), ("years", "share"), strict=True):
         title = f"{first} minus {second}, {unit}"
-        table = part.rename(columns={"difference": "value"})
-        column.altair_chart(charts.intervals(table, "score", title, zero=True), alt=title)
+        chart = charts.intervals(part.rename(columns={"difference": "value"}), "score", title, zero=True)
+        column.altair_chart(chart, alt=title)
     st.dataframe(rows.round(4), hide_index=True)

@@ -20,9 +20,7 @@ def main() -> None:
     resources.show_warnings()
     splits = sorted(path.stem for path in Path("data/splits").glob("*.csv"))
     names = splits or sorted(path.stem for path in Path("reports/cards/datasets").glob("*.md"))
-    if not names:
-        st.info("There is no data yet: run `make repro` in a shell.")
-        return
+    resources.require(names, "There is no data yet: run `make repro` in a shell.")
     dataset = st.segmented_control("Dataset", names, default=names[0], required=True)
     if not splits:
         st.info(
@@ -59,55 +57,45 @@ def show_distributions(dataset: str) -> None:
     by = st.segmented_control("Colour by", ["part", *labelled], default="part", required=True)
     if rows["age"].notna().any():
         st.subheader("Age")
-        ages = histogram(rows, "age", 5, by)
-        st.altair_chart(charts.counts(ages, "age", by, "age, years"), alt=f"Faces by age and {by}")
+        chart = charts.counts(histogram(rows, "age", 5, by), "age", by, "age, years")
+        st.altair_chart(chart, alt=f"Faces by age and {by}")
     for column, name in zip(st.columns(max(1, len(labelled))), labelled, strict=False):
         table = ordered(ordered(rows.groupby([name, "part"]).size().reset_index(name="faces"), "part"), name)
-        with column:
-            st.subheader(name.capitalize())
-            st.altair_chart(
-                charts.counts(table, name, "part", name, list(dict.fromkeys(table[name]))),
-                alt=f"Faces by {name} and part",
-            )
+        chart = charts.counts(table, name, "part", name, list(dict.fromkeys(table[name])))
+        column.subheader(name.capitalize())
+        column.altair_chart(chart, alt=f"Faces by {name} and part")
     st.subheader("Age by group")
     st.dataframe(age_summary(rows, labelled), hide_index=True, alt="Mean and quartiles of age in each group")
     quartiles = age_quartiles(rows)
-    columns = iter(st.columns(2 if len(quartiles) else 1))
+    left, *right = st.columns(2 if len(quartiles) else 1)
     if len(quartiles):
-        with next(columns):
-            st.subheader("Age by year of the photo")
-            st.altair_chart(
-                charts.band(quartiles, "year", "year of the photo", "age, years"),
-                alt="Median and quartiles of age by the year of the photo",
-            )
+        chart = charts.band(quartiles, "year", "year of the photo", "age, years")
+        left.subheader("Age by year of the photo")
+        left.altair_chart(chart, alt="Median and quartiles of age by the year of the photo")
     if "brightness" in rows:
-        with next(columns):
-            st.subheader("Brightness")
-            st.altair_chart(
-                charts.counts(histogram(rows, "brightness", 10, by), "brightness", by, "mean luma, 0 to 255"),
-                alt=f"Faces by the brightness of their images and {by}",
-            )
+        chart = charts.counts(histogram(rows, "brightness", 10, by), "brightness", by, "mean luma, 0 to 255")
+        column = right[0] if right else left
+        column.subheader("Brightness")
+        column.altair_chart(chart, alt=f"Faces by the brightness of their images and {by}")
 
 
 def histogram(rows: pd.DataFrame, column: str, width: int, by: str) -> pd.DataFrame:
     """Counts (column `faces`) by the start of a bin of `column`, and by another column."""
-    known = rows[rows[column].notna()]
-    start = (known[column] // width * width).astype(float)
-    return ordered(known.groupby([start.rename(column), known[by]]).size().reset_index(name="faces"), by)
+    binned = rows.assign(**{column: (rows[column] // width * width).astype(float)}).groupby([column, by])
+    return ordered(binned.size().reset_index(name="faces"), by)
 
 
 def ordered(table: pd.DataFrame, by: str) -> pd.DataFrame:
     """Rows in the order of the parts, or of a target's classes; '' comes last, renamed to unlabelled."""
     order = PARTS if by == "part" else [*targets.TARGETS[by].classes, ""]
-    rank = {name: i for i, name in enumerate(order)}
-    table = table.sort_values(by, key=lambda column: column.map(rank), kind="stable")
+    table = table.sort_values(by, key=lambda column: column.map(order.index), kind="stable")
     return table.assign(**{by: table[by].replace("", "unlabelled")})
 
 
 def age_summary(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
     """Number of faces, mean and percentiles of age, of all faces and of each class."""
     groups = {"all faces": rows} | {str(label): part for name in names for label, part in rows.groupby(name) if label}
-    table = [
+    return pd.DataFrame(
         {
             "group": label,
             "faces": len(part),
@@ -116,8 +104,7 @@ def age_summary(rows: pd.DataFrame, names: list[str]) -> pd.DataFrame:
             **{f"{q:.0%}": part["age"].quantile(q) for q in (0.05, 0.25, 0.5, 0.75, 0.95)},
         }
         for label, part in groups.items()
-    ]
-    return pd.DataFrame(table).round(1)
+    ).round(1)
 
 
 def age_quartiles(rows: pd.DataFrame) -> pd.DataFrame:
@@ -129,16 +116,15 @@ def age_quartiles(rows: pd.DataFrame) -> pd.DataFrame:
 
 def show_excluded(dataset: str) -> None:
     """Show counts from records to faces, rejects with reasons, and duplicates with different labels."""
-    folder = Path("data/clean", dataset)
-    summary = resources.read_json(str(folder / "summary.json"))
-    funnel = Path(f"data/records/{dataset}-funnel.csv")
+    folder, funnel = Path("data/clean", dataset), Path(f"data/records/{dataset}-funnel.csv")
+    summary = resources.read_json(folder / "summary.json")
     if funnel.exists():
         st.subheader("From the .mat file to records")
-        st.dataframe(resources.read_table(str(funnel)), hide_index=True)
+        st.dataframe(resources.read_table(funnel), hide_index=True)
     st.subheader("From records to faces")
     steps = {"records": summary["records"], **summary["rejected"], "kept": summary["kept"]}
-    st.dataframe(pd.DataFrame({"step": list(steps), "faces": list(steps.values())}), hide_index=True)
-    rejects = resources.read_table(str(folder / "rejects.csv"))
+    st.dataframe(pd.DataFrame(steps.items(), columns=["step", "faces"]), hide_index=True)
+    rejects = resources.read_table(folder / "rejects.csv")
     reasons = rejects["reject"].str.replace(r"^copy of .*", "copy of another", regex=True)
     reason = st.selectbox("Reason", ["all", *sorted(reasons.unique())])
     show_head(rejects[(reasons == reason) | (reason == "all")][["face_id", "reject"]])
@@ -147,8 +133,8 @@ def show_excluded(dataset: str) -> None:
         f"{n} of {name} ({summary['labels_masked'][name]} masked)" for name, n in summary["labels_in_conflict"].items()
     )
     st.markdown(f"{summary['faces_with_copies']:,} faces have duplicates. Conflicting labels: {conflicts}.")
-    show_head(resources.read_table(str(folder / "conflicts.csv")))
-    duplicated = resources.read_table(str(folder / "faces.csv")).query("images > 1")
+    show_head(resources.read_table(folder / "conflicts.csv"))
+    duplicated = resources.read_table(folder / "faces.csv").query("images > 1")
     if len(duplicated) and resources.pack(dataset, "cropped"):
         st.subheader("Faces with the most duplicates")
         rows = duplicated.nlargest(FACES // 2, "images")
@@ -164,33 +150,22 @@ def show_head(table: pd.DataFrame) -> None:
 
 def show_faces(dataset: str) -> None:
     """Show random faces of the group that the user selects."""
-    rows = read_faces(dataset)
-    variants = [
-        path.name for path in sorted(Path("data/packs", dataset).glob("*")) if resources.pack(dataset, path.name)
-    ]
-    if not variants:
-        st.info("The images are not here: run `make repro` in a shell.")
-        return
+    rows, folders = read_faces(dataset), sorted(Path("data/packs", dataset).glob("*"))
+    variants = [folder.name for folder in folders if resources.pack(dataset, folder.name)]
+    resources.require(variants, face_grid.NO_IMAGES)
     left, middle, right = st.columns([2, 3, 1], vertical_alignment="bottom")
     variant = left.segmented_control("Variant", variants, default=variants[0], required=True)
     parts = middle.segmented_control("Part", PARTS, selection_mode="multi", default=[])
     rows = face_grid.choose_group(rows[rows["part"].isin(parts or PARTS)], "grid")
-    if right.button("Others", icon=":material/shuffle:"):
-        st.session_state["grid_seed"] = st.session_state.get("grid_seed", 0) + 1
+    seed = face_grid.seed("grid_seed", right.button("Others", icon=":material/shuffle:"))
     st.caption(f"{min(FACES, len(rows)):,} of {len(rows):,} faces.")
-    if not len(rows):
-        st.info("No face is in all of these groups.")
-        return
-    sample = rows.sample(
-        min(FACES, len(rows)), random_state=np.random.default_rng(st.session_state.get("grid_seed", 0))
-    )
+    resources.require(len(rows), "No face is in all of these groups.")
+    sample = rows.sample(min(FACES, len(rows)), random_state=np.random.default_rng(seed))
     face_grid.show(dataset, variant, sample, [face_grid.label_text(row) for _, row in sample.iterrows()])
 
 
 def show_card(dataset: str) -> None:
     """Show the dataset card, without its front matter."""
     page = Path(f"reports/cards/datasets/{dataset}.md")
-    if not page.exists():
-        st.info("There is no card yet: run `make repro` in a shell.")
-        return
+    resources.require(page.exists(), "There is no card yet: run `make repro` in a shell.")
     st.markdown(page.read_text().split("\n---\n", 1)[-1].replace("\n# ", "\n## ", 1))

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from app import resources
 from app.models import (
     example_faces,
     gate,
@@ -28,7 +29,5 @@ def main() -> None:
     """Show the tab that the user selects."""
     st.title("Models")
     tab = st.segmented_control("Tab", list(TABS), default="Overview", required=True, label_visibility="collapsed")
-    if tab != "MLflow" and not results.folders():
-        st.info(results.EMPTY)
-        return
+    resources.require(tab == "MLflow" or results.folders(), results.EMPTY)
     TABS[tab].show()

@@ -1,13 +1,11 @@
 """The page Why: attribution maps of a model's prediction, for one face or averaged over a group."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from app import face_grid, photo, resources, upload
 from faces import targets
@@ -19,6 +17,7 @@ LIMITS = (
     "for them. Maps of several methods that agree are better evidence than one map that looks plausible."
 )
 WIDTH = 210  # pixels of a map
+KEYS = {method.name: key for key, method in attribution.METHODS.items()}  # by the names that are shown
 DEFAULT_METHODS = ("grad_cam", "integrated_gradients", "occlusion")
 MAX_FACES = 200  # of a group
 PHOTO, LAST_RUN = "My photo", "A face of the last run"
@@ -63,10 +62,10 @@ def main() -> None:
 def explainable_models() -> dict[str, ExplainableModel]:
     """The shipped model, and the models that were trained in this folder."""
     models = {"pretrained/utkface": ExplainableModel(attribution.SHIPPED, SHIPPED)}
-    for folder in sorted(Path("data/models").glob("*")):
-        onnx = Path("data/calibrated", folder.name, "model.onnx")
-        if onnx.exists() and (folder / "model.weights.h5").exists():
-            models[folder.name] = ExplainableModel(folder, onnx)
+    for onnx in sorted(Path("data/calibrated").glob("*/model.onnx")):
+        weights = Path("data/models", onnx.parent.name)
+        if (weights / "model.weights.h5").exists():
+            models[weights.name] = ExplainableModel(weights, onnx)
     return models
 
 
@@ -77,7 +76,7 @@ def choose_output(predictor: Predictor) -> Output:
     target = targets.TARGETS[name]
     years = target.kind == "years"
     class_ = st.selectbox("Class", [PREDICTED, *target.classes], key=f"class of {name}", disabled=years)
-    return name, None if years or class_ == PREDICTED else class_
+    return name, None if class_ == PREDICTED else class_
 
 
 @st.cache_resource(max_entries=3, show_spinner="Loading TensorFlow and the model: some seconds, once ...")
@@ -110,11 +109,10 @@ def choose_face(predictor: Predictor) -> np.ndarray | None:
     if not faces:
         st.warning(photo.NO_FACE)
         return None
-    number = 1
-    if len(faces) > 1:
-        st.image(photo.with_boxes(loaded.image, places), alt="The photo with its faces numbered", width=WIDTH)
-        number = st.number_input("Face", 1, len(faces), 1, key="face_number")
-    return faces[number - 1]
+    if len(faces) == 1:
+        return faces[0]
+    st.image(photo.with_boxes(loaded.image, places), alt="The photo with its faces numbered", width=WIDTH)
+    return faces[st.number_input("Face", 1, len(faces), 1, key="face_number") - 1]
 
 
 def faces_of_last_run(predictor: Predictor) -> pd.DataFrame | None:
@@ -123,7 +121,7 @@ def faces_of_last_run(predictor: Predictor) -> pd.DataFrame | None:
     split = Path(f"data/splits/{dataset}.csv")
     if resources.pack(dataset, variant) is None or not split.exists():
         return None
-    rows = resources.read_table(str(split))
+    rows = resources.read_table(split)
     return rows[rows["part"] == "test"]
 
 
@@ -136,12 +134,11 @@ def model_inputs(rows: pd.DataFrame, predictor: Predictor) -> list[np.ndarray]:
 
 def random_face(rows: pd.DataFrame, predictor: Predictor) -> np.ndarray | None:
     """Model input of a random test face, a new one at each click."""
-    if st.button("Another face", icon=":material/shuffle:"):
-        st.session_state["face_seed"] = st.session_state.get("face_seed", 0) + 1
+    seed = face_grid.seed("face_seed", st.button("Another face", icon=":material/shuffle:"))
     if not len(rows):
         st.info("The split has no test faces.")
         return None
-    row = rows.sample(1, random_state=st.session_state.get("face_seed", 0))
+    row = rows.sample(1, random_state=seed)
     st.caption(f"Labels: {face_grid.label_text(row.iloc[0])}.")
     return next(iter(model_inputs(row, predictor)), None)
 
@@ -150,31 +147,30 @@ def show_maps(
     model: ExplainableModel, predictor: Predictor, face: np.ndarray, output: Output, threshold: float
 ) -> None:
     """Show maps of one face by the methods that the user selects."""
-    keys = {method.name: key for key, method in attribution.METHODS.items()}
     default = [attribution.METHODS[key].name for key in DEFAULT_METHODS]
-    names = st.pills("Maps", list(keys), selection_mode="multi", default=default, key="methods")
+    names = st.pills("Maps", list(KEYS), selection_mode="multi", default=default, key="methods")
     explainer = load_explainer(model)
     if explainer is None:
         return
     target, class_ = output
-    predicted = predictor.predict_inputs(face[None]).iloc[0]
-    st.markdown(f"Predicted: **{target} {predicted[target]}**" + (f"; maps of: **{class_}**" if class_ else ""))
+    predicted = predictor.predict_inputs(face[None])[target][0]
+    st.markdown(f"Predicted: **{target} {predicted}**" + (f"; maps of: **{class_}**" if class_ else ""))
     with st.container(horizontal=True, gap="medium"):
         with st.container(width=WIDTH):
             st.image(face, "The model's input", width=WIDTH, alt="The face as the model's input")
         for name in names:
-            method = attribution.METHODS[keys[name]]
+            method = attribution.METHODS[KEYS[name]]
             with st.container(width=WIDTH):
                 try:
                     with st.spinner(f"{name} ..."):
-                        map_ = cached_map(explainer, model, face, output, keys[name])
+                        map_ = cached_map(explainer, model, face, output, KEYS[name])
                 except ValueError as error:
                     st.warning(str(error))
                     continue
                 image = attribution.overlay(face, attribution.normalised(map_), threshold, method.signed)
                 st.image(image, name, width=WIDTH, alt=f"{name} for {target} over the face")
                 st.caption(method.description)
-    if any(attribution.METHODS[keys[name]].signed for name in names):
+    if any(attribution.METHODS[KEYS[name]].signed for name in names):
         st.caption("In maps with a sign, red raises the output and blue lowers it.")
 
 
@@ -198,20 +194,19 @@ def show_mean(model: ExplainableModel, predictor: Predictor, output: Output, thr
         st.info("This needs the faces and models of a run: run `make repro` in a shell.")
         return
     rows = face_grid.choose_group(rows, "mean")
-    keys = {method.name: key for key, method in attribution.METHODS.items()}
     left, right = st.columns(2)
-    name = left.selectbox("Map", list(keys), index=list(keys.values()).index("grad_cam"), key="mean_method")
+    name = left.selectbox("Map", list(KEYS), index=list(KEYS.values()).index("grad_cam"), key="mean_method")
     count = right.slider("Faces", 1, MAX_FACES, min(32, MAX_FACES), key="mean_faces")
     sample = rows.sample(min(count, len(rows)), random_state=0)
     st.caption(f"{len(sample)} of {len(rows)} test faces of the group.")
     key = (model, output, name, tuple(sample["face_id"]))
     if len(sample) and st.button("Compute the mean", type="primary"):
-        st.session_state["mean"] = key, mean_face_and_map(model, model_inputs(sample, predictor), output, keys[name])
+        st.session_state["mean"] = key, mean_face_and_map(model, model_inputs(sample, predictor), output, KEYS[name])
     kept_key, means = st.session_state.get("mean", (None, None))
     if kept_key != key or means is None:
         return
     face, map_ = means
-    image = attribution.overlay(face, attribution.normalised(map_), threshold, attribution.METHODS[keys[name]].signed)
+    image = attribution.overlay(face, attribution.normalised(map_), threshold, attribution.METHODS[KEYS[name]].signed)
     with st.container(horizontal=True):
         st.image(face, "Mean of the faces", width=WIDTH, alt="Mean of the faces")
         st.image(image, f"Mean of {name}", width=WIDTH, alt=f"Mean of {name} over the mean face")
@@ -224,23 +219,15 @@ def mean_face_and_map(
     explainer = load_explainer(model)
     if explainer is None:
         return None
-    bar = st.progress(0.0, "Computing ...")
-    maps = (
-        attribution.normalised(explainer.explain(face, output[0], method, output[1]))
-        for face in with_progress(faces, bar)
-    )
+    bar, maps = st.progress(0.0, "Computing ..."), []
     try:
+        for number, face in enumerate(faces, 1):
+            maps.append(attribution.normalised(explainer.explain(face, output[0], method, output[1])))
+            bar.progress(number / len(faces), f"{number} of {len(faces)} faces")
         map_ = attribution.mean_map(maps)
+        return np.stack(faces).mean(axis=0).astype(np.uint8), map_
     except ValueError as error:
         st.warning(str(error))
         return None
     finally:
         bar.empty()
-    return np.stack(faces).mean(axis=0).astype(np.uint8), map_
-
-
-def with_progress(faces: list[np.ndarray], bar: DeltaGenerator) -> Iterator[np.ndarray]:
-    """Faces one by one, with progress shown on a bar."""
-    for number, face in enumerate(faces, 1):
-        yield face
-        bar.progress(number / len(faces), f"{number} of {len(faces)} faces")

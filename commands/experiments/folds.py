@@ -5,11 +5,11 @@ one.
 """
 
 import json
-import statistics
 from pathlib import Path
 
 import pandas as pd
 
+from commands import command_line
 from commands.experiments import variations
 from faces import params
 from faces.data import records
@@ -20,26 +20,21 @@ from faces.runtime import dvc_experiments
 
 def main() -> None:
     """Run the folds; DVC restores those that ran before from its cache."""
+    command_line.parser(__doc__).parse_args()
     p, out = params.load(), published.FOLDER / published.FOLDS
-    count = variations.fold_count(p)
-    names = [variations.fold_name(fold, count) for fold in range(count)]
-    for fold, name in enumerate(names):
-        dvc_experiments.run(name, {"split.fold": fold})
-    scores = [load(name, list(p.models)) for name in names]
-    rows = table(scores, {model: protocol(row.dataset, p.split) for model, row in p.models.items()})
+    settings = variations.fold_settings(p)
+    for name, keys in settings.items():
+        dvc_experiments.run(name, keys)
+    files = {dataset: Path(split.file).name for dataset, split in p.split.from_.items()}
+    protocols = {model: files.get(row.dataset, published.OWN_FOLDS) for model, row in p.models.items()}
+    rows = table([load(name, list(p.models)) for name in settings], protocols)
     if out.exists():
-        old = pd.read_csv(out)
-        replaced = old.set_index(["model", "protocol"]).index.isin(rows.set_index(["model", "protocol"]).index)
-        records.write(pd.concat([old[~replaced], rows], ignore_index=True), out)
+        old, by = pd.read_csv(out), ["model", "protocol"]
+        kept = old[~old.set_index(by).index.isin(rows.set_index(by).index)]
+        records.write(pd.concat([kept, rows], ignore_index=True), out)
     else:
         records.write(rows, out)
-    print(rows.to_markdown(index=False))
-    print(f"{out}: commit it, and `make publish` shows it")
-
-
-def protocol(dataset: str, split: params.Split) -> str:
-    """Name of the file that gives a dataset's folds, without its folder."""
-    return Path(split.from_[dataset].file).name if dataset in split.from_ else published.OWN_FOLDS
+    print(rows.to_markdown(index=False), f"{out}: commit it, and `make publish` shows it", sep="\n")
 
 
 def load(experiment: str, models: list[str]) -> dict[str, dict[str, float]]:
@@ -51,15 +46,18 @@ def load(experiment: str, models: list[str]) -> dict[str, dict[str, float]]:
 
 
 def table(folds: list[dict[str, dict[str, float]]], protocols: dict[str, str]) -> pd.DataFrame:
-    """Mean and standard deviation (n - 1) over folds of each test score: model, protocol, score, mean, sd, folds."""
-    rows = []
-    for model, scores in folds[0].items():
-        for score in scores:
-            values = [fold[model][score] for fold in folds if score in fold[model]]
-            sd = statistics.stdev(values) if len(values) > 1 else float("nan")
-            rows.append((model, protocols[model], score, statistics.mean(values), sd, len(values)))
-    return pd.DataFrame(rows, columns=["model", "protocol", "score", "mean", "sd", "folds"]).round(4)
+    """Mean and standard deviation (n - 1) over folds of each test score: model, protocol, score, mean, sd, folds.
+
+    folds: as load returns them; protocols: {model: name of the file that gives its folds}.
+    """
+    values = pd.DataFrame(
+        {"model": model, "protocol": protocols[model], "score": name, "value": value}
+        for fold in folds
+        for model, scores in fold.items()
+        for name, value in scores.items()
+    ).groupby(["model", "protocol", "score"], sort=False)["value"]
+    return values.agg(mean="mean", sd="std", folds="count").reset_index().round(4)
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

@@ -1,14 +1,15 @@
-"""Measure leakage: train the same model on a random split in which copies may be on both sides.
+"""Measure leakage: train models on a random split, in which copies of a photo may be in training and in test.
 
-Every photo is kept with its own labels and assigned to a part on its own, as public systems do. The table compares the
-scores with those of the honest split, and test photos that have a copy in training with those that have none.
+Every photo is kept with its own labels and assigned to a part at random, as public systems do. The table compares the
+scores with those of the split by person, and test photos that have a copy in training with those that have none.
 """
 
-import argparse
 import io
 
 import pandas as pd
 
+from commands import command_line
+from commands.experiments import variations
 from faces import params, scores, targets
 from faces.data import records
 from faces.evaluation import metrics, predictions, score_tables
@@ -21,25 +22,19 @@ NAME = "leakage"
 
 def main() -> None:
     """Run it as the DVC experiment `leakage`; print the table and write reports/published/leakage/NAME.csv."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="*", help="models to train; all cropped ones unless given")
-    p = params.load()
-    wanted = parser.parse_args().models or [name for name, row in p.models.items() if row.variant == "cropped"]
-    unknown = [name for name in wanted if name not in p.models]
-    if unknown:
-        parser.error(f"{unknown[0]} is not a row of models in params.yaml: {', '.join(p.models)}")
+    parser = command_line.parser(__doc__)
+    parser.add_argument("models", nargs="*", help="models to train (default: all of cropped photos)")
+    named, p = parser.parse_args().models, params.load()
+    cropped = [name for name, row in p.models.items() if row.variant == "cropped"]
+    wanted = variations.chosen_models(parser, p, named or cropped)
     dvc_experiments.run(
         NAME, {"clean.deduplicate": False, "split.by": "face"}, [f"evaluate@{model}" for model in wanted]
     )
     for name, models in baselines.by_name(p).items():
-        tables = [table(model, p.models[model].dataset, p.evaluate) for model in models if model in wanted]
-        if not tables:
-            continue
-        rows = scores.table(pd.concat(tables, ignore_index=True))
-        out = published.FOLDER / NAME / f"{name}.csv"
-        records.write(rows, out)
-        print(rows.to_markdown(index=False))
-        print(f"{out}: commit it, and the report shows it")
+        if tables := [table(model, p.models[model].dataset, p.evaluate) for model in models if model in wanted]:
+            rows, out = scores.table(pd.concat(tables, ignore_index=True)), published.FOLDER / NAME / f"{name}.csv"
+            records.write(rows, out)
+            print(rows.to_markdown(index=False), f"{out}: commit it, and the report shows it", sep="\n")
 
 
 def table(model: str, dataset: str, settings: params.Evaluate) -> pd.DataFrame:
@@ -47,9 +42,7 @@ def table(model: str, dataset: str, settings: params.Evaluate) -> pd.DataFrame:
 
     Columns: model, faces (which), target, score, n, value, low, high.
     """
-    text = dvc_experiments.read(NAME, predictions.FOLDER / model / "predictions.csv")
-    rows = predictions.parse(text.encode())
-    leaky = predictions.checked(rows[rows["part"] == "test"], f"{NAME}, {model}")
+    leaky = variations.read_predictions(NAME, model)
     split = pd.read_csv(io.StringIO(dvc_experiments.read(NAME, f"data/splits/{dataset}.csv")), dtype=str)
     in_training = leaky["group"].isin(split.loc[split["part"] == "train", "group"]).to_numpy()
     parts = {
@@ -74,4 +67,4 @@ def headlines(rows: pd.DataFrame, settings: params.Evaluate) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

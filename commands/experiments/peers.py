@@ -1,18 +1,17 @@
 """Compare all models of a finished run, with their size and cost: peers.csv.
 
-Type it after `make recipe RECIPE=peers` and `dvc repro compare`. Models whose names differ only in `-seed-N` are
-trainings of one model, and have a further row with their mean and standard deviation. The last row is a dummy baseline,
+Run it after `make recipe RECIPE=peers` and `dvc repro compare`. Models whose names differ only in `-seed-N` are
+trainings of one model, and have one more row, with their mean and standard deviation. The last row is a dummy baseline,
 which predicts the same for every face.
 """
 
-import argparse
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from commands import command_line
 from faces import params, scores, targets
 from faces.data import provenance, records
 from faces.evaluation import metrics, predictions
@@ -24,39 +23,39 @@ SEED = re.compile("-seed-[0-9]+$")
 
 def main() -> None:
     """Write and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("name", nargs="?", default="utkface", help="folder of reports/published to write into; utkface")
+    parser = command_line.parser(__doc__)
+    parser.add_argument(
+        "name", nargs="?", default="utkface", help="folder of reports/published to write into (default: %(default)s)"
+    )
     out = published.FOLDER / parser.parse_args().name / published.PEERS
     pipeline.require_finished("peers", "compare")
     p = params.load()
-    dataset, variant = dataset_and_variant(p)
-    if provenance.read(dataset, variant)["kind"] == "sample":
-        raise SystemExit(
-            "these are synthetic faces: `make recipe RECIPE=peers SOURCE=...`, then `dvc repro compare`, uses real ones"
-        )
+    faces = {(row.dataset, row.variant) for row in p.models.values()}
+    command_line.require(
+        len(faces) == 1, f"models of {len(faces)} datasets or variants cannot be compared in one table"
+    )
+    dataset, variant = faces.pop()
+    command_line.require(
+        provenance.read(dataset, variant)["kind"] != "sample",
+        "these are synthetic faces: `make recipe RECIPE=peers SOURCE=...`, then `dvc repro compare`, uses real ones",
+    )
     measured = pd.read_csv("reports/comparison/models.csv", keep_default_na=False).set_index("model")
     by_seed = seed_scores({name: predictions.scores(name)["test"] for name in p.models})
-    rows = [about(name, row) | measured.loc[name].to_dict() for name, row in p.models.items()]
-    rows += [{"model": name, **mean_and_sd(test_scores)} for name, test_scores in by_seed.items()]
-    rows += [dummy_baseline(next(iter(p.models)))]
-    digest = published.digest_test_faces(Path(f"data/splits/{dataset}.csv"))
-    table = pd.DataFrame(rows).assign(split=digest[:8]).astype(object).fillna("")
+    rows = [
+        *(about(name, row) | measured.loc[name].to_dict() for name, row in p.models.items()),
+        *({"model": name, **mean_and_sd(test_scores)} for name, test_scores in by_seed.items()),
+        dummy_baseline(next(iter(p.models))),
+    ]
+    split = published.digest_test_faces(Path(f"data/splits/{dataset}.csv"))[:8]
+    table = pd.DataFrame(rows).assign(split=split).astype(object).fillna("")
     records.write(table, out)
     print(table.to_markdown(index=False))
     print(f"{out}: `python -m commands.publish {out.parent.name} --page` shows it")
 
 
-def dataset_and_variant(p: params.Params) -> tuple[str, str]:
-    """Dataset and variant of all models. Raises SystemExit where they differ."""
-    faces = {(row.dataset, row.variant) for row in p.models.values()}
-    if len(faces) > 1:
-        raise SystemExit(f"models of {len(faces)} datasets or variants cannot be compared in one table")
-    return faces.pop()
-
-
 def about(name: str, row: params.Model) -> dict:
     """Network, pixels, parameters, epochs and minutes of a model."""
-    model = json.loads(Path(f"data/models/{name}/model.json").read_text())
+    model = records.read_json(f"data/models/{name}/model.json")
     cost = training_cost.training_cost(name, row)
     return {
         "model": name,
@@ -89,7 +88,7 @@ def mean_and_sd(rows: list[dict[str, float]]) -> dict[str, str]:
 
 def dummy_baseline(model: str) -> dict:
     """Scores on test where every face is predicted the median age, or the commonest class, of a model's training."""
-    constants = json.loads(Path(f"data/models/{model}/model.json").read_text())["dummy_baseline"]
+    constants = records.read_json(f"data/models/{model}/model.json")["dummy_baseline"]
     rows = predictions.read(model)
     cells = {}
     for title, name, score in scores.headlines():
@@ -104,4 +103,4 @@ def dummy_baseline(model: str) -> dict:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

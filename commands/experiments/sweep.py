@@ -1,13 +1,13 @@
 """Search and train many models in parallel, each as a DVC experiment whose outputs stay in DVC's cache.
 
-Trains all models of params.yaml once as they are, by each of several seeds, or on each fold of split. `dvc repro`,
-`make seeds` or `make folds` then train nothing. On a cluster, named by FACES_CLUSTER, as many run at a time as it has
-room for; on one machine they run one after the other, unless --at-once is given.
+It trains all models of params.yaml: once as they are, with each of several seeds, or on each fold of split. Then
+`dvc repro`, `make seeds` or `make folds` train nothing. On a cluster, named by FACES_CLUSTER, as many trainings run at
+a time as it has resources for; on one machine they run one after the other, unless --at-once is given.
 """
 
-import argparse
 from collections.abc import Iterable
 
+from commands import command_line
 from commands.experiments import variations
 from faces import params
 from faces.runtime import dvc_experiments, progress, ray_cluster
@@ -16,23 +16,22 @@ Runs = dict[str, tuple[dict, list[str]]]  # as dvc_experiments.run_all takes the
 
 
 def main() -> None:
-    """Run what all models need, then train."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", help="models of params.yaml; all unless given")
+    """Run the stages that all models need, then train."""
+    parser = command_line.parser(__doc__)
+    parser.add_argument("--models", nargs="+", help="models of params.yaml (default: all)")
     variation = parser.add_mutually_exclusive_group()
-    variation.add_argument("--seeds", type=int, default=0, help="train each with so many seeds, those of `make seeds`")
+    variation.add_argument("--seeds", type=int, default=0, help="train each with this number of seeds, as `make seeds`")
     variation.add_argument("--folds", action="store_true", help="train each on every fold of split")
-    parser.add_argument("--at-once", type=int, help="trainings at a time; as many as the cluster has room for, or 1")
+    parser.add_argument(
+        "--at-once", type=int, help="trainings at a time (default: as many as the cluster has resources for, or 1)"
+    )
     args = parser.parse_args()
     p = params.load()
-    unknown = sorted(set(args.models or ()) - set(p.models))
-    if unknown:
-        parser.error(f"params.yaml has no models {', '.join(unknown)}; it has {', '.join(p.models)}")
+    models = variations.chosen_models(parser, p, args.models)
     if args.at_once is not None and args.at_once < 1:
         parser.error(f"--at-once {args.at_once}: must be at least 1")
     if args.seeds < 0:
         parser.error(f"--seeds {args.seeds}: must be at least 1")
-    models = args.models or list(p.models)
     starts, searches, runs = plan(settings(p, models, args.seeds, args.folds), models, p.teachers)
     at_once = min(args.at_once or capacity(p.train.threads, p.train.replicas), len(runs))
     progress.say(f"{len(runs)} trainings, {at_once} at a time")
@@ -45,14 +44,10 @@ def main() -> None:
 
 
 def settings(p: params.Params, models: list[str], seeds: int, folds: bool) -> dict[str, dict]:
-    """Settings to train models with, {label: keys of params.yaml}: of so many seeds, of each fold, or as they are."""
+    """Settings to train models with, {label: keys of params.yaml}: with `seeds` seeds, on each fold, or as they are."""
     if seeds:
-        numbers = variations.seed_numbers(p, seeds)
-        return {f"seed-{seed}": variations.seed_settings(p, models, seed) for seed in numbers}
-    if folds:
-        count = variations.fold_count(p)
-        return {variations.fold_name(fold, count): {"split.fold": fold} for fold in range(count)}
-    return {"once": {}}
+        return {f"seed-{seed}": keys for seed, keys in variations.seed_settings(p, models, seeds).items()}
+    return variations.fold_settings(p) if folds else {"once": {}}
 
 
 def plan(by_label: dict[str, dict], models: list[str], teachers: Iterable[str]) -> tuple[Runs, Runs, Runs]:
@@ -71,7 +66,10 @@ def plan(by_label: dict[str, dict], models: list[str], teachers: Iterable[str]) 
 
 
 def capacity(threads: int, replicas: int) -> int:
-    """Trainings of so many threads, and GPUs where there are some, that the cluster can run at a time."""
+    """Number of trainings that the cluster can run at a time.
+
+    threads: of each training on processors; replicas: GPUs of each training where the cluster has GPUs.
+    """
     if not ray_cluster.address():
         return 1
     resources = ray_cluster.connect().cluster_resources()
@@ -80,4 +78,4 @@ def capacity(threads: int, replicas: int) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

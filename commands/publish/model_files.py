@@ -1,4 +1,7 @@
-"""Small files of a finished model that load without this project: stock Keras layers, float16 weights, 8-bit ONNX."""
+"""The files of a finished model in pretrained/, and the score of each.
+
+They are small and load without this project: stock Keras layers, float16 weights, 8-bit ONNX.
+"""
 
 import io
 import json
@@ -12,17 +15,22 @@ import h5py
 import keras
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+import pandas as pd
 
-from faces import networks, targets
+from faces import networks, params, targets
+from faces.data import labelled_faces, records
 from faces.data.sample import drawing
+from faces.evaluation import calibration, calibration_fit, metrics
 from faces.images import preprocessing
-from faces.inference.predictor import Predictor
-from faces.training import export
+from faces.inference.predictor import Predictor, with_calibration
+from faces.params import overrides
+from faces.tracking import models
+from faces.training import export, loop
 
+FOLDER = Path("pretrained")
 USE = """## Use it
-Research only: see `LICENSE`. `image` is `(n, {size}, {size}, 3)` uint8 RGB: {view}. Out come probabilities: {outputs};
-and `embedding`, which alike faces are near in.
+Research only: see `LICENSE`. `image` is `(n, {size}, {size}, 3)` uint8 RGB: {view}.
+The outputs are probabilities: {outputs}; and `embedding`, in which similar faces are near each other.
 
 Without this project:
 
@@ -36,12 +44,11 @@ keras.models.load_model("{name}.keras").predict(image)  # {{output: probabilitie
 onnxruntime.InferenceSession("{name}.onnx").run(None, {{"image": image}})
 ```
 
-`{name}.int8.onnx` is for where speed counts: its convolutions are in 8 bits, for which ONNX Runtime uses what
-instructions the processor has, and it looks at a face once, never at its mirror image. `reports/published/{name}/` says
-what each file scores.
+`{name}.int8.onnx` is the fastest: its convolutions compute in 8 bits, with the instructions for this that the processor
+has, and it does not average with the mirror image. `reports/published/{name}/` shows the scores of each file.
 
-With it, in years, classes, an interval and calibrated probabilities (the ONNX file holds what they need), of whole
-chips of any size:
+With it, of whole chips of any size, in years, classes, an interval and calibrated probabilities (the ONNX file contains
+the calibration):
 
 ```
 python -m faces.inference.predictor --model pretrained/{name}.onnx PICTURE ...
@@ -59,6 +66,101 @@ TOLERANCE_INT8 = 0.02  # the same for the 8-bit file, where a last digit that is
 MEGABYTES = 10.0  # largest file that is shipped
 CALIBRATION_FACES = 256  # their activations set the scales of the 8-bit file
 PERCENTILE = 99.99  # of observed activations; larger ones are clipped
+
+
+def write(name: str, row: params.Model) -> list[Path]:
+    """Write a model's files, its card, and the files' predictions of synthetic faces; returns the files, ONNX first.
+
+    Raises SystemExit where a file is larger than MEGABYTES.
+    """
+    about = records.read_json(f"data/models/{name}/model.json")
+    model = loop.build_network(row, overrides.from_recipe(about["recipe"]))
+    model.load_weights(f"data/models/{name}/model.weights.h5")
+    calibrated = Path(f"data/calibrated/{name}/model.onnx")
+    FOLDER.mkdir(exist_ok=True)
+    files = [FOLDER / f"{name}.{kind}" for kind in ("onnx", "int8.onnx", "keras")]
+    write_onnx(calibrated, files[0])
+    properties = metadata(calibrated)
+    with tempfile.TemporaryDirectory() as folder:
+        once, small = Path(folder, "once.onnx"), Path(folder, "int8.onnx")
+        export.export_onnx(model, once, properties)
+        write_int8(once, load(row, "train", calibrated, CALIBRATION_FACES)[0], small)
+        with_calibration(small, recalibrated(small, row, json.loads(properties["calibration"])), files[1])
+    write_keras(model, files[2], tta_flip=about["recipe"]["train"]["tta_flip"])
+    for path in files:
+        if (megabytes := path.stat().st_size / 1e6) > MEGABYTES:
+            raise SystemExit(f"{path} has {megabytes:.1f} MB: at most {MEGABYTES} are shipped")
+    (FOLDER / f"{name}.md").write_text(card(Path(f"reports/cards/models/{name}.md").read_text(), name, about))
+    for path, tolerance in ((files[0], TOLERANCE), (files[1], TOLERANCE_INT8)):
+        write_expected(path, path.with_suffix(".expected.json"), tolerance)
+    models.write_folder(files[0], drawing.example_picture())
+    return files
+
+
+def recalibrated(model: Path, row: params.Model, before: dict[str, dict]) -> dict[str, dict]:
+    """Calibration of an ONNX file's own probabilities, at the confidence of the calibration that it was made from.
+
+    It differs for a file that computes in 8 bits, or does not average with the mirror image.
+    """
+    images, faces = load(row, "calibration", model)
+    confidence = next((fitted["confidence"] for fitted in before.values() if "confidence" in fitted), 0.9)
+    return calibration_fit.fit(Predictor(model).raw(images), faces.labels, confidence)
+
+
+def metadata(model: Path) -> dict[str, str]:
+    """Metadata of an ONNX file."""
+    return {entry.key: entry.value for entry in onnx.load(model).metadata_props}
+
+
+def load(row: params.Model, part: str, model: Path, at_most: int = 0) -> tuple[np.ndarray, labelled_faces.Faces]:
+    """Inputs (n, s, s, 3) uint8 of an ONNX model for the faces of a part, and the faces; at_most: spread evenly."""
+    pack, split = labelled_faces.open_pack(row)
+    faces, _ = labelled_faces.select_part(split, pack, part, row.targets)
+    if 0 < at_most < len(faces):
+        faces = faces.where(np.linspace(0, len(faces) - 1, at_most).astype(int))
+    return np.concatenate([*labelled_faces.pixels(faces, *Predictor(model).view)]), faces
+
+
+def scores(files: list[Path], row: params.Model, headlines: tuple[tuple[str, str, str], ...]) -> pd.DataFrame:
+    """One row a shipped file, the first an ONNX file: file, megabytes, and the headlines on test, by their titles.
+
+    Those of ONNX files are of calibrated probabilities, with two scores of their age intervals. A Keras file has
+    neither: its scores are of the network itself.
+
+    headlines: rows of target, score, title.
+    """
+    images, faces = load(row, "test", files[0])
+    rows = []
+    for path in files:
+        cells, fitted = {"file": path.name, "megabytes": path.stat().st_size / 1e6}, {}
+        if path.suffix == ".keras":
+            probabilities = keras.models.load_model(path).predict(images, verbose=0)
+        else:
+            predictor = Predictor(path)
+            probabilities, fitted = predictor.probabilities(images), predictor.fitted.get("age", {})
+        for name, score, title in headlines:
+            if name in row.targets:
+                target = targets.TARGETS[name]
+                decoded = targets.decode(target, probabilities[name])
+                totals = metrics.statistics(target, *faces.labels[name], decoded).sum(axis=0)
+                cells[title] = float(metrics.scores(target, totals)[score])
+        if "scale" in fitted:
+            cells |= interval_scores(probabilities["age"], fitted, *faces.labels["age"])
+        rows.append(cells)
+    return pd.DataFrame(rows)
+
+
+def interval_scores(p: np.ndarray, fitted: dict[str, float], ages: np.ndarray, known: np.ndarray) -> dict[str, float]:
+    """Share of known ages inside the age intervals, and mean width in years, by their titles.
+
+    p: (n, years); fitted: as calibration.age_interval takes it; ages, known: (n,) as targets.encode returns them.
+    """
+    low, high = calibration.age_interval(p, fitted)
+    inside, at = (low <= ages) & (ages <= high), known > 0
+    return {
+        "ages inside the interval": float(inside[at].mean()),
+        "width of the interval, years": float((high - low)[at].mean()),
+    }
 
 
 def write_keras(model: keras.Model, path: Path, tta_flip: bool) -> None:
@@ -88,24 +190,20 @@ def repeatable(content: bytes) -> bytes:
 
 def stock(model: keras.Model) -> keras.Model:
     """The same model with Keras's batch normalisation instead of the fused one."""
-
-    def plain(node: object) -> None:
-        if isinstance(node, dict):
-            if node.get("registered_name") == f"faces>{networks.FusedBatchNormalization.__name__}":
-                node.update(module="keras.layers", class_name="BatchNormalization", registered_name=None)
-            if str(node.get("registered_name")).startswith("faces>"):
-                raise SystemExit(f"{node['class_name']} is a layer of this project, and no stock layer of Keras")
-            for value in node.values():
-                plain(value)
-        elif isinstance(node, list):
-            for value in node:
-                plain(value)
-
-    config = model.get_config()
-    plain(config)
+    config = json.loads(json.dumps(model.get_config()), object_hook=stock_layer)
     rebuilt = type(model).from_config(config)
     rebuilt.set_weights(model.get_weights())
     return rebuilt
+
+
+def stock_layer(config: dict) -> dict:
+    """Part of a config, with Keras's batch normalisation. Raises SystemExit at other layers of this project."""
+    registered = str(config.get("registered_name"))
+    if registered == f"faces>{networks.FusedBatchNormalization.__name__}":
+        return config | {"module": "keras.layers", "class_name": "BatchNormalization", "registered_name": None}
+    if registered.startswith("faces>"):
+        raise SystemExit(f"{config['class_name']} is a layer of this project, and no stock layer of Keras")
+    return config
 
 
 def halved(content: bytes) -> bytes:
@@ -131,11 +229,13 @@ def write_onnx(source: Path, path: Path) -> None:
     """Write an ONNX file with its float32 matrices stored as float16; it still computes in float32."""
     model = onnx.load(source)
     graph = model.graph
-    for matrix in [x for x in graph.initializer if len(x.dims) >= 2 and x.data_type == TensorProto.FLOAT]:
-        stored = numpy_helper.from_array(numpy_helper.to_array(matrix).astype(np.float16), f"{matrix.name}_stored")
+    for matrix in [x for x in graph.initializer if len(x.dims) >= 2 and x.data_type == onnx.TensorProto.FLOAT]:
+        stored = onnx.numpy_helper.from_array(
+            onnx.numpy_helper.to_array(matrix).astype(np.float16), f"{matrix.name}_stored"
+        )
         graph.initializer.remove(matrix)
         graph.initializer.append(stored)
-        graph.node.insert(0, helper.make_node("Cast", [stored.name], [matrix.name], to=TensorProto.FLOAT))
+        graph.node.insert(0, onnx.helper.make_node("Cast", [stored.name], [matrix.name], to=onnx.TensorProto.FLOAT))
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
@@ -156,9 +256,8 @@ def write_int8(source: Path, images: np.ndarray, path: Path) -> None:
         def get_next(self) -> dict | None:
             return next(self.batches, None)
 
-    properties = {entry.key: entry.value for entry in onnx.load(source).metadata_props}
     with tempfile.TemporaryDirectory() as folder:
-        folded, small = Path(folder) / "folded.onnx", Path(folder) / "int8.onnx"
+        folded, small = Path(folder, "folded.onnx"), Path(folder, "int8.onnx")
         quant_pre_process(str(source), str(folded), skip_symbolic_shape=True)
         quantization.quantize_static(
             folded, small, Reader(), op_types_to_quantize=["Conv"], per_channel=True, reduce_range=True,
@@ -167,7 +266,7 @@ def write_int8(source: Path, images: np.ndarray, path: Path) -> None:
             extra_options={"CalibPercentile": PERCENTILE},
         )  # fmt: skip
         model = onnx.load(small)
-    onnx.helper.set_model_props(model, properties)
+    onnx.helper.set_model_props(model, metadata(source))
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
@@ -186,22 +285,26 @@ def write_expected(model: Path, path: Path, tolerance: float) -> None:
 
 def card(text: str, name: str, about: dict) -> str:
     """A model's card with a section on how to use its shipped files; text: the card, about: model.json."""
-    outputs = [f"`{target}` (n, {targets.TARGETS[target].units}), {meaning(target)}" for target in about["targets"]]
+    outputs = [
+        f"`{row.name}` (n, {row.units}), of {'whole years from 0' if row.kind == 'years' else ', '.join(row.classes)}"
+        for row in map(targets.TARGETS.get, about["targets"])
+    ]
     side, crop, size = about["pack_size"], about.get("crop", about["image_size"]), about["image_size"]
     shown = crop / about["zoom"]
-    view = f"a face that is framed as in UTKFace's aligned and cropped chips and resized to {side} x {side} pixels "
-    view += f"(bicubic), of which the middle {shown:.4g} x {shown:.4g}{', the edge repeated,' if shown > side else ''} "
-    view += f"are shown in {size} x {size}, each read from the four nearest (bilinear): by another filter a face is "
-    view += "sharper or softer, and looks older or younger"
+    view = (
+        f"a face that is framed as in UTKFace's aligned and cropped chips and resized to {side} x {side} pixels "
+        f"(bicubic), of which the middle {shown:.4g} x {shown:.4g}{', the edge repeated,' if shown > side else ''} "
+        f"are shown in {size} x {size}, each read from the four nearest (bilinear): by another filter a face is "
+        "sharper or softer, and looks older or younger"
+    )
     less = preprocessing.reduction_factor(side, crop, size)
     edge = max(0, math.ceil((shown - side) / less / 2)) + 1  # as preprocessing.to_input, whose rounding the edge moves
-    pixels = PIXELS.format(side=side, crop=crop, size=size, zoom=about["zoom"], less=less, edge=edge)
-    use = USE.format(name=name, size=size, view=view, outputs="; ".join(outputs), pixels=pixels)
+    use = USE.format(
+        name=name,
+        size=size,
+        view=view,
+        outputs="; ".join(outputs),
+        pixels=PIXELS.format(side=side, crop=crop, size=size, zoom=about["zoom"], less=less, edge=edge),
+    )
     head, mark, rest = text.partition("\n## Scores\n")
     return f"{head}\n{use}{mark}{rest}"
-
-
-def meaning(target: str) -> str:
-    """What the units of a target are."""
-    head = targets.TARGETS[target]
-    return "of whole years from 0" if head.kind == "years" else f"of {', '.join(head.classes)}"

@@ -1,6 +1,5 @@
 """What a published result was made from (about.json), and how that differs from another run."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -10,8 +9,7 @@ from faces import params
 from faces.data import provenance, records
 from faces.params import recipes
 from faces.reporting import published, score_sections
-from faces.tracking import lineage
-from faces.tracking.origin import commit_tags, packages
+from faces.tracking import lineage, origin
 
 PACKAGES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "dvc", "mlflow")
 
@@ -20,12 +18,11 @@ def collect(name: str, p: params.Params) -> dict:
     """Commit, recipe, archives, digests, packages and settings of a finished run; no path and no clock."""
     row = p.models[name]
     source = provenance.read(row.dataset, row.variant)
-    model = json.loads(Path(f"data/models/{name}/model.json").read_text())
-    tuned = json.loads(Path(f"data/tuned/{name}.json").read_text())
-    split, installed = Path(f"data/splits/{row.dataset}.csv"), packages()
+    model, tuned = records.read_json(f"data/models/{name}/model.json"), records.read_json(f"data/tuned/{name}.json")
+    split, installed = Path(f"data/splits/{row.dataset}.csv"), origin.packages()
     digests = {key: value for key, value in lineage.digests(name, row).items() if not key.startswith("archive ")}
     return {
-        "commit": commit_tags()["git_commit"],
+        "commit": origin.commit_tags()["git_commit"],
         "recipe": f"{recipes.FOLDER}/{name}.yaml",
         "kind": source["kind"],
         "simulated": source["simulated"],
@@ -55,7 +52,7 @@ def earlier_models(folder: Path, about: dict) -> list[dict]:
     """
     if not (folder / published.ABOUT).exists():
         return []
-    before = json.loads((folder / published.ABOUT).read_text())
+    before = records.read_json(folder / published.ABOUT)
     old, new = before["digests"], about["digests"]
     if old[published.TEST_FACES] != new[published.TEST_FACES]:
         return []
@@ -78,7 +75,7 @@ def outdated_tables(name: str, about: dict, folder: Path) -> dict[str, str]:
                 "**Measured on an earlier recipe than the one published here, from an earlier list.**"
             )
     if (folder / published.PEERS).exists():
-        splits = set(pd.read_csv(folder / published.PEERS, dtype=str)["split"])
-        if splits != {about["digests"][published.TEST_FACES][:8]}:
+        peers = pd.read_csv(folder / published.PEERS, dtype=str)
+        if set(peers["split"]) != {about["digests"][published.TEST_FACES][:8]}:
             warnings[published.PEERS] = "**Tested on other faces than the model published here.**"
     return warnings

@@ -1,4 +1,4 @@
-"""The Markdown page of a published model."""
+"""The results of a published model as Markdown: its page, and its section in README.md."""
 
 import copy
 import json
@@ -13,21 +13,54 @@ from faces.data import provenance
 from faces.params import renamed
 from faces.reporting import dataset_card, markdown, published
 
+TITLES = {  # of the scores of ablations
+    "score": "score",
+    "age_mae": "MAE, years",
+    "sex_accuracy": "accuracy of sex",
+    "ethnicity_accuracy": "accuracy of ethnicity",
+}
+README = Path("README.md")
+README_SCORES = ("age mae", "age rmse", "sex accuracy", "ethnicity accuracy", "age coverage")  # of all test faces
+BEFORE = {"teachers": "trained teachers", "trials": "short trainings of a search"}  # keys of the cost, as text
 PREFIX = re.compile(r"^\+?(models\.[^.]+\.)?((train|budget|options)\.)?")  # of a changed key, left out of the table
 
 
 def render(name: str, rows: pd.DataFrame, about: dict, folder: Path) -> str:
     """The page; rows: of results.csv; about: of about.json; folder: has the other tables and the plots."""
     tune = renamed.translate(copy.deepcopy(about["params"]))["tune"]
+    tables = {  # file: title, text
+        published.FILES: (
+            "Files",
+            "What is shipped in `pretrained/`, each file scored on the same test faces: the Keras file as it is, ONNX "
+            "files with the calibration that they hold.",
+        ),
+        published.TRIALS: (
+            "Search",
+            f"Short trainings with other numbers, by `tune`, judged on {about['faces']['val']:,} validation faces: "
+            + search_result(tune["min_improvement"], about["search"]),
+        ),
+        published.ABLATIONS: (
+            "What was tried",
+            "Each changes one thing of `base`, judged on validation. In brackets what it gains over `base`, less error "
+            "being a gain. All scores, those of groups too: `levers.csv`; what all have in common: "
+            f"`recipes/{name}.ablations.yaml`.",
+        ),
+        published.PEERS: (
+            "Other networks",
+            "All trained from random weights by the same stages, for about as long, and tested on the same faces, with "
+            "what `params.yaml` says by default of optimiser, changes of pictures and widths of labels; none of it was "
+            "searched for any. `residual` is the published model's network, trained so: by itself and shortly. "
+            "*minutes* are what it took.",
+        ),
+    }
+    plots = sorted(path.name for path in folder.glob("*.png") if path.name != "learning_curves.png")
     lines = [
         f"# {name}",
         "",
         f"Written by `make publish RECIPE={name}` from a finished run of `{about['recipe']}`; no number is typed by "
         "hand. The recipe was chosen on validation faces alone.",
         "",
-    ]
-    lines += [line for text in provenance.warnings(about) for line in (f"> {text}", "")]
-    lines += [
+        *(line for text in provenance.warnings(about) for line in (f"> {text}", "")),
         results.as_table(rows),
         "",
         "Copies of one photo are never on both sides of the split. MAE is of the median of the age distribution, RMSE "
@@ -39,46 +72,12 @@ def render(name: str, rows: pd.DataFrame, about: dict, folder: Path) -> str:
         "",
         "![loss and validation scores by epoch](learning_curves.png)",
         "",
-    ]
-    for title, file, text in (
-        (
-            "Files",
-            published.FILES,
-            "What is shipped in `pretrained/`, each file scored on the same test faces: the Keras file as it is, ONNX "
-            "files with the calibration that they hold.",
-        ),
-        (
-            "Search",
-            published.TRIALS,
-            f"Short trainings with other numbers, by `tune`, judged on {about['faces']['val']:,} validation faces: "
-            + search_result(tune["min_improvement"], about["search"]),
-        ),
-        (
-            "What was tried",
-            published.ABLATIONS,
-            "Each changes one thing of `base`, judged on validation. In brackets what it gains over `base`, less error "
-            "being a gain. All scores, those of groups too: `levers.csv`; what all have in common: "
-            f"`recipes/{name}.ablations.yaml`.",
-        ),
-        (
-            "Other networks",
-            published.PEERS,
-            "All trained from random weights by the same stages, for about as long, and tested on the same faces, with "
-            "what `params.yaml` says by default of optimiser, changes of pictures and widths of labels; none of it was "
-            "searched for any. `residual` is the published model's network, trained so: by itself and shortly. "
-            "*minutes* are what it took.",
-        ),
-    ):
-        if (folder / file).exists():
-            table = pd.read_csv(folder / file)
-            text = f"{text} {about['stale'].get(file, '')}".rstrip()
-            ablations = file == published.ABLATIONS
-            cells = ablation_cells(table) if ablations else as_text(table.drop(columns="split", errors="ignore"))
-            lines += [f"## {title}", "", text, "", markdown.table(cells), ""]
-    lines += [*folds_section(name), "", "## Ages and groups", ""]
-    plots = sorted(path.name for path in folder.glob("*.png") if path.name != "learning_curves.png")
-    lines += [line for file in plots for line in (f"![{file.removesuffix('.png').replace('_', ' ')}]({file})", "")]
-    lines += [
+        *(line for file, texts in tables.items() for line in table_section(folder / file, *texts, about["stale"])),
+        *folds_section(name),
+        "",
+        "## Ages and groups",
+        "",
+        *(line for file in plots for line in (f"![{file.removesuffix('.png').replace('_', ' ')}]({file})", "")),
         "## What it came from",
         "",
         f"{size_and_cost(about)} Commit `{about['commit']}`; `about.json` has all of `params.yaml`, and the packages.",
@@ -92,6 +91,15 @@ def render(name: str, rows: pd.DataFrame, about: dict, folder: Path) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def table_section(path: Path, title: str, text: str, warnings: dict[str, str]) -> list[str]:
+    """Section on a table, where there is one; warnings: of origin.outdated_tables."""
+    if not path.exists():
+        return []
+    rows = pd.read_csv(path).drop(columns="split", errors="ignore")
+    cells = ablation_cells(rows) if path.name == published.ABLATIONS else as_text(rows)
+    return [f"## {title}", "", f"{text} {warnings.get(path.name, '')}".rstrip(), "", markdown.table(cells), ""]
 
 
 def earlier_section(earlier: list[dict]) -> list[str]:
@@ -114,10 +122,9 @@ def search_result(min_improvement: float, search: dict) -> str:
     """What a search chose; search: data/tuned/NAME.json without its trials."""
     if search["gain"] is None:
         return "of a model published before; this one was not searched for."
-    text = f"the best is {search['gain']:.4f} of score above the defaults"
-    if search["values"]:
-        return f"{text}, and its numbers were taken."
-    return f"{text}, less than the {min_improvement:g} that is asked for, so these were kept."
+    kept = f"less than the {min_improvement:g} that is asked for, so these were kept."
+    best = f"the best is {search['gain']:.4f} of score above the defaults"
+    return f"{best}, {'and its numbers were taken.' if search['values'] else kept}"
 
 
 def folds_section(name: str) -> list[str]:
@@ -145,8 +152,8 @@ def size_and_cost(about: dict) -> str:
     )
     before = []
     if cost["teachers"]:
-        counts = epoch_counts(cost["teachers"].values())
-        before += [f"{len(cost['teachers'])} teachers, which it is distilled from ({counts})"]
+        counts = cost["teachers"].values()
+        before += [f"{len(counts)} teachers, which it is distilled from ({epoch_counts(counts)})"]
     if cost["trials"]:
         before += [f"a search of {len(cost['trials'])} short trainings ({epoch_counts(cost['trials'])})"]
     return f"{text} Before it came {' and '.join(before)}." if before else text
@@ -165,14 +172,13 @@ def ablation_cells(rows: pd.DataFrame) -> list[dict]:
     table = []
     for row in rows.to_dict("records"):
         changes = [f"{PREFIX.sub('', key)} {value}" for key, value in json.loads(row["changed"]).items()]
-        cells = {"lever": row["lever"], "changed": ", ".join(changes)}
-        cells |= {"epochs": short(row["epochs"]), "parameters": short(row["parameters"])}
-        for key, title in (
-            ("score", "score"),
-            ("age_mae", "MAE, years"),
-            ("sex_accuracy", "accuracy of sex"),
-            ("ethnicity_accuracy", "accuracy of ethnicity"),
-        ):
+        cells = {
+            "lever": row["lever"],
+            "changed": ", ".join(changes),
+            "epochs": short(row["epochs"]),
+            "parameters": short(row["parameters"]),
+        }
+        for key, title in TITLES.items():
             if key in row and row[key] == row[key]:
                 gain = f" ({round(row[f'{key}_gain'], 3) + 0.0:+.3f})" if row["lever"] != "base" else ""
                 cells[title] = f"{row[key]:.3f}{gain}"
@@ -188,7 +194,46 @@ def as_text(rows: pd.DataFrame) -> list[dict]:
 
 
 def short(value: object) -> str:
-    """Text of a cell: whole numbers whole, others to four digits."""
+    """Text of a cell: whole numbers without decimals, others with four significant digits."""
     if not isinstance(value, float):
         return str(value)
     return f"{value + 0.0:,.0f}" if value.is_integer() else f"{value:.4g}"
+
+
+def readme_section(rows: pd.DataFrame, about: dict) -> str:
+    """Warnings about the photos, six scores, the model's size and cost, and a link to the page with the rest.
+
+    rows: of results.csv, of which README_SCORES and the worst group of sex are shown.
+    """
+    keys = rows["target"] + " " + rows["score"]
+    whole, worst = rows["group"].fillna("") == "", rows["title"].str.startswith(results.WORST)
+    shown = [rows[(keys == score) & whole] for score in README_SCORES] + [rows[worst & (rows["target"] == "sex")]]
+    count = len(about["earlier"])
+    earlier = f"Earlier models scored on these test faces: {count}. " if count else ""
+    link = f"[All results](reports/published/{Path(about['recipe']).stem}/README.md)."
+    return "\n\n".join(
+        [
+            *(f"> {text}" for text in provenance.warnings(about)),
+            results.as_table(pd.concat(shown)),
+            f"{short_cost(about)} {earlier}{link}",
+        ]
+    )
+
+
+def short_cost(about: dict) -> str:
+    """Parameters, size of the ONNX file, epochs, minutes where known, and what was trained before."""
+    cost, threads = about["cost"], about["trained"]["train"]["threads"]
+    megabytes = next(iter(cost["files"].values())) / 1e6
+    took = f" in {cost['minutes']:.0f} minutes on {threads} threads" if cost["minutes"] else ""
+    before = " and ".join(f"{len(cost[kind])} {text}" for kind, text in BEFORE.items() if cost[kind])
+    after = f", after {before}" if before else ""
+    return f"{about['parameters']:,} parameters, {megabytes:.1f} MB; {cost['epochs']} epochs{took}{after}."
+
+
+def replaced(text: str, name: str, content: str) -> str:
+    """README.md with what is between a model's marks replaced. Raises SystemExit where the marks are missing."""
+    start, end = f"<!-- results of {name}: by make publish -->", f"<!-- end of results of {name} -->"
+    if start not in text or end not in text:
+        raise SystemExit(f"{README} has no lines {start!r} and {end!r}, between which the table goes")
+    head, rest = text.split(start, 1)
+    return f"{head}{start}\n{content}\n{rest[rest.index(end) :]}"

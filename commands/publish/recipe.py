@@ -1,20 +1,19 @@
 """Write a recipe into params.yaml: what differs for one published model, from recipes/NAME.yaml.
 
-It is merged into params.yaml as committed, so that no recipe leaves traces in another. Comments stay, except those of
-rows that are replaced. `git checkout params.yaml dvc.lock reports` restores what was there.
+It is merged into params.yaml as committed, so that nothing of another recipe stays. Comments stay, except those of rows
+that are replaced. `git checkout params.yaml dvc.lock reports` restores what was there.
 """
-
-import argparse
 
 import yaml
 
+from commands import command_line
 from faces import params
 from faces.params import loading, recipes
 
 
 def main() -> None:
     """Write params.yaml, check it, and print the next command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.parser(__doc__)
     parser.add_argument("recipe", choices=recipes.names())
     parser.add_argument(
         "--source", default="official", help="where the archives come from, as data.source: official, a folder or a URL"
@@ -22,11 +21,11 @@ def main() -> None:
     args = parser.parse_args()
     committed, current = recipes.committed(), yaml.safe_load(params.PATH.read_text())
     known = [yaml.safe_load(committed), *(recipes.expected(name) for name in recipes.names())]
-    if not any(recipes.same(current, values) for values in known):
-        raise SystemExit(
-            f"{params.PATH} has changes of its own, which a recipe would overwrite: commit them, or type "
-            f"`git checkout {params.PATH}` first"
-        )
+    command_line.require(
+        any(recipes.same(current, values) for values in known),
+        f"{params.PATH} has changes of its own, which a recipe would overwrite: commit them, or type "
+        f"`git checkout {params.PATH}` first",
+    )
     editor = loading.yaml_editor()
     values = editor.load(committed)
     recipes.merge(values, editor.load(recipes.FOLDER / f"{args.recipe}.yaml"))
@@ -37,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command_line.run(main)

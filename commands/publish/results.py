@@ -1,8 +1,5 @@
 """Tables of scores of a published model: on the test faces, and of the search on the validation faces."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -27,26 +24,23 @@ def collect(name: str, row: params.Model, settings: params.Evaluate) -> pd.DataF
     table = records.read(f"reports/models/{name}/scores.csv").fillna({"group": ""})
     test = table[table["part"] == "test"].drop(columns="part")
     groups = records.read(f"reports/models/{name}/subgroups.csv")
-    summary = json.loads(Path(f"reports/models/{name}/summary.json").read_text())
+    summary = records.read_json(f"reports/models/{name}/summary.json")
+    interval = f"{summary.get('interval_confidence'):.0%} interval"
+    whole, of_age = groups[(groups["by"] == "") & (groups["target"] == "age")], test[test["score"] == "mae"]
     rows = []
     for target, score, title in HEADLINES:
         if target in row.targets:
-            at = test[(test["target"] == target) & (test["score"] == score) & (test["group"] == "")]
-            rows.append(at.assign(title=title, headline=True))
-    for score, title in (
-        ("coverage", "ages inside the {:.0%} interval"),
-        ("width", "width of the {:.0%} interval, years"),
-    ):
-        at = groups[(groups["target"] == "age") & (groups["score"] == score) & (groups["by"] == "")]
-        rows.append(at.assign(title=title.format(summary.get("interval_confidence")), group="", headline=True))
+            at = (test["target"] == target) & (test["score"] == score) & (test["group"] == "")
+            rows.append(test[at].assign(title=title, headline=True))
+    for score, title in {"coverage": f"ages inside the {interval}", "width": f"width of the {interval}, years"}.items():
+        rows.append(whole[whole["score"] == score].assign(title=title, group="", headline=True))
     rows += weak_groups(predictions.read(name), row, settings)
     for group in targets.AGE_BINS:
-        at = test[(test["score"] == "mae") & (test["group"] == group)]
-        rows.append(at.assign(title=f"{score_title('age', 'mae')}, {group} years", headline=False))
+        title = f"{score_title('age', 'mae')}, {group} years"
+        rows.append(of_age[of_age["group"] == group].assign(title=title, headline=False))
     recalls = test[test["score"] == "recall"]
-    for target, group in recalls[["target", "group"]].itertuples(index=False):
-        at = recalls[(recalls["target"] == target) & (recalls["group"] == group)]
-        rows.append(at.assign(title=f"recall of {target}, {group}", headline=group == score_tables.LAST))
+    titles, last = "recall of " + recalls["target"] + ", " + recalls["group"], recalls["group"] == score_tables.LAST
+    rows.append(recalls.assign(title=titles, headline=last))
     for target, worst in summary["worst"].items():
         title = f"{WORST}, {score_title(target, worst['score'])}: {worst['group']}"
         rows.append(pd.DataFrame([{"target": target, **worst, "headline": True, "title": title}]))
@@ -63,8 +57,8 @@ def weak_groups(table: pd.DataFrame, row: params.Model, settings: params.Evaluat
     ):
         if {target, "age"} <= set(row.targets):
             scored = score_tables.one_score(table[inside.to_numpy()], targets.TARGETS[target], score, settings)
-            title = f"{score_title(target, score)}, {group}"
-            rows.append(pd.DataFrame([scored | {"group": group, "title": title, "headline": True}]))
+            scored |= {"group": group, "title": f"{score_title(target, score)}, {group}", "headline": True}
+            rows.append(pd.DataFrame([scored]))
     return rows
 
 
@@ -75,15 +69,16 @@ def score_title(target: str, score: str) -> str:
 
 def as_table(rows: pd.DataFrame) -> str:
     """Rows of results.csv as a Markdown table."""
-    cells = [
-        {
-            "score": row["title"],
-            "test faces": f"{row['n']:.0f}",
-            "value [interval]": markdown.interval(row, scores.digits(row["score"])),
-        }
-        for row in rows.to_dict("records")
-    ]
-    return markdown.table(cells)
+    return markdown.table(
+        [
+            {
+                "score": row["title"],
+                "test faces": f"{row['n']:.0f}",
+                "value [interval]": markdown.interval(row, scores.digits(row["score"])),
+            }
+            for row in rows.to_dict("records")
+        ]
+    )
 
 
 def differences(rows: pd.DataFrame, before: pd.DataFrame) -> str:
@@ -91,10 +86,9 @@ def differences(rows: pd.DataFrame, before: pd.DataFrame) -> str:
 
     before: the published results.csv.
     """
-    fixed = before[~before["title"].str.startswith(WORST)]  # which group is the worst may change
-    both = fixed.merge(rows, on="title", how="left", suffixes=("", "_now"))
+    fixed = before[before["value"].notna() & ~before["title"].str.startswith(WORST)]  # another may be the worst now
     lines = []
-    for row in both[both["value"].notna()].to_dict("records"):
+    for row in fixed.merge(rows, on="title", how="left", suffixes=("", "_now")).to_dict("records"):
         if row["n"] != row["n_now"]:
             lines.append(f"{row['title']}: published of {row['n']:.0f} faces, now of {row['n_now']:.0f}")
         if row["value"] != row["value_now"] and not row["low"] <= row["value_now"] <= row["high"]:

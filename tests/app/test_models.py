@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.models import example_faces, learning_curves, prediction_plots
+from app.models import example_faces, groups, learning_curves
 from faces.targets import TARGETS
 
 PREDICTIONS = pd.DataFrame(
@@ -22,11 +22,11 @@ PREDICTIONS = pd.DataFrame(
 
 def test_decades_are_scored_where_enough_faces_are_labelled():
     known = PREDICTIONS[PREDICTIONS["age"].notna()]
-    mae = prediction_plots.by_decade(known, "age", "mae", min_faces=2)
-    assert mae.to_dict("records") == [{"age": 15, "who": "both", "value": 1.0, "n": 3}]
-    rmse = prediction_plots.by_decade(known, "age", "rmse", min_faces=3)["value"]
+    mae = groups.by_decade(known, "age", "mae", min_faces=2)
+    assert mae.to_dict("records") == [{"who": "both", "age": 15, "value": 1.0, "n": 3}]
+    rmse = groups.by_decade(known, "age", "rmse", min_faces=3)["value"]
     assert rmse.tolist() == [pytest.approx(np.sqrt((9 + 0 + 16) / 3))]
-    accuracy = prediction_plots.by_decade(known, "sex", "accuracy", min_faces=1)
+    accuracy = groups.by_decade(known, "sex", "accuracy", min_faces=1)
     assert accuracy[["age", "who", "value", "n"]].to_numpy().tolist() == [
         [15, "both", 0.5, 2], [25, "both", 0.0, 1], [15, "female", 0.0, 1], [15, "male", 1.0, 1], [25, "male", 0.0, 1]
     ]  # fmt: skip
@@ -38,12 +38,12 @@ def test_errors_are_computed_for_each_face():
 
 
 def test_true_and_predicted_are_counted():
-    ages = prediction_plots.histograms(PREDICTIONS, "age")
+    ages = groups.histograms(PREDICTIONS, "age")
     assert ages.to_numpy().tolist() == [
         [12.5, 2, "true"], [17.5, 1, "true"], [22.5, 1, "true"],
         [12.5, 2, "predicted"], [17.5, 1, "predicted"], [27.5, 1, "predicted"],
     ]  # fmt: skip
-    sexes = prediction_plots.confusion(PREDICTIONS, TARGETS["sex"])
+    sexes = groups.confusion(PREDICTIONS, TARGETS["sex"])
     assert sexes[["true", "predicted", "faces"]].to_numpy().tolist() == [
         ["male", "male", 2], ["male", "female", 1], ["female", "male", 1], ["female", "female", 0]
     ]  # fmt: skip

@@ -95,7 +95,11 @@ def test_the_committed_file_is_valid(project):
             "    epochs: 0",
             r"budgets.sample.epochs: 0 is not usable: input should be greater than 0",
         ),
-        (r"^    train_minutes: \S+", "    train_minutes: 0", r"budgets.sample.train_minutes: 0 is not usable: input should be greater than 0"),
+        (
+            r"^    train_minutes: \S+",
+            "    train_minutes: 0",
+            r"train_minutes: 0 is not usable: input should be greater",
+        ),
         (
             r"^      utkface-full: \{age_mae",
             "      utkface-half: {age_mae",

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from commands.publish import __main__ as publish
-from commands.publish import page, readme, shipped
+from commands.publish import model_files, page
 from faces.reporting import published
 from tests.conftest import ROOT
 
@@ -20,18 +20,18 @@ def test_what_is_committed_is_what_the_code_writes():
         folder, about = path.parent, json.loads(path.read_text())
         rows = pd.read_csv(folder / published.RESULTS)
         assert (folder / "README.md").read_text() == page.render(folder.name, rows, about, folder)
-        section = readme.section(rows, about)
-        assert readme.replaced(readme.PATH.read_text(), folder.name, section) == readme.PATH.read_text()
+        section = page.readme_section(rows, about)
+        assert page.replaced(page.README.read_text(), folder.name, section) == page.README.read_text()
         for file, size in about["cost"]["files"].items():
-            assert (shipped.FOLDER / file).stat().st_size == size
+            assert (model_files.FOLDER / file).stat().st_size == size
 
 
 def test_a_page_shows_a_table_that_came_after_its_run(tmp_path, monkeypatch):
     folder = tmp_path / "published" / "utkface"
     shutil.copytree(published.FOLDER / "utkface", folder)
-    shutil.copy(readme.PATH, tmp_path / "README.md")
+    shutil.copy(page.README, tmp_path / "README.md")
     monkeypatch.setattr(published, "FOLDER", folder.parent)
-    monkeypatch.setattr(readme, "PATH", tmp_path / "README.md")
+    monkeypatch.setattr(page, "README", tmp_path / "README.md")
     digest = json.loads((folder / published.ABOUT).read_text())["digests"][published.TEST_FACES][:8]
     pd.DataFrame({"model": ["a new one"], "split": digest}).to_csv(folder / published.PEERS, index=False)
     publish.rewrite("utkface")

@@ -1,0 +1,37 @@
+"""What all commands share: their help, and an end without a traceback at Ctrl-C or where their output is not read."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """A parser of the module that runs, `python -m NAME`; description: its docstring, which --help prints."""
+    spec = sys.modules["__main__"].__spec__
+    return argparse.ArgumentParser(
+        f"python -m {spec.name.removesuffix('.__main__')}" if spec else None,
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def require(condition: object, message: str) -> None:
+    """End the command with a message, and exit status 1, unless a condition holds."""
+    if not condition:
+        raise SystemExit(message)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run the main function of a command. Standard output may be closed before the end, as by `| head`."""
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)  # as shells report SIGINT
+    except BrokenPipeError:
+        sys.exit(141)  # as shells report SIGPIPE
+    finally:
+        try:
+            print(end="", flush=True)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at exit
