@@ -157,7 +157,7 @@ def one(program: str, path: str) -> None:
     work = json.loads(Path(path).read_text())
     row, settings = params.Model(**work["row"]), params.Train(**work["settings"])
     if program == "stock Keras":
-        networks.find(row.network).FusedBatchNormalization = keras.layers.BatchNormalization
+        networks.FusedBatchNormalization = keras.layers.BatchNormalization
         memory.keep = lambda: False
     reproducibility.prepare(settings.threads, settings.seed, work["precision"])
     pack, split = labelled_faces.open_pack(row)

@@ -1,6 +1,5 @@
 """Train teachers, and write their probabilities as soft targets: packs, split -> data/soft_targets/NAME/."""
 
-import io
 import shutil
 import zlib
 from pathlib import Path
@@ -28,7 +27,7 @@ def main(name: str) -> None:
         soft_targets.write(out, np.array([], str), {})
         return
     rounds = params.teacher_rows(p.teachers[name])
-    from faces.training import jobs  # noqa: F401 - here, since without teachers no TensorFlow is needed
+    from faces.training import loop  # noqa: F401 - here, since without teachers no TensorFlow is needed
 
     key_rows = [row for rows in rounds.values() for row in rows]
     settings = [overrides.recipe(*overrides.for_row(p, row)) for row in key_rows]
@@ -57,48 +56,40 @@ def train_teacher(
     Returns the probabilities {target: (n, units)} of training faces, NaN where it was trained on the face and must not
     predict it, their ids (n,), and a row an epoch.
     """
-    from faces.training import callbacks, jobs, reproducibility
+    from faces.training import callbacks, loop, reproducibility
 
-    row, file, title = rows[number], folder / f"{number}.npz", f"{TITLES[folder.name]} {number + 1}"
+    row, file, title = rows[number], folder / f"{number}.pickle", f"{TITLES[folder.name]} {number + 1}"
+    if file.exists():
+        return pd.read_pickle(file)
     pack, split = labelled_faces.open_pack(row)
     settings, budget, row = overrides.for_row(p, row)
-    train, ids = labelled_faces.select_part(split, pack, "train", row.targets)
-    if not file.exists():
-        val, _ = labelled_faces.select_part(split, pack, "val", row.targets)
-        unseen = fold(ids, number, len(rows)) if p.teachers[name].out_of_fold else np.zeros(len(ids), bool)
-        seen = train.where(~unseen)
-        progress.say(f"{name}, {title} of {len(rows)}: training on {len(seen)} faces")
-        say = progress.Epochs(f"{name}, {title}", budget.epochs)
-        state = folder / f"{number}"
-        state.mkdir(exist_ok=True)
-        side = pack.manifest["side"]
-        soft = soft_targets.read(previous, ids[~unseen], row.targets) if previous else None
-        precision = reproducibility.resolved(budget.precision)
-        job = jobs.Job(settings, budget.epochs, budget.train_minutes, state)
-        ((_, fitted),) = jobs.train_all([job], lambda _, *epoch: say(*epoch), row, seen, val, side, precision, soft)
-        model = jobs.trained_model(row, settings, precision, fitted)
-        predicted = unseen if unseen.any() else np.ones(len(ids), bool)
-        batches = [
-            callbacks.probabilities(model, images, tta_flip=True)
-            for images in labelled_faces.pixels(train.where(predicted), *labelled_faces.view(side, settings))
-        ]
-        probabilities = {}
-        for target in row.targets:
-            values = np.concatenate([batch[target] for batch in batches])
-            probabilities[target] = np.full((len(ids), values.shape[1]), np.nan, np.float32)
-            probabilities[target][predicted] = values
-        history = pd.DataFrame(fitted.history).to_csv(index=False)
-        running.replace(file, lambda part: write(part, probabilities, history))
-        shutil.rmtree(state)
-    with np.load(file) as arrays:
-        history = pd.read_csv(io.StringIO(str(arrays["history"])))
-        return {target: arrays[target] for target in row.targets}, ids, history.assign(teacher=title)
-
-
-def write(path: Path, probabilities: dict[str, np.ndarray], history: str) -> None:
-    """Save a teacher's probabilities until all teachers are trained."""
-    with path.open("wb") as file:
-        np.savez(file, history=np.array(history), **probabilities)
+    (train, ids), (val, _) = (labelled_faces.select_part(split, pack, part, row.targets) for part in ("train", "val"))
+    unseen = fold(ids, number, len(rows)) if p.teachers[name].out_of_fold else np.zeros(len(ids), bool)
+    seen = train.where(~unseen)
+    progress.say(f"{name}, {title} of {len(rows)}: training on {len(seen)} faces")
+    say = progress.Epochs(f"{name}, {title}", budget.epochs)
+    state = folder / f"{number}"
+    state.mkdir(exist_ok=True)
+    side = pack.manifest["side"]
+    soft = soft_targets.read(previous, ids[~unseen], row.targets) if previous else None
+    precision = reproducibility.resolved(budget.precision)
+    job = loop.Job(settings, budget.epochs, budget.train_minutes, state)
+    ((_, fitted),) = loop.train_all([job], lambda _, *epoch: say(*epoch), row, seen, val, side, precision, soft)
+    model = loop.trained_model(row, settings, precision, fitted)
+    predicted = unseen if unseen.any() else np.ones(len(ids), bool)
+    batches = [
+        callbacks.probabilities(model, images, tta_flip=True)
+        for images in labelled_faces.pixels(train.where(predicted), *labelled_faces.view(side, settings))
+    ]
+    probabilities = {}
+    for target in row.targets:
+        values = np.concatenate([batch[target] for batch in batches])
+        probabilities[target] = np.full((len(ids), values.shape[1]), np.nan, np.float32)
+        probabilities[target][predicted] = values
+    result = probabilities, ids, pd.DataFrame(fitted.history).assign(teacher=title)
+    running.replace(file, lambda part: pd.to_pickle(result, part))
+    shutil.rmtree(state)
+    return result
 
 
 def fold(ids: np.ndarray, number: int, count: int) -> np.ndarray:

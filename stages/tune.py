@@ -1,10 +1,9 @@
 """Search for hyperparameters on validation: packs, split, soft targets -> data/tuned/MODEL.json."""
 
-import json
 from pathlib import Path
 
 from faces import params
-from faces.data import labelled_faces
+from faces.data import labelled_faces, records
 from faces.params import overrides
 from faces.runtime import progress, running
 from faces.training import fingerprint, soft_targets
@@ -17,8 +16,6 @@ def main(name: str) -> None:
     pack, split = labelled_faces.open_pack(row)
     settings, budget, row = overrides.for_row(p, row)
     settings = settings.model_copy(update={"seed": p.tune.seed})  # the result must not depend on the seed of training
-    out = Path("data/tuned") / f"{name}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
     result = {"values": {}, "defaults": None, "best": None, "gain": None, "cut_short": False, "trials": []}
     if budget.trials and p.tune.space:
         # here, since without trials no TensorFlow is needed; before the key, which is of the code that is loaded
@@ -40,7 +37,7 @@ def main(name: str) -> None:
             if result["values"]
             else f"{name}: the values of params.yaml are kept, since no trial scores {p.tune.min_improvement:g} better"
         )
-    out.write_text(json.dumps(result, indent=1) + "\n")
+    records.write_json(result, f"data/tuned/{name}.json")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,8 @@ def evaluate(wanted: list[str], labels: dict, decoded: dict, constants: dict[str
     labels: {target: (values, known)}; decoded: columns of targets.decode; constants: {target: of dummy_prediction}.
     score is the mean skill over targets.
     """
-    numbers, skills = {}, []
+    numbers: dict[str, float] = {}
+    skills = []
     for name in wanted:
         target = targets.TARGETS[name]
         values, known = labels[name]

@@ -6,21 +6,15 @@ heads {name: units} -> {name: (n, units) float32}. Most networks end with `attac
 
 import importlib
 import inspect
-from types import ModuleType
 
 import keras
 
 EMBEDDING = "embedding"
 
 
-def find(name: str) -> ModuleType:
-    """Return the module of a network."""
-    return importlib.import_module(f"faces.networks.{name}")
-
-
-def build(name: str, image_size: int, heads: dict[str, int], dropout: float, options: dict) -> keras.Model:
+def build(name: str, image_size: int | None, heads: dict[str, int], dropout: float, options: dict) -> keras.Model:
     """Build a network by name. Raises ValueError for an option that it does not have."""
-    module = find(name)
+    module = importlib.import_module(f"faces.networks.{name}")
     known = list(inspect.signature(module.build).parameters)[3:]
     unknown = [option for option in options if option not in known]
     if unknown:
@@ -38,66 +32,82 @@ def attach_heads(features: keras.KerasTensor, heads: dict[str, int], dropout: fl
     return {name: keras.layers.Dense(units, dtype="float32", name=name)(features) for name, units in heads.items()}
 
 
-def scalar_heads(
-    features: keras.KerasTensor, heads: dict[str, int], initializer: keras.Initializer
-) -> dict[str, keras.KerasTensor]:
+def scalar_heads(features: keras.KerasTensor, heads: dict[str, int]) -> dict[str, keras.KerasTensor]:
     """One dense layer a head on features (n, channels), as in regression networks: an age in years, one sex logit."""
     features = keras.layers.Identity(name=EMBEDDING)(features)
     outputs = {}
     for name, units in heads.items():
         scalar = name == "age" or units == 2
-        dense = keras.layers.Dense(
+        outputs[name] = keras.layers.Dense(
             1 if scalar else units,
-            kernel_initializer=initializer,
+            kernel_initializer=torch_uniform(),
             dtype="float32",
             name=f"{name}_scalar" if scalar else name,
-        )
-        outputs[name] = dense(features)
+        )(features)
         if scalar:
             widen = YearsAround(units, name=name) if name == "age" else TwoClasses(name=name)
             outputs[name] = widen(outputs[name])
     return outputs
 
 
-@keras.saving.register_keras_serializable(package="faces")
-class YearsAround(keras.layers.Layer):
-    """Turns an age in years (n, 1) into logits (n, units) of a Gaussian around it, one year wide.
+def torch_uniform() -> keras.Initializer:
+    """PyTorch's initial weights, uniform within 1 / sqrt(fan_in); one object a layer, since its seed is fixed."""
+    return keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")
 
-    Its median and mean are that age. The cross-entropy against a Gaussian label of the same width is half the squared
-    error plus a constant. So a network with a scalar output is trained and scored as one with a distribution.
-    """
+
+def convolution(
+    x: keras.KerasTensor,
+    width: int,
+    kernel: int = 3,
+    stride: int = 1,
+    padding: str = "same",
+    initializer: str | keras.Initializer = "he_normal",
+) -> keras.KerasTensor:
+    """Convolve without bias."""
+    return keras.layers.Conv2D(
+        width, kernel, strides=stride, padding=padding, use_bias=False, kernel_initializer=initializer
+    )(x)
+
+
+def normalise(x: keras.KerasTensor, gamma: str = "ones") -> keras.KerasTensor:
+    """Batch normalisation with PyTorch's default momentum and epsilon; gamma: initializer of its scale."""
+    return FusedBatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)(x)
+
+
+class _Years(keras.layers.Layer):
+    """Makes logits of whole years, in float32 at any precision."""
 
     def __init__(self, units: int, **kwargs: object) -> None:
         """Take the number of whole years, from 0."""
         super().__init__(**{"dtype": "float32"} | kwargs)
         self.units = units
 
-    def call(self, years: keras.KerasTensor) -> keras.KerasTensor:
-        """Logits of the Gaussian; outside the range of ages, the nearest end is the most probable."""
-        support = keras.ops.arange(self.units, dtype="float32")
-        return -0.5 * keras.ops.square(support - keras.ops.cast(years, "float32"))
-
     def get_config(self) -> dict:
         """Add the number of years."""
         return super().get_config() | {"units": self.units}
 
 
 @keras.saving.register_keras_serializable(package="faces")
-class YearsOfBins(keras.layers.Layer):
+class YearsAround(_Years):
+    """Turns an age in years (n, 1) into logits (n, units) of a Gaussian around it, one year wide.
+
+    Its median and mean are that age. The cross-entropy against a Gaussian label of the same width is half the squared
+    error plus a constant. So a network with a scalar output is trained and scored as one with a distribution.
+    """
+
+    def call(self, years: keras.KerasTensor) -> keras.KerasTensor:
+        """Logits of the Gaussian; outside the range of ages, the nearest end is the most probable."""
+        support = keras.ops.arange(self.units, dtype="float32")
+        return -0.5 * keras.ops.square(support - keras.ops.cast(years, "float32"))
+
+
+@keras.saving.register_keras_serializable(package="faces")
+class YearsOfBins(_Years):
     """Turns logits of equal bins of years (n, bins) into logits (n, units) of years, equal within a bin."""
 
-    def __init__(self, units: int, **kwargs: object) -> None:
-        """Take the number of whole years, from 0; a multiple of the bins."""
-        super().__init__(**{"dtype": "float32"} | kwargs)
-        self.units = units
-
     def call(self, logits: keras.KerasTensor) -> keras.KerasTensor:
-        """Repeat each bin's logit over its years."""
+        """Repeat each bin's logit over its years; units is a multiple of the bins."""
         return keras.ops.repeat(logits, self.units // logits.shape[-1], axis=-1)
-
-    def get_config(self) -> dict:
-        """Add the number of years."""
-        return super().get_config() | {"units": self.units}
 
 
 @keras.saving.register_keras_serializable(package="faces")
@@ -134,9 +144,6 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=True,
         )
-        old = self.momentum
-        self.moving_mean.assign(old * self.moving_mean + (1 - old) * tf.cast(mean, self.moving_mean.dtype))
-        self.moving_variance.assign(
-            old * self.moving_variance + (1 - old) * tf.cast(variance, self.moving_variance.dtype)
-        )
+        for moving, new in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign(self.momentum * moving + (1 - self.momentum) * tf.cast(new, moving.dtype))
         return outputs

@@ -3,9 +3,7 @@
 import keras
 from keras import layers
 
-from faces.networks import scalar_heads
-
-TORCH = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")  # uniform within 1 / sqrt(fan_in)
+from faces.networks import scalar_heads, torch_uniform
 
 
 def build(image_size: int, heads: dict[str, int], dropout: float) -> keras.Model:
@@ -13,9 +11,9 @@ def build(image_size: int, heads: dict[str, int], dropout: float) -> keras.Model
     image = keras.Input((image_size, image_size, 3), dtype="uint8", name="image")
     x = layers.Rescaling(1 / 255)(image)
     for width, padding in ((6, "same"), (16, "valid")):
-        x = layers.Conv2D(width, 5, padding=padding, activation="relu", kernel_initializer=TORCH)(x)
+        x = layers.Conv2D(width, 5, padding=padding, activation="relu", kernel_initializer=torch_uniform())(x)
         x = layers.AveragePooling2D(2)(x)
     x = layers.Flatten()(x)
     for units in (512, 128, 84, 32):
-        x = layers.Dense(units, activation="relu", kernel_initializer=TORCH)(x)
-    return keras.Model(image, scalar_heads(x, heads, TORCH), name="leoiania_age")
+        x = layers.Dense(units, activation="relu", kernel_initializer=torch_uniform())(x)
+    return keras.Model(image, scalar_heads(x, heads), name="leoiania_age")

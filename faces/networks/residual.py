@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-from faces.networks import FusedBatchNormalization, attach_heads
+from faces.networks import attach_heads, convolution, normalise
 
 
 def build(
@@ -47,15 +47,3 @@ def basic_block(x: keras.KerasTensor, width: int, stride: int, squeeze: int = 0)
         weight = layers.Dense(width // squeeze, activation="relu")(weight)
         y = layers.Multiply()([y, layers.Dense(width, activation="sigmoid")(weight)])
     return layers.ReLU()(layers.Add()([shortcut, y]))
-
-
-def convolution(x: keras.KerasTensor, width: int, kernel: int = 3, stride: int = 1) -> keras.KerasTensor:
-    """Convolve without bias; He initialisation."""
-    return layers.Conv2D(width, kernel, strides=stride, padding="same", use_bias=False, kernel_initializer="he_normal")(
-        x
-    )
-
-
-def normalise(x: keras.KerasTensor, gamma: str = "ones") -> keras.KerasTensor:
-    """Batch normalisation; gamma: initializer of its scale."""
-    return FusedBatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma)(x)

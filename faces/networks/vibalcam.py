@@ -3,9 +3,7 @@
 import keras
 from keras import layers
 
-from faces.networks import FusedBatchNormalization, scalar_heads
-
-TORCH = keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")  # uniform within 1 / sqrt(fan_in)
+from faces.networks import convolution, normalise, scalar_heads, torch_uniform
 
 
 def build(
@@ -19,24 +17,12 @@ def build(
     image = keras.Input((image_size, image_size, 3), dtype="uint8", name="image")
     x = normalise(layers.Rescaling(1 / 255)(image))
     x = layers.ZeroPadding2D(3)(x)
-    x = convolution(x, widths[0], 7, stride=2, padding="valid")
+    x = convolution(x, widths[0], 7, stride=2, padding="valid", initializer=torch_uniform())
     x = layers.ReLU()(normalise(x))
     for width in widths[1:]:
         y = x
         for _ in range(convolutions):
-            y = layers.ReLU()(normalise(convolution(y, width, 3)))
-        x = layers.Add()([y, normalise(convolution(x, width, 1))])
+            y = layers.ReLU()(normalise(convolution(y, width, initializer=torch_uniform())))
+        x = layers.Add()([y, normalise(convolution(x, width, 1, initializer=torch_uniform()))])
         x = layers.MaxPooling2D(2)(x)
-    return keras.Model(image, scalar_heads(layers.GlobalAveragePooling2D()(x), heads, TORCH), name="vibalcam")
-
-
-def convolution(
-    x: keras.KerasTensor, width: int, kernel: int, stride: int = 1, padding: str = "same"
-) -> keras.KerasTensor:
-    """Convolve without bias."""
-    return layers.Conv2D(width, kernel, strides=stride, padding=padding, use_bias=False, kernel_initializer=TORCH)(x)
-
-
-def normalise(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Batch normalisation with PyTorch's default momentum and epsilon."""
-    return FusedBatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+    return keras.Model(image, scalar_heads(layers.GlobalAveragePooling2D()(x), heads), name="vibalcam")

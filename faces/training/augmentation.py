@@ -53,23 +53,20 @@ def mixup_labels(label: tf.Tensor, weight: tf.Tensor, share: tf.Tensor) -> tuple
     return tf.math.divide_no_nan(mixed, total[:, None]), total
 
 
-def augment(
-    images: tf.Tensor, u: tf.Tensor, size: int, settings: dict, shown: int | tf.Tensor | None = None
-) -> tf.Tensor:
+def augment(images: tf.Tensor, u: tf.Tensor, size: int, settings: dict, shown: int | tf.Tensor) -> tf.Tensor:
     """Augment a batch of images.
 
     images: (n, s, s, 3) uint8; u: (n, DRAWS) from draw; settings: params.Augment as a dict; size: side in pixels of
-    the part that is shown; shown: side in pixels of the result, as `size` unless given.
+    the part that is shown; shown: side in pixels of the result.
     Returns (n, shown, shown, 3) uint8, cut from the middle by the same random affine map that turns and scales.
     """
-    moved = _affine(tf.cast(images, tf.float32), u, size, size if shown is None else shown, settings)
 
     @tf.function(jit_compile=True)  # a dozen passes over the images become one
     def recolour(x: tf.Tensor, u: tf.Tensor) -> tf.Tensor:
         x = _random_erasing(_colour(x, u, settings), u, settings["random_erasing"])
         return tf.cast(tf.clip_by_value(tf.round(x), 0, 255), tf.uint8)
 
-    return recolour(moved, u)
+    return recolour(_affine(tf.cast(images, tf.float32), u, size, shown, settings), u)
 
 
 def _centred(u: tf.Tensor, width: float) -> tf.Tensor:
@@ -100,14 +97,12 @@ def _affine(x: tf.Tensor, u: tf.Tensor, size: int, shown: int | tf.Tensor, s: di
 
 
 def _colour(x: tf.Tensor, u: tf.Tensor, s: dict) -> tf.Tensor:
-    def per_image(values: tf.Tensor) -> tf.Tensor:
-        return values[:, None, None, :] if len(values.shape) == 2 else values[:, None, None, None]
-
+    u = u[:, None, None]
     mean = tf.reduce_mean(x, axis=(1, 2, 3), keepdims=True)
-    x = (x - mean) * per_image(1 + _centred(u[:, 5], s["contrast"])) + mean
-    x = x * per_image(1 + _centred(u[:, 6:9], s["colour"])) + per_image(_centred(u[:, 9], s["brightness"] * 255))
+    x = (x - mean) * (1 + _centred(u[..., 5:6], s["contrast"])) + mean
+    x = x * (1 + _centred(u[..., 6:9], s["colour"])) + _centred(u[..., 9:10], s["brightness"] * 255)
     luma = tf.reduce_sum(x * [0.299, 0.587, 0.114], axis=3, keepdims=True)
-    return tf.where(per_image(u[:, 10] < s["grayscale"]), tf.broadcast_to(luma, tf.shape(x)), x)
+    return tf.where(u[..., 10:11] < s["grayscale"], luma, x)
 
 
 def _random_erasing(x: tf.Tensor, u: tf.Tensor, probability: float) -> tf.Tensor:

@@ -5,6 +5,7 @@ import time
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,7 +27,7 @@ class Validation(keras.callbacks.Callback):
         self,
         val: Faces,
         train: Faces,
-        settings: params.Train,
+        settings: params.Settings,
         side: int,
         steps: int,
         log: Log | None = None,
@@ -41,37 +42,33 @@ class Validation(keras.callbacks.Callback):
         """
         super().__init__()
         self.val, self.settings, self.log, self.minutes = val, settings, log, minutes
-        self.state_folder, self.required = state_folder, required_scores
+        self.state_file = state_folder / "epoch.npz" if state_folder else None
+        self.required = required_scores
         self.pixels = np.concatenate([*pixels(val, *view(side, settings))])
         self.baselines = {
             name: selection.dummy_prediction(targets.TARGETS[name], *train.labels[name]) for name in train.labels
         }
         self.decay = np.exp(-1 / (settings.ema_epochs * steps)) if settings.ema_epochs else 0.0
         self.average: list[tf.Variable] = []
-        self.best: list[np.ndarray] | None = None
+        self.count: tf.Variable = 0.0
+        self.best: list[np.ndarray] = []
         self.best_value, self.best_epoch, self.cut_short = -np.inf, -1, False
         self.history: list[dict[str, float]] = []
         self.seconds, self.done = 0.0, False
-        self.saved: dict[str, np.ndarray] | None = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Start the average at the first weights, or at the saved average."""
         self.started = time.monotonic()
-        self.average = [tf.Variable(v.value, trainable=False) for v in self.model.weights]
-        pairs = list(zip(self.average, self.model.weights, strict=True))
-        self.count = count = tf.Variable(0.0, trainable=False)
-        if self.saved is not None:
-            for i, mean in enumerate(self.average):
-                mean.assign(self.saved[f"average_{i}"])
-            count.assign(self.saved["count"])
-            self.saved = None
+        first = self.average or [v.value for v in self.model.weights]
+        self.average = [tf.Variable(values, trainable=False) for values in first]
+        self.count = count = tf.Variable(self.count, trainable=False)
 
         @tf.function
         def update() -> None:
             # a smaller decay in the first steps, so that the random initial weights soon have no influence
             decay = tf.minimum(tf.constant(self.decay, tf.float32), (1 + count) / (10 + count))
             count.assign_add(1)
-            for mean, new in pairs:
+            for mean, new in zip(self.average, self.model.weights, strict=True):
                 mean.assign_sub((1 - decay) * (mean - tf.cast(new.value, mean.dtype)))
 
         self.update = update
@@ -85,7 +82,7 @@ class Validation(keras.callbacks.Callback):
         self.update()
         self.progress_bar.update()
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict) -> None:
         """Score the average, keep it if it is the best so far, stop after `patience` epochs without a better one."""
         self.progress_bar.close()
         weights = self.model.get_weights()
@@ -96,69 +93,66 @@ class Validation(keras.callbacks.Callback):
         row = {"epoch": epoch, "loss": float(logs["loss"]), **{f"val_{k}": v for k, v in scores.items()}}
         self.history.append(row)
         value = selection.signed(scores[self.settings.monitor], self.settings.monitor)
-        if (np.isfinite(value) and value > self.best_value) or self.best is None:
+        if (np.isfinite(value) and value > self.best_value) or not self.best:
             self.best, self.best_value, self.best_epoch = averaged, value, epoch
         if self.log:
             self.log(epoch, row)
         spent = self.seconds + time.monotonic() - self.started
-        late = self.minutes is not None and spent > 60 * self.minutes
-        self.cut_short = self.cut_short or late
+        self.cut_short = self.minutes is not None and spent > 60 * self.minutes
         too_low = epoch < len(self.required) and max(row["val_score"] for row in self.history) < self.required[epoch]
-        self.done = late or too_low or epoch - self.best_epoch >= self.settings.patience
-        if self.done:
-            self.model.stop_training = True
-        if self.state_folder:
-            self.save_state(spent)
+        self.done = self.cut_short or too_low or epoch - self.best_epoch >= self.settings.patience
+        self.model.stop_training = self.done
+        if self.state_file:
+            self.save_state(self.state_file, spent)
 
-    def save_state(self, spent: float) -> None:
+    def save_state(self, path: Path, spent: float) -> None:
         """Write all that the next epochs depend on into one file, replaced as a whole."""
-        arrays = {"count": self.count.numpy()}
+        state = {name: getattr(self, name) for name in STATE} | {"seconds": spent}
+        arrays: dict[str, Any] = {"count": self.count, "state": json.dumps(state)}
         for kind, values in (
-            ("model", [v.numpy() for v in self.model.variables]),
-            ("optimizer", [v.numpy() for v in self.model.optimizer.variables]),
-            ("average", [v.numpy() for v in self.average]),
+            ("model", self.model.variables),
+            ("optimizer", self.model.optimizer.variables),
+            ("average", self.average),
             ("best", self.best),
         ):
-            arrays.update({f"{kind}_{i}": value for i, value in enumerate(values)})
-        state = {name: getattr(self, name) for name in STATE} | {"seconds": spent}
-        arrays["state"] = np.array(json.dumps(state))
+            arrays |= {f"{kind}_{i}": np.asarray(value) for i, value in enumerate(values)}
 
         def write(part: Path) -> None:
             with part.open("wb") as file:
                 np.savez(file, **arrays)
 
         try:
-            running.replace(self.state_folder / "epoch.npz", write)
+            running.replace(path, write)
         except OSError as error:
             progress.say(f"training continues, but its state cannot be saved: {error}")
 
     def resume(self, model: keras.Model) -> int:
         """Load the state that an earlier process saved, if any; returns the epoch to continue with."""
-        path = self.state_folder / "epoch.npz" if self.state_folder else None
-        if path is None or not path.exists():
+        if not self.state_file or not self.state_file.exists():
             return 0
         try:
-            with np.load(path) as arrays:
-                self.saved = dict(arrays)
+            with np.load(self.state_file) as arrays:
+                saved = dict(arrays)
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             progress.say(f"the state that an earlier run saved cannot be read ({error}): training starts again")
             return 0
         model.optimizer.build(model.trainable_variables)
         for kind, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
             for i, variable in enumerate(variables):
-                variable.assign(self.saved[f"{kind}_{i}"])
-        self.best = [self.saved[f"best_{i}"] for i in range(len(model.weights))]
-        for name, value in json.loads(str(self.saved["state"])).items():
+                variable.assign(saved[f"{kind}_{i}"])
+        self.best = [saved[f"best_{i}"] for i in range(len(model.weights))]
+        self.average = [saved[f"average_{i}"] for i in range(len(model.weights))]
+        self.count = saved["count"]
+        for name, value in json.loads(str(saved["state"])).items():
             setattr(self, name, value)
         progress.say(f"an earlier run was stopped after epoch {len(self.history)}: continuing from there")
         return len(self.history)
 
     def score(self) -> dict[str, float]:
         """Score the model's present weights on validation."""
-        p = probabilities(self.model, self.pixels, tta_flip=self.settings.tta_flip)
         decoded: dict[str, np.ndarray] = {}
-        for name in self.val.labels:
-            decoded.update(targets.decode(targets.TARGETS[name], p[name]))
+        for name, p in probabilities(self.model, self.pixels, tta_flip=self.settings.tta_flip).items():
+            decoded |= targets.decode(targets.TARGETS[name], p)
         return selection.evaluate(list(self.val.labels), self.val.labels, decoded, self.baselines)
 
 

@@ -1,4 +1,4 @@
-"""Export of the trained model: probabilities out, in float32, as ONNX."""
+"""Files of a trained model: weights, network, history, and its export: probabilities out, in float32, as ONNX."""
 
 import json
 import warnings
@@ -6,8 +6,38 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 
 from faces import networks
+from faces.data import records
+from faces.training import callbacks
+
+PARITY = 1e-4  # largest difference of a probability between Keras and ONNX Runtime
+
+
+def write(
+    model: keras.Model, history: list[dict], metadata: dict, out: Path, images: np.ndarray, *, tta_flip: bool
+) -> None:
+    """Write the files of a trained model, and check its export against it on images (n, s, s, 3) uint8."""
+    import onnxruntime
+
+    out.mkdir(parents=True, exist_ok=True)
+    model.save_weights(out / "model.weights.h5")
+    (out / "network.json").write_text(model.to_json() + "\n")
+    records.write(pd.DataFrame(history).round(6), out / "history.csv")
+    records.write_json(metadata, out / "model.json")
+    export_onnx(model, out / "model.onnx", {"faces": json.dumps(metadata)}, tta_flip=tta_flip)
+    expected = callbacks.probabilities(in_float32(model), images, tta_flip=tta_flip)
+    session = onnxruntime.InferenceSession(str(out / "model.onnx"), providers=["CPUExecutionProvider"])
+    exported = dict(zip(expected, session.run(list(expected), {"image": images}), strict=True))
+    check_parity(exported, expected)
+
+
+def check_parity(by_onnx: dict[str, np.ndarray], by_keras: dict[str, np.ndarray]) -> None:
+    """Raise SystemExit where a probability of the exported model differs from that of Keras in float32."""
+    worst = max(float(np.abs(by_onnx[name] - by_keras[name]).max()) for name in by_keras)
+    if not worst <= PARITY:
+        raise SystemExit(f"the ONNX export differs from Keras by {worst:.2g} in a probability, more than {PARITY}")
 
 
 def served(model: keras.Model, *, tta_flip: bool) -> keras.Model:

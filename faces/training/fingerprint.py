@@ -5,14 +5,13 @@ import importlib.metadata
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import faces
 from faces import params
 
 # Code that changes no result, and the exceptions among it.
-IGNORED = ("faces.params", "faces.runtime", "faces.scores", "faces.tracking", "faces.training.fingerprint")
+IGNORED = ("faces.params.", "faces.runtime.", "faces.scores.", "faces.tracking.", "faces.training.fingerprint.")
 EXCEPTIONS = ("faces.params.overrides",)
 PACKAGES = ("keras", "keras-tuner", "numpy", "pillow", "pyarrow", "tensorflow")
 STAGES = Path(faces.__file__).parents[1] / "stages"
@@ -25,7 +24,7 @@ def key(stage: str, name: str, rows: list[params.Model], values: Any, files: lis
     """
     for row in rows:
         importlib.import_module(f"faces.networks.{row.network}")  # its code is part of the key
-    code = sorted(Path(module.__file__) for name, module in sys.modules.items() if _is_relevant(name, module))
+    code = sorted(Path(str(module.__file__)) for name, module in sys.modules.items() if _is_relevant(name))
     data = [Path("data/splits") / f"{row.dataset}.csv" for row in rows]
     data += [Path("data/packs", row.dataset, row.variant, "pack.json") for row in rows]
     versions = {package: importlib.metadata.version(package) for package in PACKAGES}
@@ -36,8 +35,7 @@ def key(stage: str, name: str, rows: list[params.Model], values: Any, files: lis
     return digest.hexdigest()[:16]
 
 
-def _is_relevant(name: str, module: ModuleType) -> bool:
-    """Whether a loaded module is of this project, and may change a result."""
-    if not f"{name}.".startswith("faces.") or not getattr(module, "__file__", None):
-        return False
-    return name in EXCEPTIONS or not any(f"{name}.".startswith(f"{ignored}.") for ignored in IGNORED)
+def _is_relevant(name: str) -> bool:
+    """Whether a module is of this project, and may change a result."""
+    ours = f"{name}.".startswith("faces.")
+    return name in EXCEPTIONS or (ours and not f"{name}.".startswith(IGNORED))

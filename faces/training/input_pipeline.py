@@ -9,7 +9,7 @@ import tensorflow as tf
 from faces import params, targets
 from faces.data.labelled_faces import Faces, view
 from faces.images import preprocessing
-from faces.training import augmentation, supervision
+from faces.training import augmentation, losses
 
 
 def epoch_order(faces: Faces, balance: str, seed: int, epoch: int) -> np.ndarray:
@@ -19,11 +19,7 @@ def epoch_order(faces: Faces, balance: str, seed: int, epoch: int) -> np.ndarray
     if balance != "undersample":
         return order
     rank = pd.Series(faces.cell[order]).groupby(faces.cell[order]).cumcount().to_numpy()
-    return order[rank < _cell_cap(faces.cell)]
-
-
-def _cell_cap(cell: np.ndarray) -> int:
-    return int(np.median(np.unique(cell, return_counts=True)[1]))
+    return order[rank < int(np.median(np.unique(faces.cell, return_counts=True)[1]))]
 
 
 def steps_in_epoch(faces: Faces, settings: params.Train) -> int:
@@ -39,7 +35,7 @@ def side_shown(settings: params.Train, epoch: int, epochs: int) -> int:
 
 def batches(
     faces: Faces,
-    settings: params.Train,
+    settings: params.Settings,
     side: int,
     epochs: int,
     first_epoch: int = 0,
@@ -50,7 +46,7 @@ def batches(
     side: of the packed images, in pixels. Order and augmentation follow from (seed, epoch, index of the face) alone,
     and reading, decoding and augmenting overlap with the training step.
     """
-    names, (y_true, weights) = list(faces.labels), supervision.heads_supervision(faces, settings, soft_targets)
+    names, (y_true, weights) = list(faces.labels), losses.heads_supervision(faces, settings, soft_targets)
     batch = min(settings.batch_size, max(1, len(faces)))
     _, crop, size, _ = view(side, settings)
     factor = preprocessing.reduction_factor(side, crop, size)

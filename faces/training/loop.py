@@ -1,7 +1,8 @@
-"""Training one network: build, compile, fit, resume; used by the stages tune, train and teach."""
+"""Training networks: jobs, in turn or on a cluster with the same results; build, compile, fit, resume."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import keras
@@ -10,7 +11,90 @@ import tensorflow as tf
 
 from faces import networks, params, targets
 from faces.data.labelled_faces import Faces
-from faces.training import callbacks, input_pipeline, losses, optimizers
+from faces.runtime import executor
+from faces.training import callbacks, input_pipeline, losses, optimizers, reproducibility
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training of a row of models: the arguments of `fit` that may differ from job to job."""
+
+    settings: params.Settings
+    epochs: int
+    minutes: float | None = None
+    state_folder: Path | None = None
+    required_scores: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The result of a training: the best averaged weights, and attributes of callbacks.Validation."""
+
+    weights: list[np.ndarray]
+    history: list[dict[str, float]]
+    best_epoch: int
+    cut_short: bool
+    baselines: dict[str, float]
+
+
+def train_all(
+    jobs: Sequence[Job],
+    on_epoch: Callable[[int, int, dict[str, float]], None],
+    row: params.Model,
+    train: Faces,
+    val: Faces,
+    side: int,
+    precision: str,
+    soft_targets: dict[str, np.ndarray] | None = None,
+) -> Iterator[tuple[int, Fitted]]:
+    """Train a row of models by each job, and yield (index of the job, result) as they end.
+
+    on_epoch: called with the index of the job, the epoch, from 0, and its numbers. The rest is as in `fit` and
+    reproducibility.prepare, which each training starts with. A state that an earlier process saved in a job's folder
+    is continued; on a cluster, where the machine that trains has that folder.
+    """
+    cpus, gpus = (max(getattr(job.settings, name) for job in jobs) for name in ("threads", "replicas"))
+    faces = {"train": train, "val": val, "side": side, "soft_targets": soft_targets}
+    yield from executor.run_jobs(train_one, jobs, on_epoch, cpus, gpus, row=row, precision=precision, **faces)
+
+
+def train_one(
+    job: Job,
+    on_epoch: callbacks.Log,
+    row: params.Model,
+    train: Faces,
+    val: Faces,
+    side: int,
+    precision: str,
+    soft_targets: dict[str, np.ndarray] | None,
+) -> Fitted:
+    """Train by one job."""
+    reproducibility.prepare(job.settings.threads, job.settings.seed, precision)
+    folder = job.state_folder if job.state_folder and job.state_folder.exists() else None
+    model, validation = fit(
+        row,
+        train,
+        val,
+        job.settings,
+        side,
+        job.epochs,
+        on_epoch,
+        minutes=job.minutes,
+        state_folder=folder,
+        soft_targets=soft_targets,
+        required_scores=job.required_scores,
+    )
+    return Fitted(
+        model.get_weights(), validation.history, validation.best_epoch, validation.cut_short, validation.baselines
+    )
+
+
+def trained_model(row: params.Model, settings: params.Settings, precision: str, fitted: Fitted) -> keras.Model:
+    """The model of a row with the weights of a training, on this machine."""
+    reproducibility.prepare(settings.threads, settings.seed, precision)
+    model = build_network(row, settings)
+    model.set_weights(fitted.weights)
+    return model
 
 
 def compiled(model: keras.Model, settings: params.Train, steps: int) -> keras.Model:
@@ -35,7 +119,7 @@ def fit(
     row: params.Model,
     train: Faces,
     val: Faces,
-    settings: params.Train,
+    settings: params.Settings,
     side: int,
     epochs: int,
     log: callbacks.Log | None = None,
@@ -92,7 +176,9 @@ def replica_scope(replicas: int, batch_size: int) -> contextlib.AbstractContextM
     return tf.distribute.MirroredStrategy([device.name for device in devices[:replicas]]).scope()
 
 
-def build_network(row: params.Model, settings: params.Train, any_size: bool = False, replicas: int = 1) -> keras.Model:
+def build_network(
+    row: params.Model, settings: params.Settings, any_size: bool = False, replicas: int = 1
+) -> keras.Model:
     """Build the network of a row, with its initial weights.
 
     any_size: for images of any size. replicas: devices that train it. Raises SystemExit where the network has one

@@ -25,19 +25,18 @@ def resolved(precision: str) -> str:
     return precision
 
 
-def prepare(threads: int, seed: int, precision: str) -> str:
-    """Set precision, threads and seed, before anything else of TensorFlow runs; returns float32 or bfloat16.
+def prepare(threads: int, seed: int, precision: str) -> None:
+    """Set precision, threads and seed, before anything else of TensorFlow runs.
 
     precision: as `resolved` takes it.
     """
-    precision = resolved(precision)
+    policy = "mixed_bfloat16" if resolved(precision) == "bfloat16" else "float32"
     memory.keep()
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
-    keras.mixed_precision.set_global_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    return precision
+    keras.mixed_precision.set_global_policy(policy)
 
 
 def has_bfloat16() -> bool:

@@ -1,22 +1,21 @@
 """Search for hyperparameters: rounds of trials that KerasTuner proposes, scored on validation."""
 
-import json
 import shutil
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import keras_tuner
 import numpy as np
+from keras_tuner.engine.trial import Trial, TrialStatus
 
 from faces import params
+from faces.data import records
 from faces.data.labelled_faces import Faces
 from faces.params import overrides
 from faces.runtime import progress, running
-from faces.training import jobs
-
-RUNNING, COMPLETED = "RUNNING", "COMPLETED"  # status of KerasTuner's trials
+from faces.training import loop
 
 
 def run(
@@ -43,64 +42,61 @@ def run(
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "trials.json"
-    saved = json.loads(file.read_text()) if file.exists() else {"seconds": 0.0, "trials": []}
-    known: dict[int, dict] = {trial["trial"]: trial for trial in saved["trials"]}
-    started = time.monotonic() - saved["seconds"]
+    saved = records.read_json(file) if file.exists() else {}
+    known: dict[int, dict] = {trial["trial"]: trial for trial in saved.get("trials", [])}
+    started = time.monotonic() - saved.get("seconds", 0.0)
     trials: list[dict] = []
 
     def label(number: int) -> str:
         return f"{name} {f'trial {number} of {budget.trials}' if number else 'defaults'}"
 
-    def save(number: int, values: dict[str, float], fitted: jobs.Fitted) -> None:
+    def save(number: int, values: dict[str, float], fitted: loop.Fitted) -> None:
         history = [{k: round(v, 6) for k, v in entry.items()} for entry in fitted.history]
         score = max(entry["val_score"] for entry in history)
         known[number] = {"trial": number, "values": values, "score": score, "history": history}
         seconds = time.monotonic() - started
-        text = json.dumps({"seconds": seconds, "trials": [known[i] for i in sorted(known)]})
-        running.replace(file, lambda part: part.write_text(text))
+        state = {"seconds": seconds, "trials": [known[i] for i in sorted(known)]}
+        running.replace(file, lambda part: records.write_json(state, part))
         shutil.rmtree(folder / f"{number}", ignore_errors=True)
         left = seconds / len(known) * (budget.trials + 1 - len(known))
         rest = f"; search: {progress.duration(left)} left" if left else ""
         progress.say(f"{label(number)}: score {score:.4f} with {as_text(values) or 'the values of params.yaml'}{rest}")
 
     def train_round(proposed: Sequence[dict[str, float]]) -> list[float]:
-        numbers = range(len(trials), len(trials) + len(proposed))
+        first = len(trials)
         required = required_scores(trials, tune.median_stopping_after, budget.trial_epochs)
-        new_jobs: dict[int, jobs.Job] = {}
-        for number, values in zip(numbers, proposed, strict=True):
+        new: list[int] = []
+        new_jobs = []
+        for number, values in enumerate(proposed, first):
             if known.get(number, {}).get("values") == values:
                 progress.say(f"{label(number)}: score {known[number]['score']:.4f}, from an earlier run")
                 continue
             state_folder = folder / f"{number}"
             state_folder.mkdir(exist_ok=True)
             tried = overrides.with_values(settings, values)
-            new_jobs[number] = jobs.Job(tried, budget.trial_epochs, state_folder=state_folder, required_scores=required)
-        order = list(new_jobs)
-        lines = [progress.Epochs(label(number), budget.trial_epochs) for number in order]
+            new.append(number)
+            new_jobs.append(loop.Job(tried, budget.trial_epochs, None, state_folder, required))
+        lines = [progress.Epochs(label(number), budget.trial_epochs) for number in new]
 
         def on_epoch(job: int, epoch: int, numbers: dict[str, float]) -> None:
             lines[job](epoch, {key: numbers[key] for key in ("loss", "val_score")})
 
         if new_jobs:
-            for job, fitted in jobs.train_all(
-                [*new_jobs.values()], on_epoch, row, train, val, side, budget.precision, soft_targets
+            for job, fitted in loop.train_all(
+                new_jobs, on_epoch, row, train, val, side, budget.precision, soft_targets
             ):
-                save(order[job], proposed[order[job] - len(trials)], fitted)
+                save(new[job], proposed[new[job] - first], fitted)
                 for later in lines[job + 1 :]:
                     later.restart()
-        trials.extend(known[number] for number in numbers)
-        return [trial["score"] for trial in trials[-len(proposed) :]]
+        trials.extend(known[first + i] for i in range(len(proposed)))
+        return [trial["score"] for trial in trials[first:]]
 
     rounds = proposals(tune, budget.trials, folder / "oracle")
     proposed = next(rounds)
     while proposed and not (
         budget.tune_minutes and len(trials) > 1 and time.monotonic() - started > 60 * budget.tune_minutes
     ):
-        scores = train_round(proposed)
-        try:
-            proposed = rounds.send(scores)
-        except StopIteration:
-            break
+        proposed = rounds.send(train_round(proposed))
     best = max(trials, key=lambda trial: trial["score"])
     gain = best["score"] - trials[0]["score"]
     return {
@@ -134,11 +130,11 @@ def required_scores(trials: Sequence[dict], stopping_after: int | None, epochs: 
     return tuple(required)
 
 
-def proposals(tune: params.Tune, trials: int, folder: Path) -> Iterator[list[dict[str, float]]]:
+def proposals(tune: params.Tune, trials: int, folder: Path) -> Generator[list[dict[str, float]], Sequence[float], None]:
     """Yield rounds of values, tune.parallel_trials at a time: the defaults, {}, then KerasTuner's over tune.space.
 
-    A generator that is sent the scores of each round, in its order; it ends after `trials` besides the defaults, or
-    where the space has no more to try.
+    A generator that is sent the scores of each round, in its order. A round is empty after `trials` besides the
+    defaults, or where the space has no more to try.
     """
     kind = {"bayesian": keras_tuner.BayesianOptimization, "random": keras_tuner.RandomSearch}[tune.method]
     space = keras_tuner.HyperParameters()
@@ -158,18 +154,16 @@ def proposals(tune: params.Tune, trials: int, folder: Path) -> Iterator[list[dic
     oracle.verbose = 0
     defaults: list[dict[str, float]] = [{}]
     while True:
-        started = []
+        started: list[Trial] = []
         while len(defaults) + len(started) < tune.parallel_trials:
             trial = oracle.create_trial(f"{len(started)}")
-            if trial.status != RUNNING:
+            if trial.status != TrialStatus.RUNNING:
                 break
             started.append(trial)
-        if not defaults and not started:
-            return
         proposed = [{key: trial.hyperparameters.values[key] for key in tune.space} for trial in started]
         scores = yield defaults + proposed
         scores, defaults = scores[len(defaults) :], []
         for trial, score in zip(started, scores, strict=True):
             oracle.update_trial(trial.trial_id, {"score": score})
-            trial.status = COMPLETED
+            trial.status = TrialStatus.COMPLETED
             oracle.end_trial(trial)

@@ -17,8 +17,7 @@ from faces.inference import attribution, photos
 from faces.inference.attribution import BASELINE, METHODS, Explainer
 from faces.inference.predictor import ModelError, Predictor
 from faces.targets import TARGETS
-from faces.training import callbacks, export, jobs
-from stages import train
+from faces.training import callbacks, export
 from tests.conftest import ROOT
 
 HEADS = {"age": 125, "sex": 2, "ethnicity": 5}
@@ -234,9 +233,8 @@ def test_a_folder_that_training_wrote_is_a_model(tmp_path):
     keras.utils.set_random_seed(0)
     model = networks.build("residual", 32, HEADS, 0.0, {"widths": [8], "blocks": [1]})
     images = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3), np.uint8)
-    fitted = jobs.Fitted(model.get_weights(), [{"epoch": 0}], 0, False, {})
     model.compile(loss=dict.fromkeys(HEADS, unregistered_loss()))  # as training leaves it
-    train.write(model, fitted, {"recipe": {"train": {"tta_flip": True}}}, tmp_path, images, tta_flip=True)
+    export.write(model, [{"epoch": 0}], {"recipe": {"train": {"tta_flip": True}}}, tmp_path, images, tta_flip=True)
     explainer = Explainer(tmp_path)
     predicted = explainer.model(images.astype(np.float32), training=False)
     for target, p in callbacks.probabilities(model, images, tta_flip=True).items():

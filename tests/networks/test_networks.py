@@ -31,6 +31,19 @@ def forgetting():
     forget()
 
 
+@pytest.mark.parametrize(("name", "options", "side", "heads", "_"), PEERS)
+def test_initial_weights_follow_from_the_seed(name, options, side, heads, _):
+    def initial(seed):
+        keras.utils.set_random_seed(seed)
+        model = networks.build(name, side, {head: ALL[head] for head in heads}, 0.3, options)
+        return [weight.numpy() for weight in model.trainable_weights if len(weight.shape) > 1]
+
+    one, again, other = initial(1), initial(1), initial(2)
+    assert all((a == b).all() for a, b in zip(one, again, strict=True))
+    assert not any((a == b).all() for a, b in zip(one, other, strict=True))
+    assert len({kernel.tobytes() for kernel in one}) == len(one)  # no two layers start alike
+
+
 def size(weights):
     return sum(int(np.prod(weight.shape)) for weight in weights)
 

@@ -100,7 +100,7 @@ def test_teachers_predict_and_are_not_trained_twice(training_faces, edit, monkey
         return fit(*args, **kwargs)
 
     monkeypatch.setattr(loop, "fit", counted)
-    monkeypatch.setattr(reproducibility, "prepare", lambda *_: "float32")  # other tests have set threads by now
+    monkeypatch.setattr(reproducibility, "prepare", lambda *_: None)  # other tests have set threads by now
     with pytest.raises(KeyboardInterrupt):
         teachers.main("two")
     teachers.main("two")
@@ -124,7 +124,7 @@ def test_assistants_learn_from_the_teachers_and_replace_them(training_faces, edi
         predicted.append(predict(*args, **options))
         return predicted[-1]
 
-    monkeypatch.setattr(reproducibility, "prepare", lambda *_: "float32")
+    monkeypatch.setattr(reproducibility, "prepare", lambda *_: None)
     monkeypatch.setattr(loop, "fit", watched_fit)
     monkeypatch.setattr(callbacks, "probabilities", watched_predict)
     teachers.main("two")

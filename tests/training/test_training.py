@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from keras import ops
+from sklearn.utils.class_weight import compute_sample_weight
 
 from faces import networks, params, targets
 from faces.data import labelled_faces, packs
@@ -29,18 +30,17 @@ from faces.training import (
     callbacks,
     export,
     input_pipeline,
-    jobs,
     loop,
     losses,
     reproducibility,
     search,
-    supervision,
 )
 from stages import pack
-from stages import train as stage
 from tests.conftest import ROOT, encoded
 
 HEADS = {name: targets.TARGETS[name].units for name in ("age", "sex", "ethnicity")}
+ZERO = ("rotate", "shift", "brightness", "contrast", "colour", "grayscale", "random_erasing", "mixup_alpha")
+STILL = dict.fromkeys((*ZERO, "weak_final_fraction"), 0) | {"flip": False, "zoom": [1.0, 1.0]}  # no augmentation
 METADATA = {"targets": list(HEADS), "pack_size": 36, "image_size": 32, "variant": "cropped"}
 
 
@@ -131,14 +131,24 @@ def test_class_loss_by_hand():
     assert computed == pytest.approx([-(0.1 * np.log(0.25) + 0.9 * np.log(0.75))])
 
 
-def test_rare_labels_have_a_larger_weight():
-    values, known = np.array([0.0, 0, 0, 1, 1]), np.array([1.0, 1, 1, 1, 0])
-    sex = targets.TARGETS["sex"]
-    assert supervision.label_weights(sex, values, known, 0.0).tolist() == [1, 1, 1, 1, 0]
-    weights = supervision.label_weights(sex, values, known, 1.0)
+def test_rare_labels_have_a_larger_weight(settings):
+    kind, known = np.array([0, 0, 0, 1, 1]), np.array([1.0, 1, 1, 1, 0])
+    assert losses.frequency_weights(kind, known, 0.0).tolist() == [1, 1, 1, 1, 0]
+    weights = losses.frequency_weights(kind, known, 1.0)
     assert weights.tolist() == pytest.approx([2 / 3, 2 / 3, 2 / 3, 2, 0])  # both classes weigh 2 of 4
-    ages = supervision.label_weights(targets.TARGETS["age"], np.array([20.0, 24, 25]), np.ones(3), 1.0)
-    assert ages.tolist() == pytest.approx([0.75, 0.75, 1.5])  # 20 to 24 are one kind
+    ages = {"age": (np.array([20.0, 24, 25], np.float32), np.ones(3, np.float32))}
+    few = labelled_faces.Faces(None, np.arange(3), ages, np.zeros(3, int))
+    recipe = settings.model_copy(update={"label_weight_power": {"age": 1.0}})
+    _, weights = losses.heads_supervision(few, recipe)
+    assert weights["age"].tolist() == pytest.approx([0.75, 0.75, 1.5])  # 20 to 24 are one kind
+
+
+def test_weights_by_frequency_are_those_of_scikit_learn():
+    kind = np.random.default_rng(0).geometric(0.2, 500) - 3
+    balanced = compute_sample_weight("balanced", kind)
+    assert losses.frequency_weights(kind, np.ones(500), 1.0) == pytest.approx(balanced, rel=1e-6)
+    root = np.sqrt(balanced)
+    assert losses.frequency_weights(kind, np.ones(500), 0.5) == pytest.approx(root / root.mean(), rel=1e-6)
 
 
 def test_soft_targets_are_mixed_with_the_labels(dataset, settings):
@@ -150,7 +160,7 @@ def test_soft_targets_are_mixed_with_the_labels(dataset, settings):
     soft_targets["age"][:, 50] = 1
     train.labels["age"][1][:] = 1
     settings = settings.model_copy(update={"distillation_weight": 0.5, "label_smoothing": {}})
-    labels, weights = supervision.heads_supervision(train, settings, soft_targets)
+    labels, weights = losses.heads_supervision(train, settings, soft_targets)
     own = np.eye(2)[int(train.labels["sex"][0][0])]
     assert labels["sex"][0, 1:] == pytest.approx(0.5 * own + [0.125, 0.375])
     assert labels["sex"][1, 1:] == pytest.approx([0.25, 0.75])
@@ -189,9 +199,7 @@ def test_batches_follow_from_the_seed_alone(dataset, settings):
 def test_augmentation_switched_off_is_the_middle(dataset, settings):
     train, _ = parts(dataset)
     images = input_pipeline.decode_batch(tf.constant(train.pack.images(train.rows[:4])), 36)
-    off = {"flip": False, "rotate": 0, "zoom": [1.0, 1.0], "shift": 0, "brightness": 0}
-    off |= {"contrast": 0, "colour": 0, "grayscale": 0, "random_erasing": 0, "mixup_alpha": 0, "weak_final_fraction": 0}
-    augmented = augmentation.augment(images, tf.constant(augmentation.draw(4, 0, 0)), 32, off).numpy()
+    augmented = augmentation.augment(images, tf.constant(augmentation.draw(4, 0, 0)), 32, STILL, 32).numpy()
     assert np.abs(augmented.astype(int) - images.numpy()[:, 2:34, 2:34].astype(int)).max() <= 1
 
 
@@ -243,16 +251,7 @@ def test_the_last_epochs_augment_less(dataset, settings):
 
 def test_progressive_sizes_show_the_same_part(dataset, settings):
     train, _ = parts(dataset)
-    still = {"flip": False, "rotate": 0, "zoom": [1.0, 1.0], "shift": 0, "brightness": 0}
-    still |= {
-        "contrast": 0,
-        "colour": 0,
-        "grayscale": 0,
-        "random_erasing": 0,
-        "mixup_alpha": 0,
-        "weak_final_fraction": 0,
-    }
-    whole = settings.model_copy(update={"augment": params.Augment.model_validate(still)})
+    whole = settings.model_copy(update={"augment": params.Augment.model_validate(STILL)})
     progressive = whole.model_copy(update={"progressive_sizes": [16, 24]})
     plain, small_first = ([b[0].numpy() for b in input_pipeline.batches(train, s, 36, 3)] for s in (whole, progressive))
     assert [len(images[0]) for images in small_first] == [16] * 4 + [24] * 4 + [32] * 4
@@ -290,15 +289,7 @@ def test_training_sees_what_prediction_sees(dataset):
 @pytest.mark.parametrize(("crop", "size", "factor"), [(36, 18, 2), (32, 24, 1), (32, 16, 2), (36, 9, 4), (32, 32, 1)])
 def test_prediction_reads_pixels_as_training_does(dataset, settings, crop, size, factor, zoom):
     train, _ = parts(dataset)
-    still = {"flip": False, "rotate": 0, "zoom": [zoom, zoom], "shift": 0, "brightness": 0}
-    still |= {
-        "contrast": 0,
-        "colour": 0,
-        "grayscale": 0,
-        "random_erasing": 0,
-        "mixup_alpha": 0,
-        "weak_final_fraction": 0,
-    }
+    still = STILL | {"zoom": [zoom, zoom]}
     changes = {"crop": crop, "image_size": size, "zoom": zoom, "augment": params.Augment.model_validate(still)}
     settings = settings.model_copy(update=changes | {"batch_size": len(train)})
     assert preprocessing.reduction_factor(36, crop, size) == factor
@@ -326,7 +317,8 @@ def test_small_photos_are_centred_on_grey():
 def test_balance(dataset, settings, balance):
     train, _ = parts(dataset)
     order = input_pipeline.epoch_order(train, balance, 1, 0)
-    weights = supervision.face_weights(train, balance)
+    train.labels = {"sex": (train.labels["sex"][0], np.ones(len(train), np.float32))}
+    weights = losses.heads_supervision(train, settings.model_copy(update={"balance": balance}))[1]["sex"]
     assert len(set(order)) == len(order)
     assert weights.mean() == pytest.approx(1)
     if balance == "none":
@@ -382,7 +374,7 @@ def test_a_model_that_was_trained_in_bfloat16_is_exported(trained, project):
     exact = callbacks.probabilities(export.in_float32(model), validation.pixels, tta_flip=False)
     assert max(np.abs(predicted[name] - exact[name]).max() for name in HEADS) < 1e-4
     with pytest.raises(SystemExit, match=r"differs from Keras by 0\.5 in a probability"):
-        stage.check_parity({"sex": np.array([[0.5, 0.5]])}, {"sex": np.array([[1.0, 0.0]])})
+        export.check_parity({"sex": np.array([[0.5, 0.5]])}, {"sex": np.array([[1.0, 0.0]])})
     assert predictor.has_embedding
     assert predictor.outputs(validation.pixels, [EMBEDDING])[EMBEDDING].dtype == np.float32
 
@@ -451,9 +443,7 @@ def test_a_search_that_was_stopped_trains_no_epoch_twice(dataset, settings, proj
 
         return fit(*rest, count_epochs, **options)
 
-    monkeypatch.setattr(
-        reproducibility, "prepare", lambda *_: "float32"
-    )  # TensorFlow has computed in this process already
+    monkeypatch.setattr(reproducibility, "prepare", lambda *_: None)  # TensorFlow has computed in this process already
     whole = search.run("m", settings, p.tune, small, train, val, 36, budget, tmp_path / "whole")
     monkeypatch.setattr(loop, "fit", watched)
     with pytest.raises(Killed):
@@ -472,18 +462,22 @@ def test_precision_follows_the_hardware(monkeypatch, tmp_path):
     monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", lambda _: None)  # it is too late
     monkeypatch.setattr(tf.config.threading, "set_inter_op_parallelism_threads", lambda _: None)
     monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
+
+    def prepared(precision):
+        reproducibility.prepare(2, 0, precision)
+        return keras.mixed_precision.dtype_policy().name
+
     try:
         cpu.write_text("flags : sse avx512_bf16 amx_tile\n")
-        assert reproducibility.prepare(2, 0, "auto") == "bfloat16"
+        assert prepared("auto") == "mixed_bfloat16"
         assert kept == [True]
-        assert keras.mixed_precision.dtype_policy().name == "mixed_bfloat16"
-        assert reproducibility.prepare(2, 0, "float32") == "float32"
+        assert prepared("float32") == "float32"
         cpu.write_text("flags : sse avx2\n")
-        assert reproducibility.prepare(2, 0, "auto") == "float32"
+        assert prepared("auto") == "float32"
         with pytest.raises(SystemExit, match="neither a CPU with AVX512-BF16 or AMX nor a GPU"):
             reproducibility.prepare(2, 0, "bfloat16")
         cpu.unlink()
-        assert reproducibility.prepare(2, 0, "auto") == "float32"
+        assert prepared("auto") == "float32"
     finally:
         keras.mixed_precision.set_global_policy(policy)
 
@@ -509,7 +503,7 @@ def test_a_trial_is_kept_from_the_minimum_improvement_on(project, settings, tmp_
     p = params.load()
     budget = p.budgets["sample"].model_copy(update={"trials": 2})
     left = iter(scores)
-    monkeypatch.setattr(jobs, "train_one", lambda *_, **__: fitted([next(left)]))
+    monkeypatch.setattr(loop, "train_one", lambda *_, **__: fitted([next(left)]))
     result = search.run("m", settings, p.tune, row(p), None, None, 36, budget, tmp_path / "search")
     assert p.tune.min_improvement == 0.01
     assert result["best"] == max(scores)
@@ -517,7 +511,7 @@ def test_a_trial_is_kept_from_the_minimum_improvement_on(project, settings, tmp_
 
 
 def fitted(scores):
-    return jobs.Fitted([], [{"val_score": score} for score in scores], 0, False, {})
+    return loop.Fitted([], [{"val_score": score} for score in scores], 0, False, {})
 
 
 @pytest.mark.parametrize(("parallel_trials", "sizes"), [(1, [1] * 8), (3, [3, 3, 3, 2])])
@@ -564,7 +558,7 @@ def test_trials_that_end_in_any_order_give_the_same_search(project, settings, tm
                 score = 0.5 - jobs[number].settings.dropout
                 yield number, fitted([score, score + 0.01, score + 0.02, score + 0.03])
 
-        monkeypatch.setattr(jobs, "train_all", train_all)
+        monkeypatch.setattr(loop, "train_all", train_all)
         return search.run("m", settings, p.tune, row(p), None, None, 36, budget, tmp_path / folder)
 
     whole = run_search("one", list)
