@@ -18,6 +18,7 @@ from faces import params
 from faces.data import labelled_faces, packs
 from faces.data.sample import drawing
 from faces.images import preprocessing
+from faces.params import overrides
 from faces.training import input_pipeline, loop, reproducibility
 
 LEAST = 5.0  # times the rate at which the default network trains
@@ -39,24 +40,24 @@ def main() -> None:
         for count, batches in SIZES.items():
             read_rows(count, batches, arguments.rounds, p.pack)
         return
-    row = p.models[arguments.model]
+    settings, budget, row = overrides.for_row(p, p.models[arguments.model])
     pack, split = labelled_faces.open_pack(row)
-    reproducibility.prepare(p.train.threads, p.seed, p.budgets[p.budget].precision)
+    reproducibility.prepare(settings.threads, settings.seed, budget.precision)
     train, val = (labelled_faces.select_part(split, pack, part, row.targets)[0] for part in ("train", "val"))
-    side, steps = pack.manifest["side"], input_pipeline.steps_in_epoch(train, p.train)
-    count = steps * min(p.train.batch_size, len(train))
-    loop.fit(row, train, val, p.train, side, 1)  # tracing is not timed
+    side, steps = pack.manifest["side"], input_pipeline.steps_in_epoch(train, settings)
+    count = steps * min(settings.batch_size, len(train))
+    loop.fit(row, train, val, settings, side, 1)  # tracing is not timed
     for number in range(arguments.rounds):
         start = time.perf_counter()
-        for _ in plain(train, p.train, side):
+        for _ in plain(train, settings, side):
             pass
         plain_rate = count / (time.perf_counter() - start)
         start = time.perf_counter()
-        for _ in input_pipeline.batches(train, p.train, side, 1).take(steps):
+        for _ in input_pipeline.batches(train, settings, side, 1).take(steps):
             pass
         whole_rate = count / (time.perf_counter() - start)
         start = time.perf_counter()
-        loop.fit(row, train, val, p.train, side, 1)
+        loop.fit(row, train, val, settings, side, 1)
         train_rate = count / (time.perf_counter() - start)
         print(
             f"round {number + 1}: reading {plain_rate:.0f} images/s, with augmentation {whole_rate:.0f}, "

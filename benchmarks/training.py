@@ -155,7 +155,7 @@ def one(program: str, path: str) -> None:
     from faces.training import loop, reproducibility
 
     work = json.loads(Path(path).read_text())
-    row, settings = params.Model(**work["row"]), params.Train(**work["settings"])
+    row, settings = params.Model(**work["row"]), params.Settings(**work["settings"])
     if program == "stock Keras":
         networks.FusedBatchNormalization = keras.layers.BatchNormalization
         memory.keep = lambda: False

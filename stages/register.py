@@ -4,7 +4,7 @@ import json
 
 from faces import params
 from faces.data import provenance, records
-from faces.evaluation import metrics, predictions
+from faces.evaluation import predictions, selection
 from faces.runtime import progress, running
 from faces.tracking import lineage, models, registry, runs, store
 
@@ -32,13 +32,8 @@ def main() -> None:
 
 def choose(scores: dict[str, float | None], score: str) -> str | None:
     """Name of the best model, the first of equals; None where no model has the score. scores: None where missing."""
-    known = {name: signed(value, score) for name, value in scores.items() if value is not None}
+    known = {name: selection.signed(value, score) for name, value in scores.items() if value is not None}
     return max(known, key=known.__getitem__, default=None)
-
-
-def signed(value: float, score: str) -> float:
-    """The value with the sign at which more is better."""
-    return value if metrics.higher_is_better(score.split("_", 1)[-1]) else -value
 
 
 def promote(dataset: str, name: str, variant: str, value: float, score: str) -> None:
@@ -114,7 +109,7 @@ def verdict_on(champion: object, split: str, value: float, score: str, fingerpri
             f"the champion, version {champion.version}, was chosen on another split or score and stays: move the alias "
             "in the MLflow UI to replace it"
         )
-    if signed(value, score) > signed(float(champion.tags["val"]), score):
+    if selection.signed(value, score) > selection.signed(float(champion.tags["val"]), score):
         return ""
     return f"the champion stays version {champion.version} ({champion.tags['val']})"
 
