@@ -53,14 +53,7 @@ def main() -> None:
 
 def intervals(rows: pd.DataFrame, settings: params.Evaluate) -> None:
     """The intervals of the stage evaluate."""
-    labels = {name: targets.encode(target, rows[name].to_numpy()) for name, target in targets.TARGETS.items()}
-    decoded = {}
-    for name, target in targets.TARGETS.items():
-        index = {label: i for i, label in enumerate(target.classes)}
-        predicted = rows[f"{name}_predicted"]
-        decoded[f"{name}_predicted"] = (predicted if target.kind == "years" else predicted.map(index)).to_numpy()
-    decoded |= {"age_mean": rows["age_mean"].to_numpy(), "age_bin": targets.age_bin(rows["age_mean"])}
-    score_tables.part_scores(labels, decoded, "test", rows["group"].to_numpy(), settings)
+    score_tables.part_scores(rows, "test", settings)
 
 
 def tables(rows: pd.DataFrame, settings: params.Evaluate) -> None:

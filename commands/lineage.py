@@ -8,7 +8,7 @@ from commands import command_line
 from faces.params import renamed
 from faces.tracking import lineage, origin, registry, runs, store
 
-MAIN = ("tensorflow", "keras", "keras-tuner", "numpy", "scipy", "pandas", "scikit-learn", "onnxruntime", "crepes",
+MAIN = ("tensorflow", "keras", "keras-tuner", "numpy", "scipy", "pandas", "scikit-learn", "onnxruntime",
         "dvc", "mlflow")  # fmt: skip
 
 

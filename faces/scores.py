@@ -22,9 +22,9 @@ DEFAULT_DIGITS = 3  # decimals of shares, skills and losses, and of any other nu
 class Score:
     """How a score is shown. tables: names of the tables that list it, separated by spaces.
 
-    metrics: metrics.json, a card's table of scores, limits of the gate. comparison: the comparison of models. card: a
-    card's model-index. cross_dataset: cross_dataset.csv. subgroups: subgroups.csv. groups: tables by group on pages,
-    and plots by group. gaps: gaps.csv. worst: the worst group of a target.
+    metrics: metrics.json of data/evaluated, a card's table of scores, limits of the gate. comparison: the comparison of
+    models. card: a card's model-index. cross_dataset: cross_dataset.csv. subgroups: subgroups.csv. groups: tables by
+    group on pages, and plots by group. gaps: gaps.csv. worst: the worst group of a target.
     """
 
     name: str

@@ -59,16 +59,15 @@ def encode(target: Target, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             raise ValueError(f"{target.name}: {np.nanmax(years)} is outside 0 to {target.units - 1} years")
         known = np.isfinite(years)
         return np.where(known, years, 0).astype(np.float32), known.astype(np.float32)
-    index = {name: i for i, name in enumerate(target.classes)}
     names = ["" if label is None or label != label else str(label) for label in labels]
-    invalid = sorted({name for name in names if name and name not in index})
+    invalid = sorted({*names} - {"", *target.classes})
     if invalid:
         raise ValueError(f"{target.name}: {invalid[0]!r} is not one of {', '.join(target.classes)}")
-    known = np.array([name != "" for name in names], np.float32)
-    return np.array([index.get(name, 0) for name in names], np.float32), known
+    index = group_index(target, names)
+    return np.maximum(index, 0).astype(np.float32), (index >= 0).astype(np.float32)
 
 
-def group_index(target: Target, labels: np.ndarray) -> np.ndarray:
+def group_index(target: Target, labels: np.ndarray | list[str]) -> np.ndarray:
     """Index (n,) into target.groups of labels as `encode` takes them; -1 where unlabelled, or none of the classes."""
     if target.kind == "years":
         return age_bin(labels)
@@ -89,9 +88,8 @@ def decode(target: Target, probabilities: np.ndarray) -> dict[str, np.ndarray]:
             f"{target.name}_mean": p @ np.arange(p.shape[1]),
             f"{target.name}_bin": age_bin_probabilities(p).argmax(axis=1),
         }
-    columns = {f"{target.name}_predicted": p.argmax(axis=1)}
-    columns.update({f"{target.name}_p_{name}": p[:, i] for i, name in enumerate(target.classes)})
-    return columns
+    by_class = {f"{target.name}_p_{name}": p[:, i] for i, name in enumerate(target.classes)}
+    return {f"{target.name}_predicted": p.argmax(axis=1), **by_class}
 
 
 def median_age(p: np.ndarray) -> np.ndarray:
@@ -112,7 +110,7 @@ def quantile_age(p: np.ndarray, q: float) -> np.ndarray:
     return np.maximum(k - 0.5 + (wanted - below) / np.maximum(p[rows, k], 1e-12), 0.0)
 
 
-def age_bin(years: np.ndarray) -> np.ndarray:
+def age_bin(years: np.ndarray | list) -> np.ndarray:
     """Index into AGE_BINS (n,) of ages in years; -1 where NaN."""
     years = np.asarray(years, np.float64)
     bins = np.clip(np.nan_to_num(years) // BIN_YEARS, 0, len(AGE_BINS) - 1).astype(int)

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from faces import params, scores
+from faces import params, scores, targets
 from faces.data import duplicates, labelled_faces, packs, records
-from faces.evaluation import label_issues, leaks, predictions, score_tables
+from faces.evaluation import label_issues, leaks, metrics, predictions, score_tables
 from faces.inference.predictor import EMBEDDING, Predictor
 from faces.runtime import progress, running
 
 LISTED = 200  # most doubtful labels of each target
-PAIRS = ["model", "face_id", "other", "part", "by", "cosine", "hash_bits", "correlation", "same_photo"]
+PAIRS = ["model", "face_id", "other", "part", "by", "cosine", "hash_bits", "correlation", "duplicate"]
 CROSS_DATASET = ["model", "dataset", "target", "score", "n", "value", "low", "high"]
 
 
@@ -38,7 +38,7 @@ def main(dataset: str) -> None:
         inputs, _ = labelled_faces.open_pack(row)
         test, rest = (features(predictor, split, inputs, pack, name, part) for part in ("test", "rest"))
         near = leaks.near_copies(test, rest, p.clean.duplicate_correlation)
-        summaries[name] = leak_summary(test, rest, near, predictions.read(name), row.targets)
+        summaries[name] = leak_summary(test, rest, near, predictions.read(name))
         leaked, count = summaries[name]["leaked"], len(test["ids"])
         progress.say(f"{name}: {leaked} of {count} test faces have a copy in another part")
         pairs.append(leaks.closest(near).assign(model=name))
@@ -94,24 +94,29 @@ def features(
     }
 
 
-def leak_summary(test: dict, rest: dict, pairs: pd.DataFrame, predicted: pd.DataFrame, wanted: list[str]) -> dict:
+def leak_summary(test: dict, rest: dict, pairs: pd.DataFrame, predicted: pd.DataFrame) -> dict:
     """Counts of test faces whose photo is also in another part, and a model's headline scores with and without them.
 
     The hash and the embedding propose pairs, and fine detail decides, by which `clean` compared all pictures.
     """
-    same = pairs[pairs["same_photo"]]
+    same = pairs[pairs["duplicate"]]
     return {
         "test_faces": len(test["ids"]),
         "other_faces": len(rest["ids"]),
-        "closest": scores.number(pairs.loc[~pairs["same_photo"], "correlation"].max(), "correlation"),
+        "closest": scores.number(pairs.loc[~pairs["duplicate"], "correlation"].max(), "correlation"),
         "leaked": int(same["face_id"].nunique()),
         **{f"leaked_by_{by}": int(same.loc[same["by"] == by, "face_id"].nunique()) for by in ("hash", "embedding")},
         "looked_for_by": ["hash", *(["embedding"] if test["embedding"] is not None else [])],
-        "scores": score_tables.headline_scores(predicted, wanted),
-        "scores_without_leaked": score_tables.headline_scores(
-            predicted[~predicted["face_id"].isin(same["face_id"])], wanted
-        ),
+        "scores": headline_scores(predicted),
+        "scores_without_leaked": headline_scores(predicted[~predicted["face_id"].isin(same["face_id"])]),
     }
+
+
+def headline_scores(predicted: pd.DataFrame) -> dict[str, float]:
+    """Headline scores {TARGET_SCORE: value}, rounded, of rows of predictions.csv."""
+    headlines = {metrics.headline(name) for name in targets.TARGETS}
+    values = score_tables.values(predicted)
+    return {key: scores.number(value, key) for key, value in values.items() if key in headlines}
 
 
 def score_on(predictor: Predictor, row: params.Model, dataset: str, p: params.Params) -> pd.DataFrame:
@@ -119,9 +124,8 @@ def score_on(predictor: Predictor, row: params.Model, dataset: str, p: params.Pa
 
     Rows of cross_dataset.csv; none where that dataset has no such variant, or none of the model's labels.
     """
-    none = pd.DataFrame(columns=CROSS_DATASET)
     if f"{dataset}-{row.variant}" not in p.variants:
-        return none
+        return pd.DataFrame()
     inputs, split = labelled_faces.open_pack(row.model_copy(update={"dataset": dataset}))
     test = split[(split["part"] == "test") & (inputs.rows(split["face_id"]) >= 0)]
     _, own = labelled_faces.open_pack(row)
@@ -130,11 +134,11 @@ def score_on(predictor: Predictor, row: params.Model, dataset: str, p: params.Pa
     unseen = ~leaks.has_copy(crops[0], test["face_id"], crops[1], seen, p.clean.duplicate_correlation)
     faces, ids = labelled_faces.select_part(test[unseen], inputs, "test", row.targets)
     if not len(faces):
-        return none
+        return pd.DataFrame()
     images = labelled_faces.pixels(faces, *predictor.view)
     decoded = predictor.stream(progress.bar(images, f"{predictor.metadata['name']} on {dataset}", unit="batches"))
-    people = split.set_index("face_id").loc[ids, "group"].to_numpy()
-    _, rows = score_tables.part_scores(faces.labels, decoded, "test", people, p.evaluate)
+    predicted = predictions.as_rows(split.set_index("face_id").loc[ids], "test", decoded)
+    rows = score_tables.part_scores(predicted, "test", p.evaluate)
     rows = scores.select(rows[(rows["group"] == "") & rows["value"].notna()], "cross_dataset")
     return rows.assign(dataset=dataset)
 

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from faces import params, scores
 from faces.data import records
-from faces.evaluation import bootstrap, metrics, predictions
+from faces.evaluation import predictions, score_tables
 from faces.reporting import markdown
 from faces.runtime import progress, running
 
@@ -20,20 +19,13 @@ def main() -> None:
     p = params.load()
     out = Path("reports/comparison")
     out.mkdir(parents=True, exist_ok=True)
-    score_tables = {name: pd.read_csv(f"reports/models/{name}/scores.csv", keep_default_na=False, na_values={
-        column: [""] for column in ("n", "value", "low", "high")}) for name in p.models}  # fmt: skip
-    table = models_table(score_tables)
+    table = models_table({name: records.read(f"reports/models/{name}/scores.csv") for name in p.models})
     records.write(table, out / "models.csv")
     for variants in AGAINST:
-        rows = []
-        for names in pairs(p.models, *variants):
-            predicted = [predictions.read(name) for name in names]
-            rows += paired(p.models[names[0]].dataset, *names, *predicted, p.evaluate)
-        if rows:
-            values = [f"{variant}_value" for variant in variants]
-            columns = ["dataset", *variants, "score", "n", *values, "difference", "low", "high"]
-            difference = scores.table(pd.DataFrame(rows, columns=columns))
-            records.write(difference, out / f"{'_against_'.join(variants)}.csv")
+        tables = [paired(p, *variants, *names) for names in pairs(p.models, *variants)]
+        tables = [table for table in tables if len(table)]
+        if tables:
+            records.write(scores.table(pd.concat(tables)), out / f"{'_against_'.join(variants)}.csv")
     count = sum(len(pairs(p.models, *variants)) for variants in AGAINST)
     progress.say(f"{len(table)} models compared, {count} pair{'s' * (count != 1)} of variants")
 
@@ -62,27 +54,17 @@ def pairs(models: dict[str, params.Model], first: str, second: str) -> list[tupl
     ]
 
 
-def paired(
-    dataset: str, name: str, other: str, first: pd.DataFrame, second: pd.DataFrame, settings: params.Evaluate
-) -> list[tuple]:
-    """Rows of FIRST_against_SECOND.csv: first minus second on the test faces that both have, by paired bootstrap."""
-    first, second = (t.set_index("face_id") for t in (first, second))
-    common = first.index.intersection(second.index)
-    first, second = first.loc[common], second.loc[common]
-    if len(common) < settings.min_group_size:
-        return []
-    rows = []
-    for target in predictions.scored_targets(first, second):
-        tables = [predictions.statistics(table, target) for table in (first, second)]
-        one, two = (metrics.scores(target, table.sum(axis=0)) for table in tables)
-        sums = bootstrap.paired_sums(*tables, first["group"].to_numpy(), settings.bootstrap_samples, settings.seed)
-        limits = metrics.intervals(target, sums[0], settings.confidence, sums[1])
-        for score in scores.listed("comparison", target.kind):
-            values = float(one[score.name]), float(two[score.name])
-            low, high = limits.get(score.name, (np.nan, np.nan))
-            title = f"{target.name} {score.title}"
-            rows.append((dataset, name, other, title, int(one["n"]), *values, values[0] - values[1], low, high))
-    return rows
+def paired(p: params.Params, first: str, second: str, name: str, other: str) -> pd.DataFrame:
+    """Rows of FIRST_against_SECOND.csv for models of two variants, on the test faces that both have; none for few."""
+    one, two = (predictions.read(model).set_index("face_id") for model in (name, other))
+    common = one.index.intersection(two.index)
+    if len(common) < p.evaluate.min_group_size:
+        return pd.DataFrame()
+    rows = score_tables.paired_scores(one.loc[common], two.loc[common], "comparison", p.evaluate)
+    rows = rows.rename(columns={"first": f"{first}_value", "second": f"{second}_value"})
+    rows["score"] = rows["target"] + " " + rows["score"].map(lambda score: scores.find(score).title)
+    rows = rows.assign(dataset=p.models[name].dataset, **{first: name, second: other})
+    return rows[["dataset", first, second, *rows.columns[1:8]]]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from faces import params, scores, targets
+from faces import params, scores
 from faces.data import labelled_faces, records
 from faces.evaluation import metrics, predictions, reliability, score_tables, selection, subgroups
 from faces.inference.predictor import Predictor
@@ -25,40 +25,38 @@ def main(name: str) -> None:
     predictor = Predictor(f"data/calibrated/{name}/model.onnx")
     about = predictor.metadata
     people = split.set_index("face_id")
-    numbers: dict[str, dict] = {}
-    tables, rows, counts = [], [], score_tables.confusion_counts({}, {})
+    numbers: dict[str, dict[str, float]] = {}
+    tables, rows = [], {}
     for part in PARTS:
         faces, ids = labelled_faces.select_part(split, pack, part, row.targets)
         if not len(faces):
             continue
         images = labelled_faces.pixels(faces, *predictor.view)
         decoded = predictor.stream(progress.bar(images, f"{name} {part}", unit="batches"))
-        if part != "train":
-            rows.append(predictions.as_rows(people.loc[ids], part, decoded))
-        if part == "calibration":
-            continue  # reserved for what is fitted to a finished model
-        headline, table = score_tables.part_scores(
-            faces.labels, decoded, part, people.loc[ids, "group"].to_numpy(), settings
-        )
-        headline.update(selection.evaluate(row.targets, faces.labels, decoded, about["dummy_baseline"]))
-        numbers[part] = {key: value for key, value in headline.items() if value == value}
-        tables.append(table)
-        if part == "test":
-            counts = score_tables.confusion_counts(faces.labels, decoded)
+        rows[part] = predictions.as_rows(people.loc[ids], part, decoded)
+        if part != "calibration":  # which is reserved for what is fitted to a finished model
+            tables.append(score_tables.part_scores(rows[part], part, settings))
+            selected = selection.evaluate(row.targets, faces.labels, decoded, about["dummy_baseline"])
+            values = score_tables.values(rows[part]) | selected
+            numbers[part] = {key: value for key, value in values.items() if value == value}
     unrounded, out = predictions.FOLDER / name, Path("reports/models") / name
-    records.write(pd.concat(rows, ignore_index=True), unrounded / "predictions.csv")
+    predicted = pd.concat([rows[part] for part in rows if part != "train"], ignore_index=True)
+    records.write(predicted, unrounded / "predictions.csv")
     records.write_json(numbers, unrounded / "metrics.json")
-    rounded = {part: {key: scores.number(value, key) for key, value in row.items()} for part, row in numbers.items()}
+    compared = {"score", *map(metrics.headline, row.targets)}  # by `dvc metrics diff`
+    rounded = {
+        part: {key: scores.number(value, key) for key, value in values.items() if key in compared}
+        for part, values in numbers.items()
+    }
     records.write_json(rounded, out / "metrics.json")
     records.write(scores.table(pd.concat(tables, ignore_index=True)), out / "scores.csv")
-    records.write(counts, out / "counts.csv")
+    records.write(score_tables.confusion_counts(rows.get("test", pd.DataFrame())), out / "counts.csv")
     history = pd.read_csv(f"data/models/{name}/history.csv") if about["best_epoch"] >= 0 else pd.DataFrame()
     history = scores.table(history.assign(epoch=history["epoch"] + 1)) if len(history) else history
     records.write(history, out / "history.csv")
     write_subgroups(name, settings, p.calibrate.confidence, out)
-    keys = [f"{key}_{metrics.HEADLINE[targets.TARGETS[key].kind]}" for key in row.targets]
-    best = {key: rounded["test"][key] for key in keys if key in rounded.get("test", {})}
-    progress.say(f"{name}, test faces: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in best.items()))
+    shown = [f"{key.replace('_', ' ')} {value}" for key, value in rounded.get("test", {}).items() if key != "score"]
+    progress.say(f"{name}, test faces: {', '.join(shown)}")
 
 
 def write_subgroups(name: str, settings: params.Evaluate, confidence: float, out: Path) -> None:

@@ -3,16 +3,15 @@
 Every score is a function of sums over faces (see metrics.py), so a resample is one row of counts times a table.
 """
 
-import math
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 import scipy.sparse
 import scipy.special
 
 BLOCK = 64  # resamples in memory at a time
-TAIL = 250  # largest resamples, to which a tail is fitted
+THREADS = 2
 
 
 def gather(table: np.ndarray | scipy.sparse.spmatrix, people: np.ndarray) -> scipy.sparse.csr_matrix:
@@ -35,53 +34,28 @@ def counts(people: int, samples: int, seed: int) -> Iterator[np.ndarray]:
         yield block
 
 
-def sums(table: np.ndarray | scipy.sparse.spmatrix, samples: int, seed: int, threads: int = 2) -> np.ndarray:
+def sums(table: scipy.sparse.csr_matrix, samples: int, seed: int) -> np.ndarray:
     """Sums (samples, k) of the rows of a table (people, k) over bootstrap samples of its rows."""
-    columns = scipy.sparse.csr_matrix(table).T.tocsr()
-    with ThreadPoolExecutor(threads) as pool:
-        parts = _bounded(pool, columns, counts(table.shape[0], samples, seed), threads)
-        return np.concatenate(list(parts)) if samples else np.zeros((0, table.shape[1]))
+    with ThreadPoolExecutor(THREADS) as pool:
+        blocks: list[Future] = []
+        for block in counts(table.shape[0], samples, seed):
+            blocks.append(pool.submit(table.__rmatmul__, block))
+            wait(blocks[: -2 * THREADS])  # so that few blocks of counts are in memory at a time
+        return np.concatenate([future.result() for future in blocks])
 
 
-def paired_sums(
-    first: np.ndarray, second: np.ndarray, people: np.ndarray, samples: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sums (samples, k) of the rows of two tables (n, k) of the same faces over the same resamples of people (n,)."""
-    both = sums(gather(np.hstack([first, second]), people), samples, seed)
-    return both[:, : first.shape[1]], both[:, first.shape[1] :]
+def resample(tables: list[np.ndarray], people: np.ndarray, samples: int, seed: int) -> list[np.ndarray]:
+    """Sums (samples, k) of the rows of each of the tables (n, k) over the same bootstrap samples of people (n,)."""
+    resampled = sums(gather(np.hstack(tables), people), samples, seed)
+    return np.split(resampled, np.cumsum([table.shape[1] for table in tables[:-1]]), axis=1)
 
 
-def _bounded(pool, columns, blocks, threads):  # noqa: ANN001 - few blocks in memory at a time
-    waiting = []
-    for block in blocks:
-        waiting.append(pool.submit(lambda b: (columns @ np.ascontiguousarray(b.T)).T, block))
-        if len(waiting) > threads:
-            yield waiting.pop(0).result()
-    for future in waiting:
-        yield future.result()
+def p_value(samples: np.ndarray, value: float) -> float:
+    """Probability that a bootstrap statistic, of which there are samples (n,), is `value` or more; never 0.
 
-
-def tail(samples: np.ndarray, value: float) -> float:
-    """Probability that a bootstrap statistic is `value` or more, also where `value` is beyond all samples.
-
-    samples: (n,) values of the statistic. Where fewer than 10 reach the value, a generalised Pareto distribution is
-    fitted to the largest TAIL of them (Knijnenburg et al. 2009, "Fewer permutations, more accurate P-values"). Its
-    shape is kept at 0 or more, so that the tail has no end and the number of samples sets no least p-value.
+    At least 1 / (n + 1), since `value` is a possible one too (Davison and Hinkley 1997, eq. 4.11).
     """
-    reached = int((samples >= value).sum())
-    if reached >= 10 or not math.isfinite(value) or len(samples) < 4 * TAIL:
-        return (reached + 1) / (len(samples) + 1)
-    import scipy.stats  # here, since it takes 0.7 s to import and few callers fit a tail
-
-    ranked = np.sort(samples)
-    start = (ranked[-TAIL] + ranked[-TAIL - 1]) / 2
-    excess = ranked[-TAIL:] - start
-    if excess.max() <= 0:
-        return (reached + 1) / (len(samples) + 1)
-    shape, _, scale = scipy.stats.genpareto.fit(excess, floc=0)
-    if shape < 0:
-        shape, scale = 0.0, excess.mean()
-    return float(TAIL / len(samples) * scipy.stats.genpareto.sf(value - start, shape, scale=scale))
+    return (1 + int((samples >= value).sum())) / (1 + len(samples))
 
 
 def exact(share: float, n: int, confidence: float) -> tuple[float, float]:

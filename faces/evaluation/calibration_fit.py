@@ -1,6 +1,7 @@
 """Fit temperatures and conformal age intervals to the calibration part."""
 
-import warnings
+import math
+from fractions import Fraction
 
 import numpy as np
 
@@ -47,20 +48,18 @@ def mean_error(p: np.ndarray, ages: np.ndarray) -> float:
 def fit_interval(p: np.ndarray, ages: np.ndarray, confidence: float) -> dict:
     """Scale at which the model's own intervals, of p (n, years), contain `confidence` of ages (n,) in years.
 
-    None where the faces are too few: then only the interval of all ages has that confidence.
+    The score of a face is its error in units of that side of its interval, and the scale the k-th smallest of n scores,
+    k = ceil((n + 1) * confidence) (Vovk et al. 2005, "Algorithmic Learning in a Random World"; Lei et al. 2018,
+    "Distribution-Free Predictive Inference for Regression", section 2.2). None where k is above n: then only the
+    interval of all ages has that confidence.
     """
-    from crepes import ConformalRegressor
-
-    fitted = {"confidence": confidence, "scale": None}
-    if not len(p):
-        return fitted
+    rank = math.ceil((len(p) + 1) * Fraction(str(confidence)))  # a product of floats may be just above a whole number
+    if rank > len(p):
+        return {"confidence": confidence, "scale": None}
     middle, below, above = calibration.sides(p, confidence)
     error = ages - middle
-    regressor = ConformalRegressor().fit(error, sigmas=np.where(error < 0, below, above))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # too few faces, which the infinite interval shows
-        high = float(regressor.predict_int(np.zeros(1), sigmas=np.ones(1), confidence=confidence)[0, 1])
-    return fitted | {"scale": round(high, 6) if np.isfinite(high) else None}
+    scores = np.sort(np.abs(error) / np.where(error < 0, below, above))
+    return {"confidence": confidence, "scale": round(float(scores[rank - 1]), 6)}
 
 
 def fit_temperature(p: np.ndarray, classes: np.ndarray, confidence: float) -> dict:

@@ -20,21 +20,21 @@ def contradicted_labels(predicted: dict[str, pd.DataFrame]) -> pd.DataFrame:
     columns = ["face_id", "part", "target", "label", "predicted", "doubt", "contradicted"]
     tables = []
     for name, target in targets.TARGETS.items():
-        doubts = [
-            age_doubts(rows, name) if target.kind == "years" else class_doubts(rows, target)
+        issues = [
+            age_issues(rows, name) if target.kind == "years" else class_issues(rows, target)
             for rows in predicted.values()
             if target in predictions.scored_targets(rows)
         ]
-        if not doubts:
+        if not issues:
             continue
-        joined = pd.concat(doubts).groupby("face_id")
+        joined = pd.concat(issues).groupby("face_id")
         first = joined[["part", "label", "predicted"]].first()
         first = first.assign(target=name, doubt=joined["doubt"].mean(), contradicted=joined["contradicted"].all())
         tables.append(first.sort_values(["doubt"], ascending=False, kind="stable").reset_index())
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
-def age_doubts(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+def age_issues(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """Columns face_id, part, label, predicted, doubt, contradicted of faces with an age."""
     rows = rows[rows[name].notna()]
     errors = predictions.face_scores(rows, targets.TARGETS[name])
@@ -44,7 +44,7 @@ def age_doubts(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     return kept.assign(predicted=rows[f"{name}_predicted"].map("{:.1f}".format), contradicted=doubt > 2)
 
 
-def class_doubts(rows: pd.DataFrame, target: targets.Target) -> pd.DataFrame:
+def class_issues(rows: pd.DataFrame, target: targets.Target) -> pd.DataFrame:
     """Columns face_id, part, label, predicted, doubt, contradicted of faces with a class."""
     rows = rows[rows[target.name] != ""]
     p = rows[[f"{target.name}_p_{name}" for name in target.classes]].to_numpy(float)
@@ -62,38 +62,35 @@ def with_copies(dataset: str) -> pd.DataFrame:
     """Records of photos that have copies, with `first`, the face id of the copy that is kept."""
     rows = records.read(f"data/records/{dataset}.csv")
     dropped = records.read(f"data/clean/{dataset}/rejects.csv")
-    duplicates = dropped[dropped["reject"].str.startswith("copy of ")]
-    first = dict(zip(duplicates["face_id"], duplicates["reject"].str.removeprefix("copy of "), strict=True))
-    kept = rows["face_id"].isin(set(first) | set(first.values()))
-    return rows[kept].assign(first=rows["face_id"][kept].map(lambda face: first.get(face, face)))
+    duplicates = dropped[dropped["reject"].str.startswith("copy of ")].set_index("face_id")["reject"]
+    first = rows["face_id"].map(duplicates.str.removeprefix("copy of ")).fillna(rows["face_id"])
+    return rows.assign(first=first)[first.duplicated(keep=False)]
 
 
-def label_noise(duplicates: pd.DataFrame) -> dict[str, float]:
+def label_noise(duplicates: pd.DataFrame) -> dict[str, int | float]:
     """Label noise: how far labels of one photo differ, which is a lower bound of any model's error.
 
-    duplicates: records with `first`. For years: pictures, mean_difference of two labels of one photo, and label_noise,
-    the mean distance in years of a label from the median of its photo's labels: the least MAE on these pictures. For
-    classes: pictures and label_noise, the share of labels that are not their photo's most frequent one.
+    duplicates: records with `first`. For years: images, mean_difference of two labels of one photo, and label_noise,
+    the mean distance in years of a label from the median of its photo's labels: the least MAE on these images. For
+    classes: images and label_noise, the share of labels that are not their photo's most frequent one.
     """
-    noise = {"photos": int(duplicates["first"].nunique()), "pictures": len(duplicates)}
+    noise: dict[str, int | float] = {"photos": duplicates["first"].nunique(), "images": len(duplicates)}
     for name, target in targets.TARGETS.items():
-        known = (
-            duplicates[duplicates[name].notna()]
-            if target.kind == "years"
-            else duplicates[duplicates[name].fillna("") != ""]
-        )
+        known = duplicates[duplicates[name].notna() & (duplicates[name] != "")]
         known = known[known.groupby("first")[name].transform("size") > 1]
         if not len(known):
             continue
         labels = known.groupby("first")[name]
-        noise[f"{name}_pictures"] = len(known)
+        noise[f"{name}_images"] = len(known)
         if target.kind == "years":
             noise[f"{name}_label_noise"] = round(float((known[name] - labels.transform("median")).abs().mean()), 4)
-            pairs = labels.agg(
-                lambda ages: np.abs(np.subtract.outer(*[ages.to_numpy()] * 2)).sum() / len(ages) / (len(ages) - 1)
-            )
-            noise[f"{name}_mean_difference"] = round(float(pairs.mean()), 4)
+            noise[f"{name}_mean_difference"] = round(float(labels.agg(mean_difference).mean()), 4)
         else:
             most = labels.agg(lambda names: names.value_counts().iloc[0]).sum()
             noise[f"{name}_label_noise"] = round(float(1 - most / len(known)), 4)
     return noise
+
+
+def mean_difference(ages: pd.Series) -> float:
+    """Mean absolute difference in years of any two of the ages (n,) of one photo."""
+    return np.abs(np.subtract.outer(ages.to_numpy(), ages.to_numpy())).sum() / len(ages) / (len(ages) - 1)

@@ -16,11 +16,11 @@ def near_copies(test: dict, others: dict, least: float) -> pd.DataFrame:
 
     test, others: {ids, part, hash, thumbnails, embedding}, arrays of n rows; embedding may be None.
     Columns: face_id, other, part (of the other), by (hash, embedding), cosine (of embeddings, NaN without), hash_bits
-    (that differ, of 63), correlation (of fine detail) and same_photo, where that is `least` or more.
+    (that differ, of 63), correlation (of fine detail) and duplicate, where that is `least` or more.
     """
     if not len(test["ids"]) or not len(others["ids"]):
         columns = ["face_id", "other", "part", "by", "cosine", "hash_bits", "correlation"]
-        return pd.DataFrame(columns=columns).assign(same_photo=pd.Series(dtype=bool))
+        return pd.DataFrame(columns=columns).assign(duplicate=pd.Series(dtype=bool))
     ours = np.arange(len(test["ids"]))
     index, _ = neighbours.nearest_hash(test["hash"], others["hash"])
     proposed = [(ours, index, np.full(len(ours), np.nan), "hash")]
@@ -41,7 +41,7 @@ def near_copies(test: dict, others: dict, least: float) -> pd.DataFrame:
                     "cosine": cosine,
                     "hash_bits": np.bitwise_count(test["hash"][at] ^ others["hash"][other]),
                     "correlation": correlation,
-                    "same_photo": correlation >= least,
+                    "duplicate": correlation >= least,
                 }
             )
         )
@@ -51,7 +51,7 @@ def near_copies(test: dict, others: dict, least: float) -> pd.DataFrame:
 def closest(pairs: pd.DataFrame) -> pd.DataFrame:
     """Pairs of near_copies that are of one photo, and of the rest the LISTED of highest correlation."""
     ranked = pairs.sort_values(["correlation", "cosine"], ascending=False, kind="stable")
-    return ranked[ranked["same_photo"] | (np.arange(len(ranked)) < LISTED)]
+    return ranked[ranked["duplicate"] | (np.arange(len(ranked)) < LISTED)]
 
 
 def hash_neighbours(split: pd.DataFrame, pack: packs.Pack) -> dict[str, int]:
@@ -83,15 +83,12 @@ def shared_with(dataset: str, pack: packs.Pack, other: str, least: float) -> pd.
         return pd.DataFrame(columns=columns)
     theirs = packs.Pack(f"data/packs/{other}/cropped")
     count = len(pack.face_ids)
-    sha256 = np.concatenate([one.column("sha256") for one in (pack, theirs)])
     thumbnails = [duplicates.thumbnails(one, np.arange(len(one.face_ids))) for one in (pack, theirs)]
+    sha256 = np.concatenate([one.column("sha256") for one in (pack, theirs)])
     near = duplicates.near_pairs(np.concatenate(thumbnails), least)
     group = duplicates.groups(len(sha256), near, duplicates.equal_pairs(sha256))
-    first = {number: i for i, number in enumerate(group[count:])}
-    rows = []
-    for i, number in enumerate(group[:count]):
-        if number in first:
-            j = first[number]
-            same = bool(sha256[i] == sha256[count + j])
-            rows.append((pack.face_ids[i], other, theirs.face_ids[j], same))
-    return pd.DataFrame(rows, columns=columns)
+    ids = np.concatenate([pack.face_ids, theirs.face_ids])
+    rows = pd.DataFrame({"face_id": ids, "group": group, "sha256": sha256, "dataset": other})
+    ours, others = rows[:count], rows[count:].drop_duplicates("group", keep="last")
+    pairs = ours.merge(others.drop(columns="dataset").rename(columns={"face_id": "other"}), on="group")
+    return pairs.assign(same_bytes=pairs["sha256_x"] == pairs["sha256_y"])[columns]

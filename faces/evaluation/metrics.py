@@ -20,6 +20,11 @@ SHARES = ("accuracy", "recall", "within_5", "bin_accuracy", "coverage")  # share
 HEADLINE = {"years": "mae", "classes": "accuracy"}
 
 
+def headline(name: str) -> str:
+    """Key of the main score of a target, e.g. age_mae."""
+    return f"{name}_{HEADLINE[targets.TARGETS[name].kind]}"
+
+
 def higher_is_better(metric: str) -> bool | None:
     """True, False, or None where neither is (the signed error)."""
     return HIGHER_IS_BETTER.get(metric, True)

@@ -2,17 +2,17 @@
 
 import numpy as np
 
-BLOCK = 512  # rows compared with all others at a time
+BLOCK = 2**25  # hashes compared at a time: 256 MiB
 
 
 def nearest_hash(ours: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Index (n,) of the nearest of `others` (m,) uint64 to each of `ours` (n,), and the bits (n,) that differ."""
     index, bits = np.zeros(len(ours), np.int64), np.full(len(ours), 64)
-    for start in range(0, len(ours) if len(others) else 0, BLOCK):
-        part = slice(start, start + BLOCK)
+    step = max(1, BLOCK // max(1, len(others)))
+    for start in range(0, len(ours) if len(others) else 0, step):
+        part = slice(start, start + step)
         apart = np.bitwise_count(ours[part, None] ^ others[None])
-        index[part] = apart.argmin(axis=1)
-        bits[part] = apart.min(axis=1)
+        index[part], bits[part] = apart.argmin(axis=1), apart.min(axis=1)
     return index, bits
 
 
@@ -21,21 +21,11 @@ def nearest_embedding(ours: np.ndarray, others: np.ndarray, count: int) -> tuple
 
     Cosines are of embeddings less the mean of `others`, so that unrelated faces have 0 on average.
     """
+    from sklearn.neighbors import NearestNeighbors
+    from sklearn.preprocessing import normalize
+
     mean = others.mean(axis=0)
-    ours, others = unit(ours - mean), unit(others - mean)
-    count = min(count, len(others))
-    index, cosine = np.zeros((len(ours), count), np.int64), np.zeros((len(ours), count), np.float32)
-    for start in range(0, len(ours), BLOCK):
-        part = slice(start, start + BLOCK)
-        all_cosines = ours[part] @ others.T
-        best = np.argpartition(-all_cosines, count - 1, axis=1)[:, :count]
-        order = np.argsort(-np.take_along_axis(all_cosines, best, axis=1), axis=1, kind="stable")
-        index[part] = np.take_along_axis(best, order, axis=1)
-        cosine[part] = np.take_along_axis(all_cosines, index[part], axis=1)
-    return index, cosine
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    """Rows (n, d) float32 of length 1; zeros stay."""
-    rows = rows.astype(np.float32)
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    ours, others = normalize(ours - mean), normalize(others - mean)
+    search = NearestNeighbors(n_neighbors=min(count, len(others)), algorithm="brute").fit(others)
+    distance, index = search.kneighbors(ours)  # a few rows at a time
+    return index, 1 - distance**2 / 2  # of vectors of length 1

@@ -18,6 +18,7 @@ from faces.evaluation import metrics
 
 FOLDER = Path("data/evaluated")
 ALL = "all faces"
+PREDICTED = {"years": ("predicted", "mean", "bin"), "classes": ("predicted",)}  # columns that scores need, by kind
 NAMELESS = re.compile("face-[0-9a-f]{16}")
 
 
@@ -114,15 +115,19 @@ def scored_targets(*tables: pd.DataFrame) -> list[targets.Target]:
 
 def face_scores(rows: pd.DataFrame, target: targets.Target) -> dict[str, np.ndarray]:
     """metrics.face_scores of rows of predictions.csv, as float, NaN where the label is unknown; {} without a target."""
-    name = target.name
     if target not in scored_targets(rows):
         return {}
     dtype = float if target.kind == "years" else str
-    columns = (name, f"{name}_predicted", f"{name}_low", f"{name}_high")
-    label, *others = (rows[column].to_numpy(dtype) if column in rows else None for column in columns)
+    ends = ("predicted", "low", "high") if f"{target.name}_low" in rows else ("predicted",)
+    label, *others = (rows[name].to_numpy(dtype) for name in (target.name, *(f"{target.name}_{end}" for end in ends)))
     known = np.isfinite(label) if target.kind == "years" else label != ""
     values = metrics.face_scores(target, label, *others)
     return {score: np.where(known, value, np.nan) for score, value in values.items()}
+
+
+def labels_of(rows: pd.DataFrame, target: targets.Target) -> np.ndarray:
+    """Labels (n,) of a target; all NaN where the rows have none."""
+    return rows[target.name].to_numpy() if target.name in rows else np.full(len(rows), np.nan)
 
 
 def groups(rows: pd.DataFrame, crossed: bool = True) -> list[tuple[str, str, np.ndarray]]:
@@ -145,14 +150,11 @@ def groups(rows: pd.DataFrame, crossed: bool = True) -> list[tuple[str, str, np.
 
 def statistics(table: pd.DataFrame, target: targets.Target) -> np.ndarray:
     """metrics.statistics of rows of predictions.csv."""
-    values, known = targets.encode(target, table[target.name].to_numpy())
-    predicted = table[f"{target.name}_predicted"]
-    if target.kind == "years":
-        bins = table[f"{target.name}_bin"].map({name: i for i, name in enumerate(targets.AGE_BINS)})
-        decoded = {"predicted": predicted, "mean": table[f"{target.name}_mean"], "bin": bins}
-    else:
-        decoded = {"predicted": predicted.map({name: i for i, name in enumerate(target.classes)})}
-    return metrics.statistics(target, values, known, {f"{target.name}_{k}": v.to_numpy() for k, v in decoded.items()})
+    columns = [f"{target.name}_{end}" for end in PREDICTED[target.kind]]
+    decoded = {column: table[column].to_numpy() for column in columns}
+    named = columns[-1]  # by the names of groups, which are numbers in `decoded`
+    decoded[named] = table[named].map({name: i for i, name in enumerate(target.groups)}).to_numpy()
+    return metrics.statistics(target, *targets.encode(target, labels_of(table, target)), decoded)
 
 
 def as_rows(faces: pd.DataFrame, part: str, decoded: dict) -> pd.DataFrame:
@@ -163,9 +165,7 @@ def as_rows(faces: pd.DataFrame, part: str, decoded: dict) -> pd.DataFrame:
     rows = pd.DataFrame({"face_id": faces.index, "group": faces["group"].to_numpy(), "part": part})
     for name, target in targets.TARGETS.items():
         labels = faces[name].to_numpy()
-        if (target.kind == "years" and not np.isnan(labels.astype(float)).all()) or (
-            target.kind == "classes" and (labels != "").any()
-        ):
+        if targets.encode(target, labels)[1].any():
             rows[name] = labels
         if f"{name}_predicted" not in decoded:
             continue
@@ -173,8 +173,8 @@ def as_rows(faces: pd.DataFrame, part: str, decoded: dict) -> pd.DataFrame:
             for column in ("predicted", "mean", "low", "high"):
                 rows[f"{name}_{column}"] = decoded[f"{name}_{column}"]
             rows[f"{name}_bin"] = np.array(targets.AGE_BINS)[decoded[f"{name}_bin"]]
-            continue
-        rows[f"{name}_predicted"] = np.array(target.classes)[decoded[f"{name}_predicted"]]
-        for label in target.classes:
-            rows[f"{name}_p_{label}"] = decoded[f"{name}_p_{label}"]
+        else:
+            rows[f"{name}_predicted"] = np.array(target.classes)[decoded[f"{name}_predicted"]]
+            for label in target.classes:
+                rows[f"{name}_p_{label}"] = decoded[f"{name}_p_{label}"]
     return rows

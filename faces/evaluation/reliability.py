@@ -10,22 +10,23 @@ BINS = 10  # of equal width
 
 
 def curve(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
-    """One row a bin of confidence: low, high, n, and means of confidence and accuracy, NaN where n is 0.
+    """One row a bin of confidence: low, high (included), n, and means of confidence and accuracy, NaN where n is 0.
 
-    confidence: (n,) probability of the predicted class, 0 to 1; right: (n,) whether it is the true one.
+    confidence: (n,) probability of the predicted class, 0 to 1, of one face or more; right: (n,) whether it is the true
+    one.
     """
+    from sklearn.calibration import calibration_curve
+
     edges = np.linspace(0, 1, BINS + 1)
-    at = np.clip(np.digitize(confidence, edges[1:-1]), 0, BINS - 1)
-    n = np.bincount(at, minlength=BINS)
-    with np.errstate(invalid="ignore"):
-        means, accuracy = (np.bincount(at, v, minlength=BINS) / n for v in (confidence, right.astype(float)))
-    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": n, "confidence": means, "accuracy": accuracy})
+    n = np.bincount(np.searchsorted(edges[1:-1], confidence), minlength=BINS)  # in the bins of calibration_curve
+    accuracy, mean = calibration_curve(right, confidence, pos_label=True, n_bins=BINS)
+    means = pd.DataFrame({"confidence": mean, "accuracy": accuracy}, index=np.flatnonzero(n))
+    return pd.DataFrame({"low": edges[:-1], "high": edges[1:], "n": n}).join(means)
 
 
 def expected_error(rows: pd.DataFrame) -> float:
     """Expected calibration error, 0 to 1: |accuracy - confidence| averaged over faces (Naeini et al. 2015)."""
-    n = rows["n"].to_numpy()
-    return float(np.nansum(n * (rows["accuracy"] - rows["confidence"]).abs()) / n.sum()) if n.sum() else float("nan")
+    return float((rows["n"] * (rows["accuracy"] - rows["confidence"]).abs()).sum() / rows["n"].sum())
 
 
 def by_group(test: pd.DataFrame, min_group_size: int) -> pd.DataFrame:

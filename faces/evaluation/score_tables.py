@@ -9,83 +9,88 @@ from faces.evaluation import bootstrap, metrics, predictions
 YOUNG, OLD = 15, 70  # years: models are weakest at the sex of faces below YOUNG and at the age of faces above OLD,
 LAST = targets.TARGETS["ethnicity"].classes[-1]  # and at the class of all other ethnicities
 STEP = 5  # years, width of the age bins of counts.csv
+COLUMNS = ["target", "score", "group", "n", "value", "low", "high"]
 
 
-def part_scores(
-    labels: dict, decoded: dict, part: str, people: np.ndarray, settings: params.Evaluate
-) -> tuple[dict[str, float], pd.DataFrame]:
-    """Score one part. people: (n,) the person of each face, since intervals are by bootstrap over people.
+def target_scores(
+    rows: pd.DataFrame, target: targets.Target, settings: params.Evaluate, with_intervals: bool = True
+) -> pd.DataFrame:
+    """All scores of a target, of rows of predictions.csv: target, score, group, n, value, low, high.
 
-    Returns the numbers of metrics.json {TARGET_SCORE: value}, and rows of scores.csv: part, target, score, group, n,
-    value, low, high. Only test has intervals; a group of fewer faces than the least group size has no value.
+    A group of fewer faces than the least group size has no value.
     """
-    headline, rows = {}, []
-    for name, (values, known) in labels.items():
-        target = targets.TARGETS[name]
-        table = metrics.statistics(target, values, known, decoded)
-        values_by_key = metrics.scores(target, table.sum(axis=0))
-        limits = {}
-        if part == "test":
-            sums = bootstrap.sums(bootstrap.gather(table, people), settings.bootstrap_samples, settings.seed)
-            limits = metrics.intervals(target, sums, settings.confidence)
-        counts = group_counts(target, values, known)
-        n = int(values_by_key.pop("n"))
-        for key, value in values_by_key.items():
-            value = float(value)
-            prefix, _, group = key.partition("_")
-            group = group if group in counts else ""
-            score = prefix if group else key
-            size = counts.get(group, n)
-            usable = size >= settings.min_group_size and value == value
-            low, high = limits.get(key, (np.nan, np.nan)) if usable else (np.nan, np.nan)
+    table = predictions.statistics(rows, target)
+    values = metrics.scores(target, table.sum(axis=0))
+    index = targets.group_index(target, predictions.labels_of(rows, target))
+    n = {"": int(values.pop("n"))} | {group: int((index == i).sum()) for i, group in enumerate(target.groups)}
+    limits = {}
+    if with_intervals and n[""] >= settings.min_group_size:
+        people = rows["group"].to_numpy()
+        [sums] = bootstrap.resample([table], people, settings.bootstrap_samples, settings.seed)
+        limits = metrics.intervals(target, sums, settings.confidence)
+    scored = []
+    for key, value in values.items():
+        name, _, group = key.partition("_")
+        score, group = (name, group) if group in n else (key, "")
+        row = {"target": target.name, "score": score, "group": group, "n": n[group]}
+        if n[group] >= settings.min_group_size and value == value:
+            low, high = limits.get(key, (np.nan, np.nan))
             if low == high and score in metrics.SHARES:
-                low, high = bootstrap.exact(value, size, settings.confidence)
-            rows.append((part, name, score, group, size, value if usable else np.nan, low, high))
-            if f"{name}_{key}" in scores.keys("metrics"):
-                headline[f"{name}_{key}"] = value
-    columns = ["part", "target", "score", "group", "n", "value", "low", "high"]
-    return headline, pd.DataFrame(rows, columns=columns)
+                low, high = bootstrap.exact(float(value), n[group], settings.confidence)
+            row |= {"value": float(value), "low": low, "high": high}
+        scored.append(row)
+    return pd.DataFrame(scored, columns=COLUMNS)
 
 
-def group_counts(target: targets.Target, values: np.ndarray, known: np.ndarray) -> dict[str, int]:
-    """Labelled faces in each group of a target: age bins, or classes."""
-    index = (targets.age_bin(values) if target.kind == "years" else values.astype(int))[known > 0]
-    return dict(zip(target.groups, np.bincount(index, minlength=len(target.groups)).tolist(), strict=True))
-
-
-def confusion_counts(labels: dict, decoded: dict) -> pd.DataFrame:
-    """Rows of counts.csv: target, true, predicted and n, how many labelled faces; ages by the start of their bin."""
-    tables = []
-    for name, (values, known) in labels.items():
-        target, rows = targets.TARGETS[name], pd.DataFrame({"true": values, "predicted": decoded[f"{name}_predicted"]})
-        rows = rows[known > 0].astype(int)
-        rows = rows // STEP * STEP if target.kind == "years" else rows.replace(dict(enumerate(target.classes)))
-        tables.append(rows.groupby(["true", "predicted"]).size().rename("n").reset_index().assign(target=name))
-    columns = ["target", "true", "predicted", "n"]
-    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
-
-
-def headline_scores(rows: pd.DataFrame, wanted: list[str]) -> dict[str, float]:
-    """Headline scores {TARGET_SCORE: value} of rows of predictions.csv, of targets with labels."""
-    values = {}
-    for target in (targets.TARGETS[name] for name in wanted):
-        if target not in predictions.scored_targets(rows):
-            continue
-        score = metrics.HEADLINE[target.kind]
-        value = float(metrics.scores(target, predictions.statistics(rows, target).sum(axis=0))[score])
-        if value == value:
-            values[f"{target.name}_{score}"] = scores.number(value, score)
-    return values
+def part_scores(rows: pd.DataFrame, part: str, settings: params.Evaluate) -> pd.DataFrame:
+    """Rows of scores.csv: those of target_scores for each predicted target, with the part; only test has intervals."""
+    predicted = [target for name, target in targets.TARGETS.items() if f"{name}_predicted" in rows]
+    tables = [target_scores(rows, target, settings, part == "test").assign(part=part) for target in predicted]
+    return pd.concat(tables, ignore_index=True)[["part", *COLUMNS]]
 
 
 def one_score(rows: pd.DataFrame, target: targets.Target, score: str, settings: params.Evaluate) -> dict:
     """Target, score, n, value, low, high of rows of predictions.csv; NaN where n is below the least group size."""
-    table = predictions.statistics(rows, target)
-    values = metrics.scores(target, table.sum(axis=0))
-    n, value, low, high = int(values["n"]), np.nan, np.nan, np.nan
-    if n >= settings.min_group_size:
-        sums = bootstrap.sums(
-            bootstrap.gather(table, rows["group"].to_numpy()), settings.bootstrap_samples, settings.seed
-        )
-        value, (low, high) = float(values[score]), metrics.intervals(target, sums, settings.confidence)[score]
-    return {"target": target.name, "score": score, "n": n, "value": value, "low": low, "high": high}
+    scored = target_scores(rows, target, settings)
+    return scored[(scored["score"] == score) & (scored["group"] == "")].drop(columns="group").iloc[0].to_dict()
+
+
+def values(rows: pd.DataFrame) -> dict[str, float]:
+    """Scores {TARGET_SCORE: value}, unrounded, for metrics.json, of rows of predictions.csv that have labels."""
+    result: dict[str, float] = {}
+    for target in predictions.scored_targets(rows):
+        scored = metrics.scores(target, predictions.statistics(rows, target).sum(axis=0))
+        for score in scores.listed("metrics", target.kind):
+            result[f"{target.name}_{score.name}"] = float(scored[score.name])
+    return {key: value for key, value in result.items() if value == value}
+
+
+def paired_scores(first: pd.DataFrame, second: pd.DataFrame, table: str, settings: params.Evaluate) -> pd.DataFrame:
+    """The scores that a table of faces/scores.py lists, of two models on the same faces in the same order.
+
+    first, second: rows of predictions.csv. Returns target, score, n, first, second, difference (first less second),
+    low, high (of the difference, by paired bootstrap).
+    """
+    scored = []
+    for target in predictions.scored_targets(first, second):
+        tables = [predictions.statistics(rows, target) for rows in (first, second)]
+        sums = bootstrap.resample(tables, first["group"].to_numpy(), settings.bootstrap_samples, settings.seed)
+        limits = metrics.intervals(target, sums[0], settings.confidence, sums[1])
+        one, two = (metrics.scores(target, rows.sum(axis=0)) for rows in tables)
+        for score in (row.name for row in scores.listed(table, target.kind)):
+            values = float(one[score]), float(two[score]), float(one[score] - two[score])
+            scored.append((target.name, score, int(one["n"]), *values, *limits.get(score, (np.nan, np.nan))))
+    columns = ["target", "score", "n", "first", "second", "difference", "low", "high"]
+    return pd.DataFrame(scored, columns=columns)
+
+
+def confusion_counts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of counts.csv: target, true, predicted and n, how many labelled faces; ages by the start of their bin."""
+    columns, tables = ["target", "true", "predicted", "n"], []
+    for target in predictions.scored_targets(rows):
+        pairs = rows[[target.name, f"{target.name}_predicted"]].set_axis(["true", "predicted"], axis=1)
+        if target.kind == "years":
+            pairs = pairs.dropna().astype(int) // STEP * STEP
+        counts = pairs[pairs["true"] != ""].groupby(["true", "predicted"]).size().rename("n")
+        tables.append(counts.reset_index().assign(target=target.name))
+    return pd.concat(tables or [pd.DataFrame(columns=columns)], ignore_index=True)[columns]

@@ -23,12 +23,14 @@ def percentile_gap(true: np.ndarray, predicted: np.ndarray) -> float:
 
 def dummy_prediction(target: Target, values: np.ndarray, known: np.ndarray) -> float:
     """The dummy baseline's constant: the median age of the training labels, or the index of their commonest class."""
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+
     values = values[known > 0]
     if not len(values):
         return 0.0
-    if target.kind == "years":
-        return float(np.median(values))
-    return float(np.bincount(values.astype(int), minlength=target.units).argmax())
+    years = target.kind == "years"
+    dummy = DummyRegressor(strategy="median") if years else DummyClassifier(strategy="most_frequent")
+    return float(dummy.fit(values, values).predict(values[:1])[0])
 
 
 def skill(target: Target, values: np.ndarray, known: np.ndarray, headline: float, constant: float) -> float:

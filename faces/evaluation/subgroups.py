@@ -109,17 +109,19 @@ def gaps(sums: Sums, min_group_size: int, confidence: float) -> pd.DataFrame:
                 continue
             names = np.array([name for axis, name, _ in groups if axis == by])[large]
             common = {"target": target, "score": score, "by": by}
-            plain = n[i, large], value[i, large], resampled[:, i][:, large]
-            rows.append(common | {"ages": "as they are"} | _gap(names, *plain, score, confidence))
+            means = {"as they are": (n[i, large], value[i, large], resampled[:, i][:, large])}
             if targets.TARGETS[by].kind != "years":
-                equal = _standardised(sums, i, inside[:, large], decades)
-                if equal is not None:
-                    rows.append(common | {"ages": "equal"} | _gap(names, *equal, score, confidence))
+                means |= _standardised(sums, i, inside[:, large], decades)
+            rows += [common | {"ages": ages} | _gap(names, mean, score, confidence) for ages, mean in means.items()]
     columns = ["target", "score", "by", "ages", "worst", "best", "n_worst", "n_best", "gap", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def _gap(names, n, value, resampled, score, confidence) -> dict:  # noqa: ANN001 - as in gaps
+def _gap(
+    names: np.ndarray, means: tuple[np.ndarray, np.ndarray, np.ndarray], score: str, confidence: float
+) -> dict[str, object]:
+    """Columns worst to high of a row of gaps. names: (g,); means: n (g,), value (g,), resampled (samples, g)."""
+    n, value, resampled = means
     lowest, highest = int(np.argmin(value)), int(np.argmax(value))
     if lowest == highest:  # all have the same score
         lowest, highest = 0, 1
@@ -140,40 +142,37 @@ def _gap(names, n, value, resampled, score, confidence) -> dict:  # noqa: ANN001
     }  # fmt: skip
 
 
-def _standardised(sums: Sums, i: int, inside: np.ndarray, decades: np.ndarray) -> tuple | None:
-    """Faces (g,), means (g,) and resampled means (samples, g) of a score over groups at equal ages.
+def _standardised(sums: Sums, i: int, inside: np.ndarray, decades: np.ndarray) -> dict[str, tuple]:
+    """{"equal": faces (g,), means (g,), resampled means (samples, g)} of a score over groups (cells, g) at equal ages.
 
-    None where no decade has enough faces of every group.
+    Empty where no decade has enough faces of every group.
     """
-    kept = [d for d in np.unique(decades[decades >= 0]) if (sums.observed[0, i, 0] @ (inside * (decades == d)[:, None])
-            >= MIN_FACES).all()]  # fmt: skip
-    if not kept:
-        return None
-    weight = np.array([sums.observed[0, i, 0, decades == d].sum() for d in kept])
-    weight = weight / weight.sum()
-    n, value, resampled = 0.0, 0.0, 0.0
-    for share, decade in zip(weight, kept, strict=True):
-        count, one, many = sums.means(inside * (decades == decade)[:, None])
-        n, value, resampled = n + count[i], value + share * one[i], resampled + share * many[:, i]
-    return n, value, resampled
+    faces, parts = sums.observed[0, i, 0], []
+    for decade in np.unique(decades[decades >= 0]):
+        at = decades == decade
+        if (faces @ (inside * at[:, None]) >= MIN_FACES).all():
+            n, value, resampled = sums.means(inside * at[:, None])
+            parts.append((faces[at].sum(), n[i], value[i], resampled[:, i]))
+    if not parts:
+        return {}
+    weights, n, value, resampled = (np.array(part) for part in zip(*parts, strict=True))
+    share = weights / weights.sum()
+    return {"equal": (n.sum(axis=0), share @ value, np.tensordot(share, resampled, 1))}
 
 
 def summary(by_group: pd.DataFrame, curves: pd.DataFrame, confidence: float) -> dict:
     """Overall coverage, width and calibration errors, and worst groups, from subgroups.csv and reliability.csv."""
-    overall = by_group[by_group["by"] == ""].set_index(["target", "score"])["value"]
-    numbers: dict = {"interval_confidence": confidence}
-    for (target, score), value in overall.items():
-        if score in ("coverage", "width") and value == value:
-            numbers[f"{target}_{score}"] = float(value)
-    for target, rows in curves[curves["by"] == ""].groupby("target", sort=False):
-        numbers[f"{target}_calibration_error"] = float(rows["error"].iloc[0])
-    numbers["worst"] = {}
-    shown = by_group[(by_group["by"] != "") & by_group["value"].notna()]
-    for target, rows in scores.select(shown, "worst").groupby("target", sort=False):
+    scored = by_group[by_group["value"].notna()]
+    overall = scored[(scored["by"] == "") & scored["score"].isin(("coverage", "width"))].to_dict("records")
+    errors = curves[curves["by"] == ""].groupby("target", sort=False)["error"].first()
+    worst = {}
+    for target, rows in scores.select(scored[scored["by"] != ""], "worst").groupby("target", sort=False):
         up = metrics.higher_is_better(rows["score"].iloc[0])
         row = rows.loc[rows["value"].idxmin() if up else rows["value"].idxmax()]
-        numbers["worst"][target] = {
-            "score": row["score"], "group": row["group"], "n": int(row["n"]),
-            **{key: float(row[key]) for key in ("value", "low", "high")},
-        }  # fmt: skip
-    return numbers
+        worst[target] = row[["score", "group", "n", "value", "low", "high"]].to_dict()
+    return {
+        "interval_confidence": confidence,
+        **{f"{row['target']}_{row['score']}": row["value"] for row in overall},
+        **{f"{target}_calibration_error": error for target, error in errors.items()},
+        "worst": worst,
+    }

@@ -22,6 +22,8 @@ from faces.evaluation.predictions import PredictionsError
 FORMAT = 1
 FOLDER = Path("reports/baselines")
 REMEDY = "make it again with `make baseline`"
+PREDICTED = [f"{name}_{end}" for name, row in targets.TARGETS.items() for end in predictions.PREDICTED[row.kind]]
+COLUMNS = ["face_id", "group", "part", *targets.TARGETS, *PREDICTED]  # of predictions.csv, that comparisons need
 FILES = ABOUT, PREDICTIONS, SEED_SD = "about.json", "predictions.csv.gz", "spread.csv"
 
 
@@ -60,7 +62,7 @@ def load(name: str, read: Callable[[str], bytes | None] | None = None) -> Baseli
     Raises PredictionsError if it has another version of the format, or is not usable.
     """
     read = read or (lambda file: _bytes(FOLDER / name / file))
-    text = read(ABOUT)
+    text, packed, seed_sd = (read(file) for file in FILES)
     if text is None:
         return None
     where = f"baseline {name}"
@@ -70,14 +72,12 @@ def load(name: str, read: Callable[[str], bytes | None] | None = None) -> Baseli
         raise PredictionsError(f"{where}: {ABOUT} cannot be read: {error}") from None
     if about.get("format") != FORMAT:
         raise PredictionsError(f"{where} has format {about.get('format')!r}, not {FORMAT}: {REMEDY}")
-    packed = read(PREDICTIONS)
     if packed is None:
         raise PredictionsError(f"{where}: {PREDICTIONS} is missing: {REMEDY}")
     baseline = Baseline(about["metrics"], unpack(packed, where), accepted=about.get("accepted", ""))
     missing = [model for model in baseline.metrics if model not in baseline.predictions]
     if missing:
         raise PredictionsError(f"{where}: {PREDICTIONS} has no rows of {missing[0]}: {REMEDY}")
-    seed_sd = read(SEED_SD)
     if seed_sd is not None:
         baseline.seed_sd = pd.read_csv(io.BytesIO(seed_sd), dtype={"model": str, "target": str, "slice": str})
     return baseline
@@ -88,8 +88,7 @@ def unpack(packed: bytes, where: str) -> dict[str, pd.DataFrame]:
     rows = predictions.parse(gzip.decompress(packed))
     by_model = {}
     for model, part in rows.groupby("model"):
-        columns = [f"{key}_{end}" for key in targets.TARGETS for end in ("predicted", "mean", "bin")]
-        empty = [column for column in columns if column in part and (part[column].isna() | (part[column] == "")).all()]
+        empty = [name for name in PREDICTED if name in part and (part[name].isna() | (part[name] == "")).all()]
         by_model[str(model)] = predictions.checked(part.drop(columns=["model", *empty]), f"{where}, {model}")
     return by_model
 
@@ -100,7 +99,7 @@ def pack(models: dict[str, pd.DataFrame]) -> bytes:
     Face ids are hashed. Mean ages are rounded to 0.001 years: no verdict uses them, and medians are whole years.
     """
     table = pd.concat([predictions.nameless(rows).assign(model=name) for name, rows in models.items()])
-    columns = ["model", *(column for column in _columns() if column in table)]
+    columns = ["model", *(column for column in COLUMNS if column in table)]
     return gzip.compress(table[columns].round(3).to_csv(index=False, lineterminator="\n").encode(), 9, mtime=0)
 
 
@@ -116,15 +115,6 @@ def write(name: str, baseline: Baseline) -> None:
         seed_sd.to_csv(folder / SEED_SD, index=False, lineterminator="\n")
     else:
         (folder / SEED_SD).unlink(missing_ok=True)
-
-
-def _columns() -> list[str]:
-    """Columns of predictions that comparisons need, in order."""
-    columns = ["face_id", "group", "part", *targets.TARGETS]
-    for name, target in targets.TARGETS.items():
-        ends = ("predicted", "mean", "bin") if target.kind == "years" else ("predicted",)
-        columns += [f"{name}_{end}" for end in ends]
-    return columns
 
 
 def _bytes(path: Path) -> bytes | None:

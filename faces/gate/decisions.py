@@ -2,11 +2,10 @@
 
 from collections.abc import Collection
 
-import numpy as np
 import pandas as pd
 
 from faces import params, scores, targets
-from faces.evaluation import bootstrap, metrics, predictions
+from faces.evaluation import metrics, predictions, score_tables
 from faces.gate import baselines, seed_spread
 from faces.gate.baselines import Baseline
 from faces.gate.paired import ALL, COLUMNS, IMPROVED, INCONCLUSIVE, REGRESSED, UNCHANGED, compare
@@ -31,7 +30,7 @@ def decide(
     Verdicts use unrounded numbers; rows and reasons are rounded.
     """
     models: dict[str, dict] = {}
-    tables = [pd.DataFrame(columns=["model", *COLUMNS, "p_holm", "verdict"])]
+    tables = [pd.DataFrame(columns=["model", *COLUMNS])]
     others = [pd.DataFrame(columns=["model", *OTHER_COLUMNS])]
     for model in dict.fromkeys([*(baseline.metrics if baseline else ()), *candidates, *limits]):
         current = candidate_scores.get(model)
@@ -50,7 +49,10 @@ def decide(
         models[model] = {"verdict": verdict, "reasons": [f"{kind}: {text}" for kind, text in reasons]}
     order = (*FAILURES, NO_BASELINE, INCONCLUSIVE, IMPROVED, UNCHANGED)
     worst = min((row["verdict"] for row in models.values()), key=order.index, default=NO_BASELINE)
-    return {"verdict": worst, "models": models}, concat_nonempty(tables), concat_nonempty(others)
+    compared, other_rows = (
+        pd.concat([rows for rows in parts if len(rows)] or parts, ignore_index=True) for parts in (tables, others)
+    )
+    return {"verdict": worst, "models": models}, compared, other_rows
 
 
 def decide_model(
@@ -70,37 +72,19 @@ def decide_model(
         text = f"{len(baseline)} test faces are too few to tell, evaluate.min_group_size is {evaluate.min_group_size}"
         return INCONCLUSIVE, [(INCONCLUSIVE, text)], *no_rows
     margins = seed_spread.margins(seed_sd, sizes, gate)
-    table = compare(
-        candidate,
-        baseline,
-        margins,
-        evaluate.min_group_size,
-        evaluate.bootstrap_samples,
-        evaluate.confidence,
-        evaluate.seed,
-    )
+    table = compare(candidate, baseline, margins, evaluate)
     table = scores.table(table, table["target"].map(lambda name: metrics.HEADLINE[targets.TARGETS[name].kind]))
     reasons = [(REGRESSED, as_text(row)) for row in table.to_dict("records") if row["verdict"] == REGRESSED]
     return overall(table), reasons, table, scores.table(other_scores(candidate, baseline, evaluate))
 
 
-def concat_nonempty(tables: list[pd.DataFrame]) -> pd.DataFrame:
-    """Concatenate the tables that have rows; the first table, which gives the columns, if none has."""
-    nonempty = [table for table in tables if len(table)]
-    return pd.concat(nonempty, ignore_index=True) if nonempty else tables[0]
-
-
 def overall(table: pd.DataFrame) -> str:
     """Verdict on a model from the rows of compare."""
-    all_faces = table[table["slice"] == ALL]
-    if not len(all_faces):
-        return INCONCLUSIVE
     if (table["verdict"] == REGRESSED).any():
         return REGRESSED
-    if (all_faces["verdict"] == UNCHANGED).all():
-        return UNCHANGED
-    if all_faces["verdict"].isin((UNCHANGED, IMPROVED)).all():
-        return IMPROVED
+    all_faces = set(table.loc[table["slice"] == ALL, "verdict"])
+    if all_faces and all_faces <= {UNCHANGED, IMPROVED}:
+        return IMPROVED if IMPROVED in all_faces else UNCHANGED
     return INCONCLUSIVE
 
 
@@ -129,14 +113,13 @@ def removed_scores(current: dict[str, float] | None, old: dict[str, float]) -> l
 def as_text(row: dict) -> str:
     """A row of compare as one line of text."""
     kind = targets.TARGETS[row["target"]].kind
-    score = "error" if kind == "years" else "accuracy"
-    old, new = (format_loss(row[side], kind) for side in ("baseline", "candidate"))
-    return f"{row['target']} {score} of {row['slice']}: {old} -> {new} (n {row['n']}, adjusted p {row['p_holm']:.2g})"
-
-
-def format_loss(mean_loss: float, kind: str) -> str:
-    """A mean loss as text: years, or the accuracy."""
-    return f"{mean_loss:.2f} years" if kind == "years" else f"{1 - mean_loss:.3f}"
+    losses = row["baseline"], row["candidate"]
+    if kind == "years":
+        score, values = "error", [f"{loss:.2f} years" for loss in losses]
+    else:
+        score, values = "accuracy", [f"{1 - loss:.3f}" for loss in losses]
+    change = " -> ".join(values)
+    return f"{row['target']} {score} of {row['slice']}: {change} (n {row['n']}, adjusted p {row['p_holm']:.2g})"
 
 
 def other_scores(candidate: pd.DataFrame, baseline: pd.DataFrame, evaluate: params.Evaluate) -> pd.DataFrame:
@@ -144,19 +127,10 @@ def other_scores(candidate: pd.DataFrame, baseline: pd.DataFrame, evaluate: para
 
     Intervals are percentiles of the bootstrap over people; they carry no verdict.
     """
-    rows = []
-    for target in predictions.scored_targets(baseline, candidate):
-        tables = [predictions.statistics(part, target) for part in (baseline, candidate)]
-        sums = bootstrap.paired_sums(*tables, baseline["group"].to_numpy(), evaluate.bootstrap_samples, evaluate.seed)
-        intervals = metrics.intervals(target, sums[1], evaluate.confidence, sums[0])
-        old, new = (metrics.scores(target, part.sum(axis=0)) for part in tables)
-        for score in (row.name for row in scores.listed("metrics", target.kind)):
-            if score == metrics.HEADLINE[target.kind] or not np.isfinite([old[score], new[score]]).all():
-                continue
-            low, high = intervals[score]
-            row = {"target": target.name, "score": score, "baseline": float(old[score]), "candidate": float(new[score])}
-            rows.append(row | {"difference": float(new[score] - old[score]), "low": low, "high": high})
-    return pd.DataFrame(rows, columns=OTHER_COLUMNS)
+    rows = score_tables.paired_scores(candidate, baseline, "metrics", evaluate)
+    headline = (rows["target"] + "_" + rows["score"]).isin([metrics.headline(name) for name in targets.TARGETS])
+    rows = rows[~headline & rows["difference"].notna()]
+    return rows.rename(columns={"first": "candidate", "second": "baseline"})[OTHER_COLUMNS]
 
 
 def removed_baselines(names: Collection[str]) -> dict[str, dict]:

@@ -8,17 +8,20 @@ and Price 2012, "Adjusted Wald confidence interval for a difference of binomial 
 without them, the intervals of small slices are too short.
 """
 
+import math
+
 import numpy as np
 import pandas as pd
 import scipy.sparse
 import scipy.special
 
-from faces import targets
+from faces import params, targets
 from faces.evaluation import bootstrap, predictions
 from faces.evaluation.predictions import ALL
 
 REGRESSED, UNCHANGED, IMPROVED, INCONCLUSIVE = "regressed", "unchanged", "improved", "inconclusive"
-COLUMNS = ["target", "slice", "n", "baseline", "candidate", "difference", "low", "high", "margin", "p", "p_mcnemar"]
+COLUMNS = ["target", "slice", "n", "baseline", "candidate", "difference", "low", "high", "margin", "p", "p_holm",
+           "p_mcnemar", "verdict"]  # fmt: skip
 MIN_ERROR_RATIO = 0.1  # least standard error of a resample to that of all faces; resamples may miss most differences
 
 
@@ -67,42 +70,37 @@ def _ratio(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def compare(
-    candidate: pd.DataFrame,
-    baseline: pd.DataFrame,
-    margins: pd.Series,
-    min_group_size: int,
-    bootstrap_samples: int,
-    confidence: float,
-    seed: int,
+    candidate: pd.DataFrame, baseline: pd.DataFrame, margins: pd.Series, settings: params.Evaluate
 ) -> pd.DataFrame:
     """One row for each target and slice, with its verdict.
 
     candidate, baseline: rows of predictions.csv of the same faces in the same order. margins: the tolerated increase
     in loss, by (target, slice). Returns target, slice, n, baseline and candidate (mean losses), difference, low,
     high, margin, p (one-sided, that the difference is above the margin), p_holm, p_mcnemar (NaN for years), verdict.
+    There are as many bootstrap samples as Holm's adjustment needs to find one regression among all rows, if
+    `bootstrap_samples` are fewer.
     """
-    masks = slices(baseline, min_group_size)
-    member = np.column_stack(list(masks.values()))
-    people = baseline["group"].to_numpy() if "group" in baseline else baseline["face_id"].to_numpy()
+    masks, alpha = slices(baseline, settings.min_group_size), 1 - settings.confidence
+    member, people = np.column_stack(list(masks.values())), baseline["group"].to_numpy()
+    samples = max(settings.bootstrap_samples, math.ceil(len(margins) / alpha))
     rows = []
     for target in predictions.scored_targets(baseline, candidate):
-        name = target.name
         old, new = loss(target, baseline), loss(target, candidate)
         binary = target.kind == "classes"
-        mean, error, studentised = differences(new - old, member, people, binary, bootstrap_samples, seed)
-        for i, label in enumerate(masks):
-            inside = member[:, i] & np.isfinite(new - old)
-            if inside.sum() < min_group_size:
+        mean, error, studentised = differences(new - old, member, people, binary, samples, settings.seed)
+        for i, (label, mask) in enumerate(masks.items()):
+            inside = mask & np.isfinite(new - old)
+            if inside.sum() < settings.min_group_size:
                 continue
-            margin, difference = margins[name, label], new[inside] - old[inside]
+            before, after, margin = old[inside], new[inside], margins[target.name, label]
             rows.append(
-                {"target": name, "slice": label, "n": int(inside.sum()), "baseline": old[inside].mean(),
-                 "candidate": new[inside].mean(),
-                 **comparison(difference, mean[i], error[i], studentised[:, i], margin, confidence),
-                 "p_mcnemar": mcnemar(new[inside], old[inside]) if binary else np.nan})  # fmt: skip
+                {"target": target.name, "slice": label, "n": len(before),
+                 "baseline": before.mean(), "candidate": after.mean(), "margin": margin,
+                 **comparison(after - before, mean[i], error[i], studentised[:, i], margin, settings.confidence),
+                 "p_mcnemar": mcnemar(after, before) if binary else np.nan})  # fmt: skip
     table = pd.DataFrame(rows, columns=COLUMNS)
-    table.insert(table.columns.get_loc("p") + 1, "p_holm", bootstrap.holm(table["p"].to_numpy()))
-    table["verdict"] = [verdict(row, 1 - confidence) for row in table.to_dict("records")]
+    table["p_holm"] = bootstrap.holm(table["p"].to_numpy(float))
+    table["verdict"] = [verdict(row, alpha) for row in table.to_dict("records")]
     return table
 
 
@@ -111,16 +109,10 @@ def comparison(
 ) -> dict[str, float]:
     """Difference, interval and p of one slice; the interval has width 0 if no face differs."""
     if not loss_difference.any():
-        return {"difference": 0.0, "low": 0.0, "high": 0.0, "margin": margin, "p": 1.0}
+        return {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
     below, above = np.quantile(studentised, [(1 - confidence) / 2, (1 + confidence) / 2])
-    p = bootstrap.tail(studentised, (mean - margin) / error) if error > 0 else float(mean <= margin)
-    return {
-        "difference": loss_difference.mean(),
-        "low": mean - above * error,
-        "high": mean - below * error,
-        "margin": margin,
-        "p": p,
-    }
+    p = bootstrap.p_value(studentised, (mean - margin) / error) if error > 0 else float(mean <= margin)
+    return {"difference": loss_difference.mean(), "low": mean - above * error, "high": mean - below * error, "p": p}
 
 
 def mcnemar(one: np.ndarray, other: np.ndarray) -> float:

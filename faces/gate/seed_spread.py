@@ -32,19 +32,17 @@ def margins(seed_sd: pd.DataFrame, sizes: pd.DataFrame, gate: params.Gate) -> pd
     is at least a + b / n, fitted to all slices of its target. gate.tolerance_years or
     gate.tolerance_accuracy where nothing was measured.
     """
-    tolerated = {}
+    tables = []
     for name, wanted in sizes.groupby("target", sort=False):
         rows = seed_sd[seed_sd["target"] == name]
-        if not len(rows):
-            default = gate.tolerance_years if targets.TARGETS[str(name)].kind == "years" else gate.tolerance_accuracy
-            tolerated.update({(name, label): default for label in wanted["slice"]})
-            continue
-        n, variance = rows["n"].to_numpy(float), rows["sd"].to_numpy(float) ** 2
-        (a, b), _ = scipy.optimize.nnls(np.column_stack([n, np.ones(len(n))]), n * variance)
-        measured = dict(zip(rows["slice"], variance, strict=True))
-        for label, size in zip(wanted["slice"], wanted["n"], strict=True):
-            tolerated[name, label] = gate.tolerance_sd * np.sqrt(2 * max(measured.get(label, 0.0), a + b / size))
-    return pd.Series(tolerated, dtype=float)
+        tolerated = gate.tolerance_years if targets.TARGETS[str(name)].kind == "years" else gate.tolerance_accuracy
+        if len(rows):
+            n, variance = rows["n"].to_numpy(float), rows["sd"].to_numpy(float) ** 2
+            (a, b), _ = scipy.optimize.nnls(np.column_stack([n, np.ones(len(n))]), n * variance)
+            measured = wanted["slice"].map(dict(zip(rows["slice"], variance, strict=True))).fillna(0.0)
+            tolerated = gate.tolerance_sd * np.sqrt(2 * np.maximum(measured, a + b / wanted["n"]))
+        tables.append(wanted.assign(margin=tolerated))
+    return pd.concat(tables).set_index(["target", "slice"])["margin"].astype(float)
 
 
 def slice_sizes(table: pd.DataFrame, min_group_size: int) -> pd.DataFrame:

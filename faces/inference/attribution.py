@@ -34,8 +34,8 @@ PERCENTILE = 99.0  # of a map's absolute values: shown as the largest
 OPACITY = 0.8  # of the colour where a map is largest
 COLOURS = {True: "RdBu_r", False: "viridis"}  # signed (red for, blue against) or not
 
+Features = dict[int, tuple["keras.KerasTensor", bool]]  # by id: a tensor, and whether it is of the mirror image
 Function = Callable[[np.ndarray], np.ndarray]  # images (n, s, s, 3) float32 -> outputs (n,), or gradients (n, s, s, 3)
-Layers = dict[int, tuple[str, list]]  # id of a graph's tensor -> class of the layer that made it, and its inputs
 
 
 @dataclass(frozen=True)
@@ -101,14 +101,13 @@ class Explainer:
         self.model, features = flattened(load_model(Path(path)))
         self.side = self.model.input_shape[1]
         self.targets = [TARGETS[name] for name in self.model.output if name in TARGETS]
-        outputs = [(target.name, label) for target in self.targets for label in output_labels(target)]
-        self._columns = {output: column for column, output in enumerate(outputs)}
+        widths = [max(1, len(classes_of(target))) for target in self.targets]
+        self._first = {target.name: sum(widths[:i]) for i, target in enumerate(self.targets)}  # columns of outputs
         self._steps = [-1 if mirrored else 1 for _, mirrored in features]
         self._whole = keras.Model(self.model.input, [self.model.output, [tensor for tensor, _ in features]])
         images, column = tf.TensorSpec((None, self.side, self.side, 3)), tf.TensorSpec((), tf.int32)
         self._outputs = tf.function(lambda x: self._forward(x)[0], input_signature=[images])
-        self._gradients = tf.function(self._pixel_gradients, input_signature=[images, column])
-        self._features = tf.function(self._feature_gradients, input_signature=[images, column])
+        self._gradients = tf.function(self._all_gradients, input_signature=[images, column])
 
     def outputs(self, images: np.ndarray, target: str, label: str | None = None) -> np.ndarray:
         """The explained output (n,): the expected age in years, or the log-odds of class `label`.
@@ -136,7 +135,7 @@ class Explainer:
             return in_batches(self._outputs, images)[:, column]
 
         def gradients(images: np.ndarray) -> np.ndarray:
-            return in_batches(lambda part: self._gradients(part, column), images)
+            return in_batches(lambda part: self._gradients(part, column)[0], images)
 
         match method:
             case "gradient":
@@ -151,25 +150,24 @@ class Explainer:
                 return occlusion(outputs, image)
         if not self._steps:
             raise ValueError("the model has no convolutions, and Grad-CAM needs their features")
-        parts = self._features(image[None], column)
-        maps = [[x.numpy()[0, :, ::step] for x, step in zip(part, self._steps, strict=True)] for part in parts]
-        return grad_cam(*maps, self.side)
+        _, *parts = self._gradients(image[None], column)
+        turned = [[x.numpy()[0, :, ::step] for x, step in zip(part, self._steps, strict=True)] for part in parts]
+        return grad_cam(turned[0], turned[1], self.side)
 
     def _column(self, image: np.ndarray, target: str, label: str | None) -> int:
         """Column of the explained output, for an image (s, s, 3)."""
         if np.shape(image) != (self.side, self.side, 3):
             raise ValueError(f"an image of shape {np.shape(image)}: the model takes {(self.side, self.side, 3)}")
-        known = {label: column for (name, label), column in self._columns.items() if name == target}
-        if not known:
-            names = ", ".join(target.name for target in self.targets)
-            raise ValueError(f"target {target!r} is not one of the model's: {names}")
-        if label is None and None not in known:
-            columns = list(known.values())
-            return columns[in_batches(self._outputs, image[None])[0, columns].argmax()]
-        if label not in known:
-            allowed = "has no classes to choose from" if None in known else f"is one of {', '.join(known)}"
+        if target not in self._first:
+            raise ValueError(f"target {target!r} is not one of the model's: {', '.join(self._first)}")
+        first, classes = self._first[target], classes_of(TARGETS[target])
+        if label is None:
+            outputs = in_batches(self._outputs, image[None])[0]
+            return first + int(outputs[first : first + max(1, len(classes))].argmax())
+        if label not in classes:
+            allowed = f"is one of {', '.join(classes)}" if classes else "has no classes to choose from"
             raise ValueError(f"{target} {allowed}, not {label!r}")
-        return known[label]
+        return first + classes.index(label)
 
     def _forward(self, images: "tf.Tensor") -> "tuple[tf.Tensor, list[tf.Tensor]]":
         """All explained outputs (n, columns), and the last features, of images (n, s, s, 3) float32."""
@@ -178,16 +176,8 @@ class Explainer:
         p, features = self._whole(images, training=False)
         return tf.concat([explained(p[target.name], target) for target in self.targets], axis=1), features
 
-    def _pixel_gradients(self, images: "tf.Tensor", column: "tf.Tensor") -> "tf.Tensor":
-        import tensorflow as tf
-
-        images = tf.convert_to_tensor(images)
-        with tf.GradientTape() as tape:
-            tape.watch(images)
-            output = self._forward(images)[0][:, column]
-        return tape.gradient(output, images)
-
-    def _feature_gradients(self, images: "tf.Tensor", column: "tf.Tensor") -> "tuple[list[tf.Tensor], list[tf.Tensor]]":
+    def _all_gradients(self, images: "tf.Tensor", column: "tf.Tensor") -> "tuple[tf.Tensor, list, list]":
+        """Gradients of an explained output by the images, the last features, and the gradients by these."""
         import tensorflow as tf
 
         images = tf.convert_to_tensor(images)
@@ -195,12 +185,13 @@ class Explainer:
             tape.watch(images)
             outputs, features = self._forward(images)
             output = outputs[:, column]
-        return features, tape.gradient(output, features)
+        by_images, by_features = tape.gradient(output, [images, features])
+        return by_images, features, by_features
 
 
-def output_labels(target: Target) -> tuple[str | None, ...]:
-    """Labels of a target's explained outputs: its classes, or None for the one output of years."""
-    return (None,) if target.kind == "years" else target.classes
+def classes_of(target: Target) -> tuple[str, ...]:
+    """The classes of a target, each of which has an explained output; none for the one output of years."""
+    return () if target.kind == "years" else target.classes
 
 
 def explained(p: "tf.Tensor", target: Target) -> "tf.Tensor":
@@ -260,53 +251,43 @@ def check(model: "keras.Model", path: Path) -> None:
 
 
 def flattened(model: "keras.Model") -> "tuple[keras.Model, list[tuple[keras.KerasTensor, bool]]]":
-    """The same model, layers shared, on float images, and its last_features.
+    """The same model, layers shared, on float images; and its last features, as last_features gives them.
 
     It does not round its input, so gradients are not 0, and it has no nested models, so all tensors can be reached.
     Networks scale pixels to floats first, so nothing else changes.
     """
     import keras
 
-    layers: Layers = {}
+    kinds: dict[int, set[str]] = {}  # by id of a tensor: classes of all layers that it is computed by
+    features: dict[int, Features] = {}
 
     def call(layer: keras.Operation, *args: object, **kwargs: object) -> object:
         if isinstance(layer, keras.Model):
             return layer._run_through_graph(args[0], call_fn=call)  # clone_model would leave out what comes before it
         outputs = layer(*args, **kwargs)
-        inputs = [tensor for tensor in keras.tree.flatten((args, kwargs)) if isinstance(tensor, keras.KerasTensor)]
-        layers.update({id(tensor): (type(layer).__name__, inputs) for tensor in keras.tree.flatten(outputs)})
+        inputs = [id(tensor) for tensor in keras.tree.flatten((args, kwargs)) if id(tensor) in kinds]
+        for tensor in keras.tree.flatten(outputs):
+            kinds[id(tensor)] = {type(layer).__name__}.union(*(kinds[at] for at in inputs))
+            before = {key: pair for at in inputs for key, pair in features[at].items()}
+            features[id(tensor)] = last_features(tensor, kinds[id(tensor)], before)
         return outputs
 
     image = keras.Input(model.input_shape[1:], name="image")
     whole = keras.Model(image, call(model, image))
-    names = [name for name in whole.output if name in TARGETS]
-    features = {id(pair[0]): pair for name in names for pair in last_features(whole.output[name], layers)}
-    return whole, list(features.values())
+    outputs = [tensor for name, tensor in whole.output.items() if name in TARGETS]
+    return whole, list({key: pair for tensor in outputs for key, pair in features[id(tensor)].items()}.values())
 
 
-def last_features(tensor: "keras.KerasTensor", layers: Layers) -> "list[tuple[keras.KerasTensor, bool]]":
-    """The last features (n, h, w, c) before a tensor that come from a convolution and have more than one place.
+def last_features(tensor: "keras.KerasTensor", kinds: set[str], before: Features) -> Features:
+    """The last features (n, h, w, c) up to a tensor that come from a convolution and have more than one place.
 
     One for each view of the image, and whether the view is the mirror image, which export.served slices from the
-    image; networks do not slice. Empty where there are no convolutions.
+    image; networks do not slice. Empty where there are no convolutions. kinds: classes of all layers that the tensor is
+    computed by; before: the last features up to the layer's inputs.
     """
     if len(tensor.shape) == 4 and tensor.shape[1] * tensor.shape[2] > 1:
-        kinds = kinds_before(tensor, layers)
-        return [(tensor, "GetItem" in kinds)] if any("Conv" in kind for kind in kinds) else []
-    features = {id(pair[0]): pair for before in layers[id(tensor)][1] for pair in last_features(before, layers)}
-    return list(features.values())
-
-
-def kinds_before(tensor: "keras.KerasTensor", layers: Layers) -> set[str]:
-    """Classes of all layers that a tensor is computed by."""
-    kinds, seen, todo = set(), set(), [tensor]
-    while todo:
-        at = id(todo.pop())
-        if at in layers and at not in seen:
-            seen.add(at)
-            kinds.add(layers[at][0])
-            todo.extend(layers[at][1])
-    return kinds
+        return {id(tensor): (tensor, "GetItem" in kinds)} if any("Conv" in kind for kind in kinds) else {}
+    return before
 
 
 def in_batches(function: Callable, images: np.ndarray) -> np.ndarray:
@@ -387,7 +368,7 @@ def mean_map(maps: Iterable[np.ndarray]) -> np.ndarray:
 
     Raises ValueError where there are none.
     """
-    total, count = 0.0, 0
+    total, count = np.zeros(1), 0
     for map_ in maps:
         total, count = total + np.asarray(map_, np.float64), count + 1
     if not count:

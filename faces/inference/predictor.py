@@ -131,10 +131,10 @@ class Predictor:
                     if f"{target.name}_{end}" in decoded:
                         columns[f"{target.name}_{end}"] = np.round(decoded[f"{target.name}_{end}"], 1)
                 columns[f"{target.name}_bin"] = np.array(targets.AGE_BINS)[decoded[f"{target.name}_bin"]]
-                continue
-            columns[target.name] = np.array(target.classes)[predicted]
-            for name in target.classes:
-                columns[f"{target.name}_p_{name}"] = np.round(decoded[f"{target.name}_p_{name}"], 4)
+            else:
+                columns[target.name] = np.array(target.classes)[predicted]
+                for name in target.classes:
+                    columns[f"{target.name}_p_{name}"] = np.round(decoded[f"{target.name}_p_{name}"], 4)
         return pd.DataFrame(columns)
 
 

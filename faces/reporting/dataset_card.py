@@ -93,7 +93,7 @@ def label_noise(duplicates: dict[str, float]) -> list[str]:
     """Lines on how far the labels of one photo differ. duplicates: of audit's summary."""
     lines = []
     for name in [name for name in targets.TARGETS if f"{name}_label_noise" in duplicates]:
-        noise, count = duplicates[f"{name}_label_noise"], duplicates[f"{name}_pictures"]
+        noise, count = duplicates[f"{name}_label_noise"], duplicates[f"{name}_images"]
         if targets.TARGETS[name].kind == "years":
             lines += [
                 f"- Label noise: on average, two {name} labels of one photo differ by "

@@ -7,6 +7,7 @@ import pandas as pd
 
 from faces import params, scores, targets
 from faces.data import packs, provenance, records
+from faces.evaluation import predictions
 from faces.reporting import cards, markdown, score_sections
 from faces.reporting.dataset_card import label_noise, label_source
 
@@ -103,8 +104,8 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         "| --- | --- | --- |",
         *(f"| {archive['name']} | {archive['size']:,} | {archive['sha256']} |" for archive in source["archives"]),
     ]
-    numbers = records.read_json(tables / "metrics.json").get("test", {})
-    digest = hashlib.sha256(split_file.read_bytes()).hexdigest()
+    numbers = {key: scores.number(value, key) for key, value in predictions.scores(name).get("test", {}).items()}
+    digest = hashlib.sha256(Path(f"data/splits/{row.dataset}.csv").read_bytes()).hexdigest()
     data = cards.model_data(name, about, registered.removeprefix("faces-"), digest, numbers, source["licence"])
     return cards.page(data, lines)
 

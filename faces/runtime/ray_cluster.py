@@ -25,7 +25,7 @@ from typing import Any
 from faces.runtime import progress
 
 CLUSTER = "FACES_CLUSTER"
-PACKAGES = ("keras", "numpy", "onnxruntime", "pandas", "pillow", "pyarrow", "scipy", "tensorflow")
+PACKAGES = ("keras", "numpy", "onnxruntime", "pandas", "pillow", "pyarrow", "scikit-learn", "scipy", "tensorflow")
 TRIES = 4  # of an item whose worker or node died
 AHEAD = 3  # items per core that are running, or done and not used yet
 TIMEOUT = 10.0  # seconds to connect to a cluster's head

@@ -13,7 +13,7 @@ from faces import params
 # Code that changes no result, and the exceptions among it.
 IGNORED = ("faces.params.", "faces.runtime.", "faces.scores.", "faces.tracking.", "faces.training.fingerprint.")
 EXCEPTIONS = ("faces.params.overrides",)
-PACKAGES = ("keras", "keras-tuner", "numpy", "pillow", "pyarrow", "tensorflow")
+PACKAGES = ("keras", "keras-tuner", "numpy", "pillow", "pyarrow", "scikit-learn", "scipy", "tensorflow")
 STAGES = Path(faces.__file__).parents[1] / "stages"
 
 

@@ -34,6 +34,32 @@ def test_intervals_hold_what_they_state_also_where_the_model_is_too_sure(confide
     assert np.mean(covered) == pytest.approx(confidence, abs=0.012)
 
 
+@pytest.mark.parametrize(
+    ("n", "confidence", "rank"),  # k = ceil((n + 1) * confidence); None where it is above n
+    [
+        (8, 0.9, None), (9, 0.9, 9), (10, 0.9, 10), (19, 0.9, 18), (389, 0.9, 351), (390, 0.9, 352), (399, 0.9, 360),
+        (18, 0.95, None), (19, 0.95, 19), (99, 0.95, 95), (9, 0.7, 7), (99, 0.07, 7), (999, 0.999, 999), (1, 0.5, 1),
+    ],
+)  # fmt: skip
+def test_the_scale_is_the_score_of_its_rank(n, confidence, rank):
+    """Each model interval is half a year to either side, so an error of k years has the score 2 k."""
+    p = np.repeat(at([50]), n, axis=0)
+    errors = np.arange(1, n + 1) * np.where(np.arange(n) % 2, 1, -1) / 8
+    fitted = calibration_fit.fit_interval(p, 50 + np.random.default_rng(0).permutation(errors), confidence)
+    assert fitted == {"confidence": confidence, "scale": None if rank is None else rank / 4}
+
+
+def test_at_each_size_a_new_face_is_inside_as_often_as_stated():
+    """Of n + 1 exchangeable faces, the last has a score of rank k or less with probability k / (n + 1)."""
+    rng = np.random.default_rng(0)
+    for n in (9, 19, 29):
+        inside = []
+        for errors in rng.exponential(5, (2000, n + 1)):
+            fitted = calibration_fit.fit_interval(np.repeat(at([60]), n, axis=0), 60 + errors[:-1], 0.9)
+            inside.append(errors[-1] * 2 <= fitted["scale"])
+        assert np.mean(inside) == pytest.approx(0.9, abs=0.02)  # 3 standard errors; a rank too high gives 0.93 to 1
+
+
 def test_too_few_faces_give_all_ages():
     p, ages = crowd(5, 0)
     fitted = calibration_fit.fit_interval(p, ages, 0.9)
@@ -163,7 +189,9 @@ def test_reliability_by_hand():
     assert curve["accuracy"].iloc[9] == pytest.approx(2 / 3)
     expected = (1 * abs(1 - 0.55) + 3 * abs(2 / 3 - 2.9 / 3)) / 4
     assert reliability.expected_error(curve) == pytest.approx(expected)
-    assert np.isnan(reliability.expected_error(reliability.curve(np.zeros(0), np.zeros(0, bool))))
+    edge = reliability.curve(np.array([0.5, 0.51]), np.array([False, False]))  # a bin has its upper end
+    assert edge["n"].tolist() == [0, 0, 0, 0, 1, 1, 0, 0, 0, 0]
+    assert edge["accuracy"].dropna().tolist() == [0, 0]
 
 
 def test_the_predictor_gives_interval_and_honest_probability(tmp_path):

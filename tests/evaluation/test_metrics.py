@@ -55,10 +55,19 @@ def test_interval_of_an_accuracy_is_the_binomial_one():
     n, p = 400, 0.8
     right = np.arange(n) < n * p
     table = metrics.statistics(SEX, np.zeros(n), np.ones(n), {"sex_predicted": (~right).astype(int)})
-    low, high = metrics.intervals(SEX, bootstrap.sums(table, 4000, 0), 0.95)["accuracy"]
+    low, high = metrics.intervals(SEX, bootstrap.resample([table], np.arange(n), 4000, 0)[0], 0.95)["accuracy"]
     half = 1.96 * np.sqrt(p * (1 - p) / n)
     assert low == pytest.approx(p - half, abs=0.006)
     assert high == pytest.approx(p + half, abs=0.006)
+
+
+def test_tables_have_the_same_resamples_and_sums():
+    tables, people = [np.arange(8.0).reshape(4, 2), np.ones((4, 1))], np.array(["a", "b", "b", "c"])
+    first, second = bootstrap.resample(tables, people, 300, 0)
+    assert (first.shape, second.shape) == ((300, 2), (300, 1))
+    counts = np.concatenate([*bootstrap.counts(3, 300, 0)])  # of a, b and c
+    assert np.array_equal(first, counts @ [[0, 1], [6, 8], [6, 7]])
+    assert np.array_equal(second[:, 0], counts @ [1, 2, 1])
 
 
 def test_directions():

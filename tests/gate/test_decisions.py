@@ -55,7 +55,8 @@ def no_margins(table, min_group_size=20):
 
 def compare(candidate, baseline, margins=None, samples=2000, seed=0):
     margins = no_margins(baseline) if margins is None else margins
-    return paired.compare(candidate, baseline, margins, 20, samples, 0.95, seed)
+    settings = EVALUATE.model_copy(update={"bootstrap_samples": samples, "seed": seed})
+    return paired.compare(candidate, baseline, margins, settings)
 
 
 def test_intervals_cover_a_known_difference_at_the_stated_rate():
@@ -174,10 +175,29 @@ def test_holm_by_hand():
     assert bootstrap.holm(np.array([0.01, 0.04, 0.03])) == pytest.approx([0.03, 0.06, 0.06])
 
 
-def test_few_bootstrap_samples_do_not_limit_a_p_value():
-    samples = np.random.default_rng(0).normal(size=2000)
-    assert bootstrap.tail(samples, 6.0) < 1e-5
-    assert bootstrap.tail(samples, 1.645) == pytest.approx(0.05, abs=0.015)
+def test_a_p_value_counts_the_value_among_the_samples():
+    samples = np.array([0.5, 1.0, 2.0, 3.0])
+    assert bootstrap.p_value(samples, 2.0) == 3 / 5
+    assert bootstrap.p_value(samples, 9.0) == 1 / 5  # never 0
+    many = np.random.default_rng(0).normal(size=2000)
+    assert bootstrap.p_value(many, 1.645) == pytest.approx(0.05, abs=0.015)
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+def test_there_are_enough_samples_to_find_one_regression_among_all_comparisons(confidence, monkeypatch):
+    """A thousand samples give no p below 1 / 1001, which Holm's adjustment multiplies by some 60 comparisons."""
+    taken, counts = [], bootstrap.counts
+    monkeypatch.setattr(bootstrap, "counts", lambda *args: taken.append(args[1]) or counts(*args))
+    old = predict(faces(200), 1)
+    now = old.assign(age_predicted=old["age_predicted"].where(old["sex"] == "male", old["age"] + 40))
+    settings = EVALUATE.model_copy(update={"bootstrap_samples": 1000, "confidence": confidence})
+    margins = no_margins(old)
+    rows = paired.compare(now, old, margins, settings)
+    assert len(rows) == len(margins) > 40
+    assert set(taken) == {max(1000, int(np.ceil(len(margins) / (1 - confidence))))}
+    best = rows.loc[rows["p"].idxmin()]
+    assert best["p"] == pytest.approx(1 / (1 + taken[0]))
+    assert best["verdict"] == decisions.REGRESSED
 
 
 def test_margins_follow_the_measured_sd():

@@ -54,12 +54,12 @@ def test_a_planted_near_copy_is_caught_and_strangers_are_not():
         looked(others, [f"o{i}" for i in range(41)], "train", eye),
         0.82,
     )
-    caught = result[result["same_photo"]]
+    caught = result[result["duplicate"]]
     assert set(zip(caught["face_id"], caught["other"], strict=True)) == {("t7", "o40")}
     assert set(caught["by"]) == {"embedding"}  # its hash is far off, since it is mirrored
     assert caught["hash_bits"].min() > 10
     none = {key: value[:0] for key, value in looked(test, [f"t{i}" for i in range(20)], "test", eye).items()}
-    assert not leaks.near_copies(none, none, 0.82)["same_photo"].any()
+    assert not leaks.near_copies(none, none, 0.82)["duplicate"].any()
 
 
 def test_the_nearest_hash_is_that_of_all_pairs():
@@ -125,7 +125,7 @@ def test_a_label_that_one_model_believes_is_not_contradicted():
 
 def test_a_class_that_no_face_has_is_no_error():
     rows = predict().assign(sex="male", sex_predicted="male")
-    result = label_issues.class_doubts(rows, targets.TARGETS["sex"])
+    result = label_issues.class_issues(rows, targets.TARGETS["sex"])
     assert len(result) == len(rows)
 
 
@@ -136,7 +136,7 @@ def test_disagreement_of_copies_by_hand():
     )  # fmt: skip
     result = label_issues.label_noise(rows)
     assert result["photos"] == 2
-    assert result["age_pictures"] == 3  # d has one known age
+    assert result["age_images"] == 3  # d has one known age
     assert result["age_label_noise"] == pytest.approx((4 + 0 + 16) / 3, abs=1e-4)  # from the median, 24
     assert result["age_mean_difference"] == pytest.approx((4 + 20 + 16) / 3, abs=1e-4)
     assert result["sex_label_noise"] == pytest.approx(1 / 5)

@@ -41,13 +41,15 @@ def three(project):
 
 
 def test_faces_are_counted_by_five_years_and_by_class():
-    labels = {
-        "age": (np.array([3.0, 4.5, 20.0, 0.0]), np.array([1, 1, 1, 0])),
-        "sex": (np.array([0.0, 1.0, 1.0, 1.0]), np.ones(4)),
-    }
-    result = score_tables.confusion_counts(
-        labels, {"age_predicted": np.array([1.0, 4, 31, 50]), "sex_predicted": np.array([0, 0, 1, 1])}
+    rows = pd.DataFrame(
+        {
+            "age": [3.0, 4.5, 20.0, np.nan],
+            "age_predicted": [1.0, 4.0, 31.0, 50.0],
+            "sex": ["male", "female", "female", "female"],
+            "sex_predicted": ["male", "male", "female", "female"],
+        }
     )
+    result = score_tables.confusion_counts(rows)
     assert result.to_numpy().tolist() == [
         ["age", 0, 0, 2], ["age", 20, 30, 1], ["sex", "female", "female", 2], ["sex", "female", "male", 1],
         ["sex", "male", "male", 1],

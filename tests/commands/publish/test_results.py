@@ -22,9 +22,11 @@ def test_scores_are_collected_from_the_reports_of_a_run(monkeypatch):
     monkeypatch.setattr(predictions, "read", baselines.load("utkface-sample").predictions.get)
     rows = results.collect(name, p.models[name], p.evaluate).set_index("title")
     folder = Path("reports/models", name)
-    wanted, summary = (json.loads((folder / file).read_text()) for file in ("metrics.json", "summary.json"))
+    summary = json.loads((folder / "summary.json").read_text())
+    wanted = pd.read_csv(folder / "scores.csv", keep_default_na=False).query("part == 'test' and group == ''")
+    wanted = wanted.set_index(["target", "score"])["value"].astype(float)
     for target, score, title in results.HEADLINES:
-        assert rows.loc[title, "value"] == wanted["test"][f"{target}_{score}"]
+        assert rows.loc[title, "value"] == wanted[target, score]
     assert rows.loc["ages inside the 90% interval", "value"] == summary["age_coverage"]
     assert rows.loc["width of the 90% interval, years", "value"] == summary["age_width"]
     worst = summary["worst"]["age"]
