@@ -126,6 +126,7 @@ lint: setup ## format, lint rules, order of the packages, types
 	@ruff check .
 	@ruff format --check .
 	@lint-imports --no-logo --no-cache
+	@mypy
 
 bench: setup ## time the pipeline on the sample
 	@python -m benchmarks.repro

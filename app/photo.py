@@ -53,7 +53,7 @@ def decode(upload: Upload) -> Photo | None:
     """Decoded photo; None if it is unusable (a message is shown)."""
     try:
         image = preprocessing.decode(upload.content)
-    except preprocessing.PictureError as error:
+    except preprocessing.ImageError as error:
         st.error(f"{upload.name} {error}" if str(error).startswith(("is ", "cannot ")) else f"{upload.name}: {error}")
         return None
     frames = preprocessing.count_frames(upload.content)

@@ -15,10 +15,10 @@ if (!window.facesPaste) {
   window.facesPaste = true;
   document.addEventListener("paste", (event) => {
     const input = document.querySelector('[data-testid="stFileUploaderDropzoneInput"]');
-    const picture = [...event.clipboardData.files].find((file) => file.type.startsWith("image/"));
-    if (!input || !picture) return;
+    const image = [...event.clipboardData.files].find((file) => file.type.startsWith("image/"));
+    if (!input || !image) return;
     const carried = new DataTransfer();
-    carried.items.add(picture);
+    carried.items.add(image);
     input.files = carried.files;
     input.dispatchEvent(new Event("change", { bubbles: true }));
     event.preventDefault();

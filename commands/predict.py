@@ -1,12 +1,12 @@
-"""Predict age, sex and ethnicity of the faces in pictures: files, folders, globs, or - for standard input.
+"""Predict age, sex and ethnicity of the faces in images: files, folders, globs, or - for standard input.
 
 It prints one row for each face: file, face (its number, the largest first), its box in pixels and detection score, age
-in years with its interval and 25-year bin, classes with probabilities, and the model's version. A picture that cannot
-be used, or that shows no face, has one row with the reason in `error`. Standard input is the bytes of one picture, or
-names of pictures, one for each line.
+in years with its interval and 25-year bin, classes with probabilities, and the model's version. An image that cannot
+be used, or that shows no face, has one row with the reason in `error`. Standard input is the bytes of one image, or
+names of images, one for each line.
 
-Exit status: 0, each picture has a row of a face; 1, some have a reason in `error`; 2, nothing was predicted, since an
-argument is wrong, or there is no such model or picture.
+Exit status: 0, each image has a row of a face; 1, some have a reason in `error`; 2, nothing was predicted, since an
+argument is wrong, or there is no such model or image.
 """
 
 import csv
@@ -30,9 +30,9 @@ from faces.inference.predictor import ModelError, Predictor
 from faces.runtime import progress
 from faces.tracking import model_choice
 
-BATCH = 32  # pictures that are predicted together
+BATCH = 32  # images that are predicted together
 STDIN = "-"
-MAGIC = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"BM", b"II*", b"MM\0", b"GIF8")  # first bytes of pictures
+MAGIC = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"BM", b"II*", b"MM\0", b"GIF8")  # first bytes of images
 COLUMNS = [
     column
     for name, target in targets.TARGETS.items()
@@ -48,7 +48,7 @@ def main() -> None:
         "--model", help="an ONNX file, models:/NAME@ALIAS or a registered NAME (default: the champion of "
         f"{model_choice.REGISTERED}, or the shipped model where there is none)",
     )  # fmt: skip
-    parser.add_argument("--cropped", action="store_true", help="each picture is one face, framed as the model needs")
+    parser.add_argument("--cropped", action="store_true", help="each image is one face, framed as the model needs")
     parser.add_argument(
         "--least",
         type=float,
@@ -66,9 +66,9 @@ def main() -> None:
         parser.error(str(error))
     names = list(expand(args.images))
     if not names:
-        parser.error(f"no picture in {' '.join(args.images)}: their names end in {' '.join(IMAGE_SUFFIXES)}")
-    detector = None if args.cropped else detection.FaceDetector(threads=1)  # `prepared` has a thread a picture
-    counted = progress.bar(names, "predicting", len(names), "pictures")
+        parser.error(f"no image in {' '.join(args.images)}: their names end in {' '.join(IMAGE_SUFFIXES)}")
+    detector = None if args.cropped else detection.FaceDetector(threads=1)  # `prepared` has a thread an image
+    counted = progress.bar(names, "predicting", len(names), "images")
     rows = (
         {"file": row.pop("name")} | row | {"model": served.version}
         for batch in prepared(counted, predictor, detector, args.least)
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def expand(arguments: Iterable[str]) -> Iterator[str]:
-    """Names of pictures, in order: files, the pictures in folders, matches of globs, and lines of standard input."""
+    """Names of images, in order: files, the images in folders, matches of globs, and lines of standard input."""
     for argument in arguments:
         if argument == STDIN:
             start = sys.stdin.buffer.peek(16)
@@ -103,7 +103,7 @@ def expand(arguments: Iterable[str]) -> Iterator[str]:
 def prepared(
     names: Iterable[str], predictor: Predictor, detector: detection.FaceDetector | None, min_score: float
 ) -> Iterator[list[photos.Prepared]]:
-    """Batches of pictures, read, with their faces detected by a thread for each core, one batch ahead."""
+    """Batches of images, read, with their faces detected by a thread for each core, one batch ahead."""
     names, ahead = iter(names), []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while batch := [
@@ -117,7 +117,7 @@ def prepared(
 def prepare(
     name: str, predictor: Predictor, detector: detection.FaceDetector | None, min_score: float
 ) -> photos.Prepared:
-    """Read a picture and detect its faces; detector: None where the picture is one face."""
+    """Read an image and detect its faces; detector: None where the image is one face."""
     try:
         content = read(name)
     except OSError as error:
@@ -126,7 +126,7 @@ def prepare(
 
 
 def read(name: str) -> bytes:
-    """Bytes of a picture's file, of a too large one only as many as decode needs to reject it. Raises OSError."""
+    """Bytes of an image's file, of a too large one only as many as decode needs to reject it. Raises OSError."""
     if name == STDIN:
         return sys.stdin.buffer.read(preprocessing.MAX_BYTES + 1)
     with Path(name).open("rb") as file:

@@ -20,7 +20,7 @@ from commands import command_line
 from faces import params, targets
 from faces.data import records
 from faces.evaluation import metrics, predictions
-from faces.gate import baselines, paired, seed_spread
+from faces.gate import baselines, paired, tolerance
 from faces.params import renamed
 from faces.runtime import dvc_internals
 from faces.tracking import lineage, origin, registry, runs, store
@@ -147,9 +147,9 @@ def allowed_differences(run: object, name: str) -> tuple[dict[str, float], bool]
     seeds = seeds[seeds["model"] == name]
     wanted = yaml.safe_load(run.data.params["model.targets"])
     whole = pd.DataFrame([{"target": key, "slice": paired.ALL, "n": 1e9} for key in wanted])
-    margins = seed_spread.margins(seeds, whole, p.gate.model_copy(update={"tolerance_sd": TOLERANCE_SD}))
+    tolerances = tolerance.tolerances(seeds, whole, p.gate.model_copy(update={"tolerance_sd": TOLERANCE_SD}))
     allowed = {
-        f"{key}_{metrics.HEADLINE[targets.TARGETS[key].kind]}": float(margins[key, paired.ALL]) for key in wanted
+        f"{key}_{metrics.HEADLINE[targets.TARGETS[key].kind]}": float(tolerances[key, paired.ALL]) for key in wanted
     }
     return allowed, set(wanted) <= set(seeds["target"])
 

@@ -73,7 +73,7 @@ def features(
 ) -> dict:
     """What leaks.near_copies compares, of the test part, or of the rest.
 
-    Ids, parts, hashes, thumbnails and embeddings (None if the model has none). inputs: the pictures that the model
+    Ids, parts, hashes, thumbnails and embeddings (None if the model has none). inputs: the images that the model
     takes; crops: the cropped faces, by which two photos are compared.
     """
     parts = ["test"] if which == "test" else ["train", "val", "calibration"]
@@ -97,7 +97,7 @@ def features(
 def leak_summary(test: dict, rest: dict, pairs: pd.DataFrame, predicted: pd.DataFrame) -> dict:
     """Counts of test faces whose photo is also in another part, and a model's headline scores with and without them.
 
-    The hash and the embedding propose pairs, and fine detail decides, by which `clean` compared all pictures.
+    The hash and the embedding propose pairs, and fine detail decides, by which `clean` compared all images.
     """
     same = pairs[pairs["duplicate"]]
     return {

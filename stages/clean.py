@@ -1,4 +1,4 @@
-"""Keep one picture of each face: data/records/D.csv + data/packs/D/cropped/ -> data/clean/D/."""
+"""Keep one image of each face: data/records/D.csv + data/packs/D/cropped/ -> data/clean/D/."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from faces.runtime import progress, running
 
 
 def main(dataset: str) -> None:
-    """Join labels and pictures, group copies, reconcile their labels, write what was rejected and why."""
+    """Join labels and images, group copies, reconcile their labels, write what was rejected and why."""
     p = params.load().clean
     rows = records.read(f"data/records/{dataset}.csv")
     folder = Path("data/packs", dataset, "cropped")
@@ -20,7 +20,7 @@ def main(dataset: str) -> None:
     rejects = reject(rows, pack, unread)
     usable = rows[rejects == ""].reset_index(drop=True)
     at = pack.rows(usable["face_id"])
-    progress.say(f"{dataset}: comparing {len(at)} pictures with each other")
+    progress.say(f"{dataset}: comparing {len(at)} images with each other")
     near = duplicates.near_pairs(duplicates.thumbnails(pack, at), p.duplicate_correlation)
     faces, dropped, conflicts = group(usable, near, pack.column("sha256")[at], p.max_age_spread, p.deduplicate)
     dropped = pd.concat(
@@ -48,7 +48,7 @@ def reject(rows: pd.DataFrame, pack: packs.Pack, unread: pd.Series) -> pd.Series
     reasons = rows["reject"].copy()
     missing = (reasons == "") & (pack.rows(rows["face_id"]) < 0)
     faces = rows["face_id"][missing]
-    reasons[missing] = [f"picture {unread[face]}" if face in unread else "no cropped picture" for face in faces]
+    reasons[missing] = [f"image {unread[face]}" if face in unread else "no cropped image" for face in faces]
     return reasons
 
 
@@ -57,7 +57,7 @@ def group(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Keep the first of each set of copies; all of them, with their own labels, if deduplicate is False.
 
-    near: pairs (m, 2) of rows whose pictures are of one photo; sha256: (n,) of their files.
+    near: pairs (m, 2) of rows whose images are of one photo; sha256: (n,) of their files.
     Returns faces (records with `images`, the number of images of the photo, and `group`, the smallest id of all
     faces that copies or identity connect to it), the other copies with their reject, and conflicts: one row for each
     label on which copies disagree.
@@ -100,7 +100,7 @@ def reconcile(rows: pd.DataFrame, first: pd.Series, max_age_difference: float): 
 
 
 def summary(rows: pd.DataFrame, faces: pd.DataFrame, dropped: pd.DataFrame, conflicts: pd.DataFrame, bare: int) -> dict:
-    """Counts of records, faces, rejects and conflicts. bare: pictures without a record."""
+    """Counts of records, faces, rejects and conflicts. bare: images without a record."""
     reasons = dropped["reject"].replace(
         {r"^copy of .*": "copy of another", r"(cannot be decoded): .*": r"\1"}, regex=True
     )

@@ -58,7 +58,7 @@ def main(name: str) -> None:
 
 
 def tags(name: str, about: dict, tuned: dict, source: dict) -> dict[str, str]:
-    """Tags by which runs are filtered, and warnings about the pictures. source: as provenance.read returns it."""
+    """Tags by which runs are filtered, and warnings about the images. source: as provenance.read returns it."""
     named = {
         "model": name,
         "dataset": about["dataset"],

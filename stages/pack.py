@@ -1,4 +1,4 @@
-"""Decode, resize, hash and pack pictures: data/raw/DATASET/VARIANT/ -> data/packs/DATASET/VARIANT/."""
+"""Decode, resize, hash and pack images: data/raw/DATASET/VARIANT/ -> data/packs/DATASET/VARIANT/."""
 
 import collections
 import functools
@@ -14,14 +14,14 @@ from PIL import Image
 from faces import params
 from faces.data import archives, datasets, packs, records
 from faces.images import detection, preprocessing
-from faces.images.preprocessing import PictureError
+from faces.images.preprocessing import ImageError
 from faces.runtime import executor, progress, running
 
-LOT = 1 << 20  # bytes of pictures that a worker takes at a time
+LOT = 1 << 20  # bytes of images that a worker takes at a time
 
 
 def main(dataset: str, variant: str) -> None:
-    """Stream the archives through all cores into shards; unusable pictures go to rejects.csv."""
+    """Stream the archives through all cores into shards; unusable images go to rejects.csv."""
     p = params.load()
     module = datasets.find(p.variants[f"{dataset}-{variant}"].reader)
     raw, out = Path("data/raw", dataset, variant), Path("data/packs", dataset, variant)
@@ -56,7 +56,7 @@ def main(dataset: str, variant: str) -> None:
     records.write(pd.DataFrame(rejects, columns=["face_id", "reject"]), out / "rejects.csv")
     if not shards:
         raise SystemExit(no_picture(dataset, variant, [row["reject"] for row in rejects]))
-    progress.say(f"{dataset} {variant}: {sum(s['faces'] for s in shards)} pictures packed, {len(rejects)} rejected")
+    progress.say(f"{dataset} {variant}: {sum(s['faces'] for s in shards)} images packed, {len(rejects)} rejected")
 
 
 def lots(photos: Iterable[tuple]) -> Iterator[list[tuple]]:
@@ -79,7 +79,7 @@ def keep(rows: Iterable[dict], rejects: list[dict]) -> Iterator[dict]:
         if "reject" in row:
             rejects.append(row)
         elif row["face_id"] in seen:
-            rejects.append({"face_id": row["face_id"], "reject": "a second picture of this name"})
+            rejects.append({"face_id": row["face_id"], "reject": "a second image of this name"})
         else:
             seen.add(row["face_id"])
             yield row
@@ -97,7 +97,7 @@ def pack_images(
     """Return one row of packs.SCHEMA for each (face id, published bytes, face box), or {face_id, reject}.
 
     side: of a face, the longer one of a full photo, in pixels.
-    boxed: pictures are cut to their box (left, top, right, bottom in pixels), widened by margin, a share of it.
+    boxed: images are cut to their box (left, top, right, bottom in pixels), widened by margin, a share of it.
     framing: as detection.crop_face takes it; the face is then detected and cropped, and a box selects one of several.
     """
     rows, lumas = [], []
@@ -109,10 +109,10 @@ def pack_images(
                 image = detect(image, box, framing)
             elif boxed:
                 if box is None:
-                    raise PictureError("no face box")
+                    raise ImageError("no face box")
                 image = preprocessing.crop_box(image, box, margin)
             image = preprocessing.fit(image, variant, side)
-        except PictureError as error:
+        except ImageError as error:
             rows.append({"face_id": face, "reject": str(error)})
             continue
         lumas.append(preprocessing.luma(image))
@@ -128,10 +128,10 @@ def pack_images(
 
 
 def detect(image: Image.Image, box: tuple[float, float, float, float] | None, framing: np.ndarray) -> Image.Image:
-    """Detect the face of a photo and crop it as prediction does. Raises PictureError where there is none."""
+    """Detect the face of a photo and crop it as prediction does. Raises ImageError where there is none."""
     face = detection.select_face(detector().detect(image), box)
     if face is None:
-        raise PictureError("no face was found")
+        raise ImageError("no face was found")
     return detection.crop_face(image, face, framing, detection.CROP_SIDE)
 
 
@@ -142,12 +142,12 @@ def detector() -> detection.FaceDetector:
 
 
 def no_picture(dataset: str, variant: str, reasons: list[str]) -> str:
-    """The error where no picture was packed, with its remedy."""
+    """The error where no image was packed, with its remedy."""
     counted = collections.Counter(reasons).most_common(3)
     why = ", ".join(f"{reason} ({count})" for reason, count in counted) or "the archives hold none"
     sample = "; the sample's faces are not detected" if variant == "detected" else ""
     return (
-        f"{dataset} {variant}: no picture could be packed: {why}{sample}. Look at data/raw/{dataset}/{variant}, or "
+        f"{dataset} {variant}: no image could be packed: {why}{sample}. Look at data/raw/{dataset}/{variant}, or "
         "remove the rows of this variant from variants and models in params.yaml"
     )
 

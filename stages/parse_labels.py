@@ -11,9 +11,7 @@ from faces.runtime import progress, running
 def main(dataset: str) -> None:
     """Collect the names of every variant that is there; a face that is in several is one record."""
     paths = [path for folder in sorted(Path("data/raw", dataset).iterdir()) for path in archives.list_archives(folder)]
-    names = [
-        name for path in paths for name, _ in progress.bar(archives.members(path), Path(path).name, unit="pictures")
-    ]
+    names = [name for path in paths for name, _ in progress.bar(archives.members(path), Path(path).name, unit="images")]
     rows = label(names, dataset)
     records.write(records.frame(rows), f"data/records/{dataset}.csv")
     rejected = (rows["reject"] != "").sum()

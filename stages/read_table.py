@@ -10,7 +10,7 @@ from faces.runtime import progress, running
 
 
 def main(name: str) -> None:
-    """Find each row's picture, read its labels, and say which rows are unusable and why."""
+    """Find each row's image, read its labels, and say which rows are unusable and why."""
     settings = params.load().tables[name]
     rows = table.read(settings, name)
     folder = Path("data/raw", name, "cropped")

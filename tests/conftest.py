@@ -1,4 +1,4 @@
-"""Shared by all tests: a project folder of one's own, and small pictures."""
+"""Shared by all tests: a project folder of one's own, and small images."""
 
 import contextlib
 import ctypes

@@ -35,7 +35,7 @@ def once():
 def again(tmp_path, monkeypatch, once):
     """again(seed) gives the files {path: bytes} that a run on noise of a seed leaves under reports/; None: no noise.
 
-    What noise does not touch (pictures of faces, what is compared of them, resamples) is made once. So is what a model
+    What noise does not touch (images of faces, what is compared of them, resamples) is made once. So is what a model
     says without noise.
     """
     monkeypatch.chdir(tmp_path)
@@ -109,7 +109,7 @@ def changed(one, other):
 def draws(again, monkeypatch, seconds):
     """Files that differ from those of this folder, one list a draw, for as many draws as fit in the time.
 
-    Pictures are drawn in the first draw alone: they show what the tables hold, and take half of the time.
+    Images are drawn in the first draw alone: they show what the tables hold, and take half of the time.
     """
     made, began = files(ROOT / "reports"), time.monotonic()
     result = [changed(made, again(0))]

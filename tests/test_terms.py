@@ -82,7 +82,7 @@ def test_forbidden(name):
     assert forbidden(name)
 
 
-@pytest.mark.parametrize("name", ["min_negative", "founder", "detected", "background", "seed_spread", "offset"])
+@pytest.mark.parametrize("name", ["min_negative", "founder", "detected", "background", "tolerance", "offset"])
 def test_not_forbidden(name):
     assert not forbidden(name)
 

@@ -1,4 +1,4 @@
-"""Train every model with several seeds and write how much its scores differ, from which the gate's margins follow.
+"""Train every model with several seeds and write how much its scores differ, from which the gate's tolerances follow.
 
 It writes reports/baselines/NAME/spread.csv, or, with --keep, the predictions to a folder. Teachers keep their own
 seeds, so the spread of a distilled model is that of the student alone.
@@ -12,7 +12,7 @@ import pandas as pd
 from commands import command_line
 from commands.experiments import variations
 from faces import params
-from faces.gate import baselines, paired, seed_spread
+from faces.gate import baselines, paired, tolerance
 from faces.runtime import dvc_experiments, progress
 
 SEEDS = "seeds.csv.gz"
@@ -52,7 +52,7 @@ def write_spread(tables: dict[str, dict[int, pd.DataFrame]], name: str, min_grou
     command_line.require(baseline, f"there is no baseline {name} yet: `make baseline` makes it")
     rows = [baseline.seed_sd[~baseline.seed_sd["model"].isin(tables)]]
     rows += [
-        seed_spread.sd_over_seeds(list(by_seed.values()), min_group_size).assign(model=model)
+        tolerance.sd_over_seeds(list(by_seed.values()), min_group_size).assign(model=model)
         for model, by_seed in tables.items()
     ]
     columns = ["model", "target", "slice", "n", "seeds", "sd"]

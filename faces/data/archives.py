@@ -120,7 +120,7 @@ def _zip_members(path: Location, on_skip: OnSkip) -> Iterator[tuple[str, bytes]]
         seen = set()
         for info in archive.infolist():
             key = (PurePosixPath(info.filename).name, info.CRC, info.file_size)
-            if info.is_dir() or key in seen:  # the UTKFace zip of Kaggle holds every picture twice
+            if info.is_dir() or key in seen:  # the UTKFace zip of Kaggle holds every image twice
                 continue
             seen.add(key)
             reason = "is a link" if (info.external_attr >> 28) == 0xA else _skip_reason(info.filename, info.file_size)

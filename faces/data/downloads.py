@@ -35,9 +35,9 @@ def link_from_variants(wanted: tuple[Archive, ...], folder: Path, target: Path) 
 
 
 def import_own_images(source: Path, folder: Path) -> dict:
-    """Copy one's own pictures into a folder as one archive, and return its provenance entry.
+    """Copy one's own images into a folder as one archive, and return its provenance entry.
 
-    source: a folder of pictures, a zip or tar, or a table with a column of pixels.
+    source: a folder of images, a zip or tar, or a table with a column of pixels.
     """
     if not source.exists():
         raise ArchiveError(f"{source}: does not exist; variants in params.yaml names it")
@@ -74,7 +74,7 @@ def download(archive: Archive, source: str, folder: Path, in_place: bool = False
     """Fetch one archive into a folder from the first address that gives it, and return its provenance entry.
 
     in_place: check the archive where it is and fetch nothing; its entry has its address. Under the source `official`, a
-    file that has published checksums must match them. A mirror's may differ, and the same pictures in another format
+    file that has published checksums must match them. A mirror's may differ, and the same images in another format
     are accepted: the entry says so. Raises ArchiveError, naming the remedy.
     """
     get, faults = read_in_place if in_place else fetch, []
@@ -115,7 +115,7 @@ def candidates(archive: Archive, source: str) -> Iterator[tuple[Archive, str]]:
             path = Path(source) if itself else Path(source) / candidate.name
             if path.exists() or candidate is archive:
                 yield candidate, str(path)
-        elif "." in candidate.name:  # a folder of pictures is accepted from a disk only
+        elif "." in candidate.name:  # a folder of images is accepted from a disk only
             yield candidate, source.rstrip("/") + "/" + candidate.name
 
 

@@ -1,6 +1,6 @@
-"""Find copies of a picture: exact ones by content hash, near ones by their pixels, mirrored ones included.
+"""Find copies of an image: exact ones by content hash, near ones by their pixels, mirrored ones included.
 
-Two pictures are near copies where the fine detail of their grey thumbnails correlates. Hashes of a few bits match
+Two images are near copies where the fine detail of their grey thumbnails correlates. Hashes of a few bits match
 different people with similar smiles before they match a copy that was cropped, compressed or mirrored; detail separates
 the two.
 """
@@ -24,19 +24,19 @@ SYMMETRIC, ASYMMETRIC = 64, 32  # principal directions in which pairs are compar
 DETAIL_SCALE = 32767  # details are stored as int16 multiples of 1 / DETAIL_SCALE, in half of the memory
 ROUNDING = 2e-3  # margin of the first comparison, for rounding errors
 MAX_PAIRS = 4_000_000  # above this, pairs are reduced to chains
-MAX_ALL_PAIRS = 150_000  # pictures, up to which each is compared with all others
+MAX_ALL_PAIRS = 150_000  # images, up to which each is compared with all others
 BLOCK_PAIRS = 2**22  # compared together above MAX_ALL_PAIRS
-CELLS, NEAREST = 1024, 16  # cells above MAX_ALL_PAIRS, and with how many each picture is compared, mirrored as well
+CELLS, NEAREST = 1024, 16  # cells above MAX_ALL_PAIRS, and with how many each image is compared, mirrored as well
 
 
 def thumbnails(pack: packs.Pack, rows: np.ndarray) -> np.ndarray:
-    """Grey thumbnails (n, SIDE, SIDE) uint8 of rows (n,) of a pack of square pictures."""
+    """Grey thumbnails (n, SIDE, SIDE) uint8 of rows (n,) of a pack of square images."""
     parts = (pack.images(rows[start : start + 512]) for start in range(0, len(rows), 512))
     return np.concatenate([np.zeros((0, SIDE, SIDE), np.uint8), *executor.map_ordered(decode_thumbnails, parts)])
 
 
 def decode_thumbnails(encoded: list[bytes]) -> np.ndarray:
-    """Grey thumbnails (n, SIDE, SIDE) uint8 of n encoded square pictures of one size."""
+    """Grey thumbnails (n, SIDE, SIDE) uint8 of n encoded square images of one size."""
     return shrink(np.stack([np.asarray(preprocessing.decode(content)) for content in encoded]))
 
 
@@ -50,7 +50,7 @@ def shrink(images: np.ndarray) -> np.ndarray:
 
 
 def details(thumbs: np.ndarray) -> np.ndarray:
-    """Fine detail (n, SIDE, SIDE) float32 of thumbnails (n, SIDE, SIDE), scaled to length 1 per picture.
+    """Fine detail (n, SIDE, SIDE) float32 of thumbnails (n, SIDE, SIDE), scaled to length 1 per image.
 
     It is what a blur removes, divided by its local strength: light, contrast and what all faces share drop out.
     """
@@ -71,9 +71,9 @@ def near_pairs(thumbs: np.ndarray, min_correlation: float) -> np.ndarray:
     """Pairs (m, 2) of thumbnails (n, SIDE, SIDE) whose details correlate by `min_correlation` or more.
 
     Pairs are first compared in a few directions; the other directions add at most the product of the lengths that
-    remain (Cauchy-Schwarz). Pairs that may still reach the minimum are compared in full. Up to MAX_ALL_PAIRS pictures,
-    all pairs are compared; above, each picture is compared with those in its nearest cells, which misses 2 of the 1,033
-    near pairs of UTKFace. Equal pictures are chained, first to second to third, instead of paired with one another; so
+    remain (Cauchy-Schwarz). Pairs that may still reach the minimum are compared in full. Up to MAX_ALL_PAIRS images,
+    all pairs are compared; above, each image is compared with those in its nearest cells, which misses 2 of the 1,033
+    near pairs of UTKFace. Equal images are chained, first to second to third, instead of paired with one another; so
     are all pairs above MAX_PAIRS.
     """
     if not len(thumbs):
@@ -109,7 +109,7 @@ def correlated(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Indices (m,) of rows, and (m,) of columns, of the pairs in a block that correlate by the minimum or more.
 
-    fine, main, mirrored: details of all pictures and their coordinates, as near_pairs computes them.
+    fine, main, mirrored: details of all images and their coordinates, as near_pairs computes them.
     """
     rows, columns = block
     bound, turned = main[rows] @ main[columns].T, mirrored[rows] @ mirrored[columns].T
@@ -134,9 +134,9 @@ def _all_blocks(count: int) -> Blocks:
 
 
 def _near_blocks(even: np.ndarray, odd: np.ndarray) -> Blocks:
-    """Pair the pictures of each cell with all that have it among their nearest cells, as they are or mirrored.
+    """Pair the images of each cell with all that have it among their nearest cells, as they are or mirrored.
 
-    The centres of the cells are pictures at equal distances in the list (an inverted file: Sivic and Zisserman, 2003).
+    The centres of the cells are images at equal distances in the list (an inverted file: Sivic and Zisserman, 2003).
     """
     count, starts = len(even), range(0, len(even), ROWS)
     centres = np.column_stack([even, odd])[np.linspace(0, count - 1, CELLS).astype(int)]

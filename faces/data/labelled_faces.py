@@ -10,7 +10,7 @@ from faces import params, targets
 from faces.data import packs, records
 from faces.images import preprocessing
 
-BATCH = 256  # pictures decoded together
+BATCH = 256  # images decoded together
 
 
 @dataclass
@@ -51,9 +51,9 @@ def select_part(split: pd.DataFrame, pack: packs.Pack, part: str, target_names: 
 
 
 def view(side: int, settings: params.Train) -> tuple[int, int, int, float]:
-    """Side, crop, size and zoom with which preprocessing.to_input prepares packed pictures for a network.
+    """Side, crop, size and zoom with which preprocessing.to_input prepares packed images for a network.
 
-    side: of the packed pictures, in pixels. Zoom corrects for two differences to training: faces of one scale look
+    side: of the packed images, in pixels. Zoom corrects for two differences to training: faces of one scale look
     different to a network than those of random scales (Touvron et al. 2019), and at zoom 1, with crop equal to size, no
     pixel is softened by interpolation.
     """
@@ -61,7 +61,7 @@ def view(side: int, settings: params.Train) -> tuple[int, int, int, float]:
 
 
 def pixels(faces: Faces, side: int, crop: int, size: int, zoom: float = 1.0, step: int = BATCH) -> Iterator[np.ndarray]:
-    """Yield batches (n, size, size, 3) uint8 of the faces' pictures, in order, prepared as for prediction.
+    """Yield batches (n, size, size, 3) uint8 of the faces' images, in order, prepared as for prediction.
 
     side, crop, size, zoom: as in preprocessing.to_input.
     """

@@ -1,4 +1,4 @@
-"""Packs: a few sharded Arrow files of encoded pictures, read by memory map: every row takes the same time."""
+"""Packs: a few sharded Arrow files of encoded images, read by memory map: every row takes the same time."""
 
 import hashlib
 import itertools
@@ -13,7 +13,7 @@ SCHEMA = pa.schema(
     [
         ("face_id", pa.string()),
         ("image", pa.binary()),  # JPEG, RGB
-        ("width", pa.int32()),  # of the picture as published, in pixels
+        ("width", pa.int32()),  # of the image as published, in pixels
         ("height", pa.int32()),
         ("brightness", pa.float32()),  # mean luma, 0 to 255
         ("phash", pa.uint64()),  # preprocessing.perceptual_hash
@@ -53,7 +53,7 @@ def _chunks(rows: Iterable, size: int) -> Iterator[Iterator]:
 
 
 class Pack:
-    """A pack on disk; pictures are read from there when needed."""
+    """A pack on disk; images are read from there when needed."""
 
     def __init__(self, folder: Path | str) -> None:
         """Open the shards of a folder. Raises FileNotFoundError where it has no pack."""
@@ -80,7 +80,7 @@ class Pack:
         return np.array([self._row.get(face, -1) for face in face_ids], np.int64)
 
     def images(self, rows: np.ndarray) -> list[bytes]:
-        """Encoded pictures of rows (n,), in their order. Raises IndexError for a row that the pack does not have.
+        """Encoded images of rows (n,), in their order. Raises IndexError for a row that the pack does not have.
 
         Each is read from its chunk: `take` would first copy all chunks into one, and fail above 2 GiB.
         """

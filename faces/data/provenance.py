@@ -1,4 +1,4 @@
-"""Where pictures come from: reads the provenance that download wrote, and words it for every report and run."""
+"""Where images come from: reads the provenance that download wrote, and words it for every report and run."""
 
 import json
 from pathlib import Path
@@ -21,14 +21,14 @@ def store_name(dataset: str, provenance: dict) -> str:
 
 
 def warnings(provenance: dict) -> list[str]:
-    """Warnings about the pictures that reports show beside scores; empty for the published archives."""
+    """Warnings about the images that reports show beside scores; empty for the published archives."""
     if provenance["kind"] == "sample":
         return [
             "Sample: these are synthetic faces. The numbers show that the pipeline works, and nothing about people."
         ]
     lines = []
     if provenance["simulated"]:
-        lines.append("Simulated: the pictures of this source are stand-ins, and no number here is a real result.")
+        lines.append("Simulated: the images of this source are stand-ins, and no number here is a real result.")
     for archive in provenance["archives"] if provenance["kind"] != "own" else []:
         if archive["official"] is False:
             lines.append(f"{archive['name']} differs from the published archive (sha256 {archive['sha256'][:12]}…).")

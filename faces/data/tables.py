@@ -1,4 +1,4 @@
-"""Labels files: CSV or Parquet as rows of text, and pictures from a column of pixels."""
+"""Labels files: CSV or Parquet as rows of text, and images from a column of pixels."""
 
 import io
 from pathlib import Path
@@ -36,7 +36,7 @@ def load(path: Path) -> pd.DataFrame:
 
 
 def pixel_names(count: int) -> list[str]:
-    """Names of the pictures made from a column of pixels, row by row."""
+    """Names of the images made from a column of pixels, row by row."""
     return [f"pixels/{i:07d}.png" for i in range(1, count + 1)]
 
 
@@ -47,7 +47,7 @@ def write_pixels(labels: Path, path: Path) -> None:
     """
     rows = load(labels)
     if PIXELS not in rows:
-        raise ArchiveError(f"{labels}: has no column {PIXELS!r} to read pictures from; it has {', '.join(rows)}")
+        raise ArchiveError(f"{labels}: has no column {PIXELS!r} to read images from; it has {', '.join(rows)}")
     with path.open("wb") as file:
         archives.write_tar(file, zip(pixel_names(len(rows)), map(_png, rows[PIXELS]), strict=True))
 

@@ -66,7 +66,7 @@ def hash_neighbours(split: pd.DataFrame, pack: packs.Pack) -> dict[str, int]:
 def has_copy(pack: packs.Pack, ids: pd.Series, other: packs.Pack, other_ids: pd.Series, least: float) -> np.ndarray:
     """Whether the photo of each of ids (n,) in a pack is also that of one of other_ids in another pack, (n,) bool.
 
-    least: correlation of fine detail at which two pictures count as one photo.
+    least: correlation of fine detail at which two images count as one photo.
     """
     thumbnails = [duplicates.thumbnails(one, one.rows(names)) for one, names in ((pack, ids), (other, other_ids))]
     group = duplicates.groups(len(ids) + len(other_ids), duplicates.near_pairs(np.concatenate(thumbnails), least))
@@ -76,7 +76,7 @@ def has_copy(pack: packs.Pack, ids: pd.Series, other: packs.Pack, other_ids: pd.
 def shared_with(dataset: str, pack: packs.Pack, other: str, least: float) -> pd.DataFrame:
     """Faces of this dataset whose photo is in another one too: face_id, dataset, other, same_bytes.
 
-    least: correlation of fine detail at which two pictures count as one photo.
+    least: correlation of fine detail at which two images count as one photo.
     """
     columns = ["face_id", "dataset", "other", "same_bytes"]
     if other == dataset:

@@ -32,7 +32,7 @@ class Baseline:
     """Content of one folder.
 
     metrics: {model: {score: value}} on test; predictions: {model: rows of predictions.csv}; seed_sd: columns model,
-    target, slice, n, seeds, sd (of the mean loss; see seed_spread.py), no rows if not measured; accepted: the reason.
+    target, slice, n, seeds, sd (of the mean loss; see tolerance.py), no rows if not measured; accepted: the reason.
     """
 
     metrics: dict[str, dict[str, float]]

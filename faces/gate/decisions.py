@@ -6,7 +6,7 @@ import pandas as pd
 
 from faces import params, scores, targets
 from faces.evaluation import metrics, predictions, score_tables
-from faces.gate import baselines, seed_spread
+from faces.gate import baselines, tolerance
 from faces.gate.baselines import Baseline
 from faces.gate.paired import ALL, COLUMNS, IMPROVED, INCONCLUSIVE, REGRESSED, UNCHANGED, compare
 
@@ -67,12 +67,12 @@ def decide_model(
     mismatch = predictions.aligned(candidate, baseline)
     if mismatch:
         return OTHER_FACES, [(OTHER_FACES, mismatch)], *no_rows
-    sizes = seed_spread.slice_sizes(baseline, evaluate.min_group_size)
+    sizes = tolerance.slice_sizes(baseline, evaluate.min_group_size)
     if not len(sizes):
         text = f"{len(baseline)} test faces are too few to tell, evaluate.min_group_size is {evaluate.min_group_size}"
         return INCONCLUSIVE, [(INCONCLUSIVE, text)], *no_rows
-    margins = seed_spread.margins(seed_sd, sizes, gate)
-    table = compare(candidate, baseline, margins, evaluate)
+    tolerances = tolerance.tolerances(seed_sd, sizes, gate)
+    table = compare(candidate, baseline, tolerances, evaluate)
     table = scores.table(table, table["target"].map(lambda name: metrics.HEADLINE[targets.TARGETS[name].kind]))
     reasons = [(REGRESSED, as_text(row)) for row in table.to_dict("records") if row["verdict"] == REGRESSED]
     return overall(table), reasons, table, scores.table(other_scores(candidate, baseline, evaluate))

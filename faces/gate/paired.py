@@ -20,7 +20,7 @@ from faces.evaluation import bootstrap, predictions
 from faces.evaluation.predictions import ALL
 
 REGRESSED, UNCHANGED, IMPROVED, INCONCLUSIVE = "regressed", "unchanged", "improved", "inconclusive"
-COLUMNS = ["target", "slice", "n", "baseline", "candidate", "difference", "low", "high", "margin", "p", "p_holm",
+COLUMNS = ["target", "slice", "n", "baseline", "candidate", "difference", "low", "high", "tolerance", "p", "p_holm",
            "p_mcnemar", "verdict"]  # fmt: skip
 MIN_ERROR_RATIO = 0.1  # least standard error of a resample to that of all faces; resamples may miss most differences
 
@@ -70,19 +70,20 @@ def _ratio(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def compare(
-    candidate: pd.DataFrame, baseline: pd.DataFrame, margins: pd.Series, settings: params.Evaluate
+    candidate: pd.DataFrame, baseline: pd.DataFrame, tolerances: pd.Series, settings: params.Evaluate
 ) -> pd.DataFrame:
     """One row for each target and slice, with its verdict.
 
-    candidate, baseline: rows of predictions.csv of the same faces in the same order. margins: the tolerated increase
+    candidate, baseline: rows of predictions.csv of the same faces in the same order. tolerances: the tolerated increase
     in loss, by (target, slice). Returns target, slice, n, baseline and candidate (mean losses), difference, low,
-    high, margin, p (one-sided, that the difference is above the margin), p_holm, p_mcnemar (NaN for years), verdict.
+    high, tolerance, p (one-sided, that the difference is above the tolerance), p_holm, p_mcnemar (NaN for years) and
+    verdict.
     There are as many bootstrap samples as Holm's adjustment needs to find one regression among all rows, if
     `bootstrap_samples` are fewer.
     """
     masks, alpha = slices(baseline, settings.min_group_size), 1 - settings.confidence
     member, people = np.column_stack(list(masks.values())), baseline["group"].to_numpy()
-    samples = max(settings.bootstrap_samples, math.ceil(len(margins) / alpha))
+    samples = max(settings.bootstrap_samples, math.ceil(len(tolerances) / alpha))
     rows = []
     for target in predictions.scored_targets(baseline, candidate):
         old, new = loss(target, baseline), loss(target, candidate)
@@ -92,11 +93,11 @@ def compare(
             inside = mask & np.isfinite(new - old)
             if inside.sum() < settings.min_group_size:
                 continue
-            before, after, margin = old[inside], new[inside], margins[target.name, label]
+            before, after, tolerance = old[inside], new[inside], tolerances[target.name, label]
             rows.append(
                 {"target": target.name, "slice": label, "n": len(before),
-                 "baseline": before.mean(), "candidate": after.mean(), "margin": margin,
-                 **comparison(after - before, mean[i], error[i], studentised[:, i], margin, settings.confidence),
+                 "baseline": before.mean(), "candidate": after.mean(), "tolerance": tolerance,
+                 **comparison(after - before, mean[i], error[i], studentised[:, i], tolerance, settings.confidence),
                  "p_mcnemar": mcnemar(after, before) if binary else np.nan})  # fmt: skip
     table = pd.DataFrame(rows, columns=COLUMNS)
     table["p_holm"] = bootstrap.holm(table["p"].to_numpy(float))
@@ -105,13 +106,13 @@ def compare(
 
 
 def comparison(
-    loss_difference: np.ndarray, mean: float, error: float, studentised: np.ndarray, margin: float, confidence: float
+    loss_difference: np.ndarray, mean: float, error: float, studentised: np.ndarray, tolerance: float, confidence: float
 ) -> dict[str, float]:
     """Difference, interval and p of one slice; the interval has width 0 if no face differs."""
     if not loss_difference.any():
         return {"difference": 0.0, "low": 0.0, "high": 0.0, "p": 1.0}
     below, above = np.quantile(studentised, [(1 - confidence) / 2, (1 + confidence) / 2])
-    p = bootstrap.p_value(studentised, (mean - margin) / error) if error > 0 else float(mean <= margin)
+    p = bootstrap.p_value(studentised, (mean - tolerance) / error) if error > 0 else float(mean <= tolerance)
     return {"difference": loss_difference.mean(), "low": mean - above * error, "high": mean - below * error, "p": p}
 
 
@@ -125,6 +126,6 @@ def verdict(row: dict, alpha: float) -> str:
     """Verdict on a row of compare: the first that applies, in this order."""
     if row["p_holm"] < alpha:
         return REGRESSED
-    if -row["margin"] <= row["low"] and row["high"] <= row["margin"]:
+    if -row["tolerance"] <= row["low"] and row["high"] <= row["tolerance"]:
         return UNCHANGED
     return IMPROVED if row["high"] < 0 else INCONCLUSIVE

@@ -1,1 +1,1 @@
-"""Picture preprocessing and face detection."""
+"""Image preprocessing and face detection."""

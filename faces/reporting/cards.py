@@ -24,7 +24,7 @@ def model_data(
     """Front matter of a model's card, with its scores on test as a model-index.
 
     name: its row of params.yaml; about: model.json; dataset: name of the dataset with its kind of source; split: its
-    digest; numbers: {TARGET_SCORE: value} on test; licence: of the pictures that it was trained on.
+    digest; numbers: {TARGET_SCORE: value} on test; licence: of the images that it was trained on.
     """
     results = [
         EvalResult(

@@ -14,10 +14,10 @@ SIGNS = {
 }
 MEANING = (
     "A difference is the score now minus that of the baseline, on the same test faces, with a {:.0%} bootstrap "
-    "interval over people. The verdict is *regressed* if the score is worse by significantly more than the margin; the "
-    "test is adjusted for all comparisons of the model (Holm). Otherwise it is *unchanged* if the whole interval is "
-    "within the margin, *improved* if the whole interval is on the better side of 0, and else *inconclusive*. Errors "
-    "are in years. Accuracies are shares, and also have McNemar's exact test."
+    "interval over people. The verdict is *regressed* if the score is worse by significantly more than the tolerance; "
+    "the test is adjusted for all comparisons of the model (Holm). Otherwise it is *unchanged* if the whole interval is "
+    "within the tolerance, *improved* if the whole interval is on the better side of 0, and else *inconclusive*. "
+    "Errors are in years. Accuracies are shares, and also have McNemar's exact test."
 )
 
 
@@ -80,7 +80,7 @@ def table(rows: pd.DataFrame) -> str:
                 "baseline": f"{old:.{digits}f}",
                 "now": f"{new:.{digits}f}",
                 "difference": markdown.difference(row, digits, sign),
-                "margin": f"{row['margin']:.{digits}f}",
+                "tolerance": f"{row['tolerance']:.{digits}f}",
                 "p, adjusted": probability(row["p_holm"]),
                 "McNemar p": "" if years else probability(row["p_mcnemar"]),
                 "verdict": row["verdict"],

@@ -10,7 +10,7 @@ from faces.reporting import dataset_card, markdown, score_sections
 
 
 def page(p: params.Params) -> str:
-    """The page: warnings about the pictures, the gate, the comparison, the data, and each model."""
+    """The page: warnings about the images, the gate, the comparison, the data, and each model."""
     out = Path("reports")
     sources = [provenance.read(row.dataset, row.variant) for row in p.variants.values()]
     lines = [

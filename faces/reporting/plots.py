@@ -239,7 +239,7 @@ def reliability_by_group(rows: pd.DataFrame, what: str) -> Figure:
 
 
 def gate(rows: pd.DataFrame, what: str) -> Figure:
-    """Differences from the baseline with intervals and margins; rows of paired.compare of one model.
+    """Differences from the baseline with intervals and tolerances; rows of paired.compare of one model.
 
     One panel a target; all faces, single groups, and crossings that regressed. To the right is worse.
     """
@@ -254,12 +254,12 @@ def gate(rows: pd.DataFrame, what: str) -> Figure:
         axes.axvline(0, color=GRAY, linewidth=1)
         for row in part.to_dict("records"):
             at, colour = labels.index(row["slice"]), colours[row["verdict"]]
-            axes.plot([-row["margin"], row["margin"]], [at, at], color=ORANGE, alpha=0.35, linewidth=6)
+            axes.plot([-row["tolerance"], row["tolerance"]], [at, at], color=ORANGE, alpha=0.35, linewidth=6)
             axes.plot([row["low"], row["high"]], [at, at], color=colour)
             axes.plot(row["difference"], at, "o", color=colour, markersize=5)
         axes.set(title=name, xlabel=unit, ylim=(len(labels) - 0.5, -0.5))
         axes.grid(alpha=0.25, axis="x")
     n = shown.groupby("slice")["n"].max()
     panels[0, 0].set_yticks(range(len(labels)), [f"{label}  (n={n[label]})" for label in labels])
-    figure.suptitle(f"{what}: now minus baseline (right: worse), margins in orange")
+    figure.suptitle(f"{what}: now minus baseline (right: worse), tolerances in orange")
     return figure

@@ -48,7 +48,7 @@ class Epochs:
 
 
 def counts(numbers: Mapping[str, int]) -> str:
-    """Counts as text: `copy of another: 47; no cropped picture: 2`."""
+    """Counts as text: `copy of another: 47; no cropped image: 2`."""
     return "; ".join(f"{name.replace('_', ' ')}: {number}" for name, number in numbers.items())
 
 

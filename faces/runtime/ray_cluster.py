@@ -32,7 +32,7 @@ TIMEOUT = 10.0  # seconds to connect to a cluster's head
 ROOT = Path(__file__).parents[2]
 CODE = ("faces", "stages")  # packages that workers import
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "MLFLOW_DISABLE_TELEMETRY": "true"}
-# Pictures are sent in the call and rows in its result, since workers would wait for Ray's object store; a worker with
+# Images are sent in the call and rows in its result, since workers would wait for Ray's object store; a worker with
 # more work keeps its lease. Packing took 1.4 times as long without these.
 TUNED = {"RAY_max_direct_call_object_size": "4000000", "RAY_worker_lease_timeout_milliseconds": "10000"}
 

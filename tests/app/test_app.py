@@ -56,7 +56,7 @@ def files(tmp_path_factory):
         "printed.jpg": encoded(face.convert("CMYK")),
         "moving.gif": encoded(face.quantize(), "GIF", save_all=True, append_images=[face.quantize().rotate(90)]),
         "meadow.png": encoded(picture(3, (300, 200)), "PNG"),
-        "text.jpg": b"this is no picture",
+        "text.jpg": b"this is no image",
         "huge.png": encoded(Image.new("1", (20_000, 10_000)), "PNG"),
         "two.png": encoded(beside(face, face.resize((400, 400))), "PNG"),
     }
@@ -126,7 +126,7 @@ def labelled(visit):
     ("name", "message"),
     [
         ("meadow.png", "No face was detected"),
-        ("text.jpg", "text.jpg is no picture"),
+        ("text.jpg", "text.jpg is no image"),
         ("huge.png", "huge.png: too many pixels"),
         ("moving.gif", "The file has 2 frames; the first one is used."),
         ("turned.jpg", "female"),

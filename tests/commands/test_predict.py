@@ -1,4 +1,4 @@
-"""Pictures of all kinds give rows, unusable ones with a reason, by the model that is chosen."""
+"""Images of all kinds give rows, unusable ones with a reason, by the model that is chosen."""
 
 import contextlib
 import csv
@@ -36,7 +36,7 @@ def face():
 
 @pytest.fixture
 def folder(tmp_path, face):
-    """Pictures with one face, two, none, and two that are no pictures; one in a folder below."""
+    """Images with one face, two, none, and two that are no images; one in a folder below."""
     (tmp_path / "below").mkdir()
     face.save(tmp_path / "a.jpg")
     face.save(tmp_path / "below/b.webp")
@@ -89,7 +89,7 @@ def test_a_folder_gives_a_row_a_face(folder):
         ("below/b.webp", "1", ""),
         ("c two.png", "1", ""),
         ("c two.png", "2", ""),
-        ("d.jpg", "", "is no picture"),
+        ("d.jpg", "", "is no image"),
         ("e.jpg", "", "is empty"),
         ("f.bmp", "", "no face was found"),
     ]
@@ -143,7 +143,7 @@ def test_a_missing_model_is_named(folder, words, message):
 def test_nothing_to_predict_is_an_error(tmp_path):
     status, _, error = run(tmp_path, "--model", SHIPPED_FILE)
     assert status == 2
-    assert f"no picture in {tmp_path}" in error
+    assert f"no image in {tmp_path}" in error
     assert run(tmp_path, "--least", "0")[0] == 2
 
 
@@ -192,7 +192,7 @@ def test_a_registered_model_finds_faces_in_pictures(registered, face):
     contents = [encoded(face), b"text", encoded(picture())]
     rows = model.predict(pd.DataFrame({"image": contents}))
     assert rows["image"].tolist() == [0, 1, 2]
-    assert rows["error"].tolist() == ["", "is no picture", "no face was found"]
+    assert rows["error"].tolist() == ["", "is no image", "no face was found"]
     assert rows["sex"][0] == "female"
     cropped = model.predict(pd.DataFrame({"image": contents[:1]}), params={"cropped": True})
     assert list(cropped) == list(rows)

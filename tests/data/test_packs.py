@@ -1,4 +1,4 @@
-"""Pictures are read from packs of any size, byte for byte, without copying other rows."""
+"""Images are read from packs of any size, byte for byte, without copying other rows."""
 
 import json
 import pickle
@@ -70,4 +70,4 @@ def test_a_pack_above_2_gib_is_read_without_a_copy(tmp_path):
         assert pack.images(rows) == [images[row % 64] for row in rows]
     finally:
         pa.set_memory_pool(before)
-    assert pool.max_memory() < 2**19  # less than one picture
+    assert pool.max_memory() < 2**19  # less than one image

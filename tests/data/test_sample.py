@@ -34,8 +34,8 @@ def test_the_sample_has_its_quirks_and_they_are_caught(sampled):
     funnel = pd.read_csv("data/records/wiki-funnel.csv").set_index("filter")["dropped"]
     assert (funnel.drop("all rows") > 0).all()
     reasons = json.loads((sampled / "data/clean/wiki/summary.json").read_text())["rejected"]
-    assert reasons["no cropped picture"] == 2
-    assert reasons["picture is empty"] == 1
+    assert reasons["no cropped image"] == 2
+    assert reasons["image is empty"] == 1
 
 
 def test_drawn_strangers_are_not_taken_for_copies(sampled):

@@ -1,4 +1,4 @@
-"""A user's own table: labels in CSV or Parquet, pictures in a folder, an archive or a column."""
+"""A user's own table: labels in CSV or Parquet, images in a folder, an archive or a column."""
 
 import io
 import json
@@ -124,13 +124,13 @@ def test_bad_rows_have_their_reasons_and_good_ones_stay(mine):
     faces = mine(rows).set_index("face_id")
     reasons = faces["reject"][faces["reject"] != ""].to_dict()
     assert reasons == {
-        "": "names no picture",
-        "../labels.csv": "picture's path leads out of its folder",
-        "missing.jpg": "no such picture",
+        "": "names no image",
+        "../labels.csv": "image's path leads out of its folder",
+        "missing.jpg": "no such image",
         "photos/0.jpg": "age 'young' is no number of years",
         "photos/1.jpg": "age '130' is not 0 to 124",
         "photos/2.jpg": "sex 'x' is not one of male, female, m, f, ?",
-        "photos/7.jpg": "2 rows of this picture disagree",
+        "photos/7.jpg": "2 rows of this image disagree",
     }
     assert pd.isna(faces.loc["photos/5.jpg", "age"])
     assert faces.loc["photos/5.jpg", "sex"] == ""
@@ -153,7 +153,7 @@ def test_an_ambiguous_picture_name_is_rejected(mine):
     rows = photos(mine.folder, under="photos/a")
     photos(mine.folder, under="photos/b")
     faces = mine([{**row, "file": f"a/{row['file']}"} for row in rows[:2]] + [rows[2]])
-    assert faces["reject"].tolist() == ["picture's name fits several", "", ""]
+    assert faces["reject"].tolist() == ["image's name fits several", "", ""]
 
 
 def test_faults_in_the_whole_table_are_reported(mine):
@@ -209,9 +209,9 @@ def test_unusual_pictures_are_used_or_rejected_with_a_reason(mine):
     clean.main("mine")
     assert {"photos/png.jpg", "photos/moving.gif"} <= set(packs.Pack("data/packs/mine/cropped").face_ids)
     reasons = records.read("data/clean/mine/rejects.csv").set_index("face_id")["reject"]
-    assert reasons["photos/empty.jpg"] == "picture is empty"
-    assert reasons["photos/cut.jpg"].startswith("picture cannot be decoded")
-    assert reasons["photos/text.png"] == "picture is no picture"
+    assert reasons["photos/empty.jpg"] == "image is empty"
+    assert reasons["photos/cut.jpg"].startswith("image cannot be decoded")
+    assert reasons["photos/text.png"] == "image is no image"
 
 
 def test_a_large_table_is_read_in_seconds(mine):

@@ -195,7 +195,7 @@ def test_reliability_by_hand():
 
 
 def test_the_predictor_gives_interval_and_honest_probability(tmp_path):
-    """A graph that says the same of every picture: age 30 or 50 evenly, female with 0.9."""
+    """A graph that says the same of every image: age 30 or 50 evenly, female with 0.9."""
     about = {"targets": ["age", "sex"], "pack_size": 36, "image_size": 32, "variant": "cropped"}
     age = np.zeros((1, 125), np.float32)
     age[0, [30, 50]] = 0.5

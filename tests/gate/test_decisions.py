@@ -9,7 +9,7 @@ import scipy.stats
 
 from faces import params, targets
 from faces.evaluation import bootstrap, predictions
-from faces.gate import baselines, decisions, paired, seed_spread
+from faces.gate import baselines, decisions, paired, tolerance
 from faces.gate.baselines import Baseline
 from faces.reporting import gate_page
 from tests.conftest import ROOT
@@ -49,14 +49,14 @@ def predict(table, seed, years=4.0, wrong=0.12):
     return rows.assign(ethnicity_predicted=ethnicity)
 
 
-def no_margins(table, min_group_size=20):
-    return seed_spread.slice_sizes(table, min_group_size).set_index(["target", "slice"])["n"] * 0.0
+def no_tolerances(table, min_group_size=20):
+    return tolerance.slice_sizes(table, min_group_size).set_index(["target", "slice"])["n"] * 0.0
 
 
-def compare(candidate, baseline, margins=None, samples=2000, seed=0):
-    margins = no_margins(baseline) if margins is None else margins
+def compare(candidate, baseline, tolerances=None, samples=2000, seed=0):
+    tolerances = no_tolerances(baseline) if tolerances is None else tolerances
     settings = EVALUATE.model_copy(update={"bootstrap_samples": samples, "seed": seed})
-    return paired.compare(candidate, baseline, margins, settings)
+    return paired.compare(candidate, baseline, tolerances, settings)
 
 
 def test_intervals_cover_a_known_difference_at_the_stated_rate():
@@ -86,7 +86,7 @@ def test_intervals_cover_a_known_difference_at_the_stated_rate():
 
 
 def test_equal_models_are_called_regressed_no_more_often_than_stated():
-    """Of 75 pairs of equally good models, at most 5 % may be called worse for any group, with margins of 0.
+    """Of 75 pairs of equally good models, at most 5 % may be called worse for any group, with tolerances of 0.
 
     75 are enough because the p-values of all slices, some 9,000, are counted too: 5 % of them are below 0.05 (the
     standard error of the rate is 0.4 points), and at most 0.1 % below 0.001, which the correction relies on.
@@ -119,7 +119,7 @@ def test_a_model_that_is_worse_for_one_group_is_called_so_for_that_group():
     now = predict(faces(600), 1)
     black = (now["ethnicity"] == "black").to_numpy()
     now.loc[black, "age_predicted"] += 15
-    rows = compare(now, old, no_margins(old) + 0.5)
+    rows = compare(now, old, no_tolerances(old) + 0.5)
     worse = rows[rows["verdict"] == decisions.REGRESSED]
     assert set(worse["target"]) == {"age"}
     assert "black" in set(worse["slice"])
@@ -141,19 +141,19 @@ def test_the_interval_of_a_share_is_that_of_clopper_and_pearson(right, n):
 
 
 def test_the_first_verdict_that_applies_is_given():
-    row = {"margin": 1.0, "p_holm": 0.5, "low": -0.5, "high": 0.5}
+    row = {"tolerance": 1.0, "p_holm": 0.5, "low": -0.5, "high": 0.5}
     assert paired.verdict(row | {"p_holm": 0.01}, 0.05) == decisions.REGRESSED
     assert paired.verdict(row, 0.05) == decisions.UNCHANGED
     assert (
         paired.verdict(row | {"low": -0.9, "high": -0.1}, 0.05) == decisions.UNCHANGED
-    )  # better, by less than the margin
+    )  # better, by less than the tolerance
     assert paired.verdict(row | {"low": -3.0, "high": -0.1}, 0.05) == decisions.IMPROVED
     assert paired.verdict(row | {"high": 3.0}, 0.05) == decisions.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("folder", sorted(SEEDS.glob("*/")), ids=lambda folder: folder.name)
 def test_unchanged_code_with_other_seeds_passes_every_time(folder):
-    """Twenty trainings of one commit that differ only in their seed; none of them was used for the margins."""
+    """Twenty trainings of one commit that differ only in their seed; none of them was used for the tolerances."""
     p = params.load(ROOT / "params.yaml")
     base = baselines.load(folder.name, lambda file: (folder / file).read_bytes())
     passed, reasons = set(), []
@@ -191,25 +191,25 @@ def test_there_are_enough_samples_to_find_one_regression_among_all_comparisons(c
     old = predict(faces(200), 1)
     now = old.assign(age_predicted=old["age_predicted"].where(old["sex"] == "male", old["age"] + 40))
     settings = EVALUATE.model_copy(update={"bootstrap_samples": 1000, "confidence": confidence})
-    margins = no_margins(old)
-    rows = paired.compare(now, old, margins, settings)
-    assert len(rows) == len(margins) > 40
-    assert set(taken) == {max(1000, int(np.ceil(len(margins) / (1 - confidence))))}
+    tolerances = no_tolerances(old)
+    rows = paired.compare(now, old, tolerances, settings)
+    assert len(rows) == len(tolerances) > 40
+    assert set(taken) == {max(1000, int(np.ceil(len(tolerances) / (1 - confidence))))}
     best = rows.loc[rows["p"].idxmin()]
     assert best["p"] == pytest.approx(1 / (1 + taken[0]))
     assert best["verdict"] == decisions.REGRESSED
 
 
-def test_margins_follow_the_measured_sd():
+def test_tolerances_follow_the_measured_sd():
     sizes = pd.DataFrame(
         {"target": ["age", "age", "sex"], "slice": ["all faces", "black", "all faces"], "n": [400, 100, 400]}
     )
     seeds = pd.DataFrame({"target": ["age", "age"], "slice": ["all faces", "black"], "n": [400, 100], "sd": [0.1, 0.2]})
-    margins = seed_spread.margins(seeds, sizes, GATE)
-    assert margins["age", "all faces"] == pytest.approx(2 * np.sqrt(2) * 0.1)  # variances are 4 / n exactly
-    assert margins["age", "black"] == pytest.approx(2 * np.sqrt(2) * 0.2)
-    assert margins["sex", "all faces"] == GATE.tolerance_accuracy
-    lucky = seed_spread.margins(seeds.assign(sd=[0.1, 0.0]), sizes, GATE)
+    tolerances = tolerance.tolerances(seeds, sizes, GATE)
+    assert tolerances["age", "all faces"] == pytest.approx(2 * np.sqrt(2) * 0.1)  # variances are 4 / n exactly
+    assert tolerances["age", "black"] == pytest.approx(2 * np.sqrt(2) * 0.2)
+    assert tolerances["sex", "all faces"] == GATE.tolerance_accuracy
+    lucky = tolerance.tolerances(seeds.assign(sd=[0.1, 0.0]), sizes, GATE)
     assert lucky["age", "black"] > lucky["age", "all faces"] * 0.9  # an sd that is 0 by chance is not used
 
 
@@ -217,7 +217,7 @@ def test_sd_over_seeds_by_hand():
     table = predict(faces(100), 1)
     better = table.assign(age_predicted=table["age"] + 3)
     worse = table.assign(age_predicted=table["age"] - 5)
-    rows = seed_spread.sd_over_seeds([better, worse], 20).set_index(["target", "slice"])
+    rows = tolerance.sd_over_seeds([better, worse], 20).set_index(["target", "slice"])
     assert rows.loc[("age", "all faces"), "sd"] == pytest.approx(np.sqrt(2))
     assert rows.loc[("sex", "all faces"), "sd"] == 0
 

@@ -1,4 +1,4 @@
-"""Faces are detected where they are and nowhere else, and cropped as in the training pictures of a model."""
+"""Faces are detected where they are and nowhere else, and cropped as in the training images of a model."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Pictures of every kind are decoded to upright RGB, or rejected with a reason."""
+"""Images of every kind are decoded to upright RGB, or rejected with a reason."""
 
 import io
 import zlib
@@ -38,10 +38,10 @@ def test_exif_orientation_is_followed():
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "is empty"), (b"hello", "is no picture"), (encoded(picture(size=(400, 300)))[:900], "cannot be decoded")],
+    [(b"", "is empty"), (b"hello", "is no image"), (encoded(picture(size=(400, 300)))[:900], "cannot be decoded")],
 )
 def test_an_unreadable_picture_has_a_reason(content, reason):
-    with pytest.raises(preprocessing.PictureError, match=reason):
+    with pytest.raises(preprocessing.ImageError, match=reason):
         preprocessing.decode(content)
 
 
@@ -62,7 +62,7 @@ def test_frames_are_counted():
 def test_a_large_file_is_refused_before_decoding(monkeypatch):
     content = encoded(picture(1))
     monkeypatch.setattr(preprocessing, "MAX_BYTES", len(content) - 1)
-    with pytest.raises(preprocessing.PictureError, match="is larger than"):
+    with pytest.raises(preprocessing.ImageError, match="is larger than"):
         preprocessing.decode(content)
 
 
@@ -76,7 +76,7 @@ def test_absurd_dimensions_are_refused_before_decoding():
     header = bytearray(encoded(Image.new("L", (8, 8)), "PNG"))
     header[16:24] = (200_000).to_bytes(4) + (200_000).to_bytes(4)
     header[29:33] = zlib.crc32(header[12:29]).to_bytes(4)
-    with pytest.raises(preprocessing.PictureError, match="pixels"):
+    with pytest.raises(preprocessing.ImageError, match="pixels"):
         preprocessing.decode(bytes(header))
 
 
@@ -106,7 +106,7 @@ def test_crop_box_widens_and_repeats_the_edge():
     crop = preprocessing.crop_box(image, (0, 0, 10, 10), 0.5)
     assert crop.size == (20, 20)
     assert np.asarray(crop).min() == 7
-    with pytest.raises(preprocessing.PictureError, match="not within"):
+    with pytest.raises(preprocessing.ImageError, match="not within"):
         preprocessing.crop_box(image, (20, 20, 30, 30), 0.1)
 
 

@@ -26,7 +26,7 @@ def model(tmp_path):
 
 def test_the_command_line_predicts(model, tmp_path, capsys, monkeypatch):
     (tmp_path / "a.jpg").write_bytes(encoded(drawing.squares(1, 0, 50)[0]))
-    (tmp_path / "b.txt").write_text("no picture")
+    (tmp_path / "b.txt").write_text("no image")
 
     def predict(*words):
         monkeypatch.setattr("sys.argv", ["predictor", *map(str, words)])
@@ -34,11 +34,11 @@ def test_the_command_line_predicts(model, tmp_path, capsys, monkeypatch):
         return capsys.readouterr().out
 
     lines = predict("--model", model, tmp_path / "a.jpg", tmp_path / "a.jpg").splitlines()
-    assert lines[0].split()[:4] == ["picture", "age", "age_bin", "sex"]
+    assert lines[0].split()[:4] == ["image", "age", "age_bin", "sex"]
     assert lines[1] == lines[2]
     for words, message in (
         (("--model", tmp_path / "none.onnx", tmp_path / "a.jpg"), "none.onnx is not a file"),
-        (("--model", model, tmp_path / "b.txt"), "b.txt: is no picture"),
+        (("--model", model, tmp_path / "b.txt"), "b.txt: is no image"),
     ):
         with pytest.raises(SystemExit):
             predict(*words)

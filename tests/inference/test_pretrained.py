@@ -114,7 +114,7 @@ def test_the_shipped_model_predicts_without_any_data(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     head, row = done.stdout.splitlines()
-    assert {"picture", "age", "age_low", "age_high", "sex", "ethnicity"} <= set(head.split())
+    assert {"image", "age", "age_low", "age_high", "sex", "ethnicity"} <= set(head.split())
     assert re.match(r"\s*face.jpg\s+\d+\.\d", row)
 
 
@@ -127,7 +127,7 @@ def test_the_folder_is_a_model_that_mlflow_loads(tmp_path):
         pd.DataFrame({"image": [encoded(Image.fromarray(skimage.data.astronaut())), b"text"]})
     )
     assert rows["sex"][0] == "female"
-    assert rows["error"].tolist() == ["", "is no picture"]
+    assert rows["error"].tolist() == ["", "is no image"]
     shutil.copy(ROOT / SHIPPED, tmp_path)
     models.write_folder(tmp_path / SHIPPED.name, drawing.example_picture())
     written = yaml.safe_load((tmp_path / "MLmodel").read_text())

@@ -1,4 +1,4 @@
-"""Pictures are cropped by their box or by the detector, and packed."""
+"""Images are cropped by their box or by the detector, and packed."""
 
 import io
 import json
@@ -81,7 +81,7 @@ def test_found_faces_are_cut_out_of_the_photos_and_others_rejected(project, edit
 
 def test_where_no_face_is_found_at_all_the_stage_says_so(project, edit):
     photos_of(project, edit, **{"1_0_0_20170116172300002": np.zeros((40, 40, 3), np.uint8)})
-    with pytest.raises(SystemExit, match=r"no picture could be packed: no face was found \(1\); the sample"):
+    with pytest.raises(SystemExit, match=r"no image could be packed: no face was found \(1\); the sample"):
         pack.main("utkface", "detected")
 
 

@@ -298,9 +298,7 @@ def test_prediction_reads_pixels_as_training_does(dataset, settings, crop, size,
     in_prediction = in_prediction[input_pipeline.epoch_order(train, settings.balance, settings.seed, 0)]
     assert in_training.shape == in_prediction.shape == (len(train), size, size, 3)
     apart = np.abs(in_training.astype(int) - in_prediction.astype(int)).mean()
-    assert apart < (
-        1 if factor == 1 else 3
-    )  # of 255; where the decoder shrinks, these small noisy pictures differ more
+    assert apart < (1 if factor == 1 else 3)  # of 255; where the decoder shrinks, these small noisy images differ more
 
 
 def test_small_photos_are_centred_on_grey():

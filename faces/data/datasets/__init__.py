@@ -7,12 +7,12 @@ A dataset module must define:
     ARCHIVES  {"cropped" or "full": (Archive, ...)}: its files by variant; every variant that is not a key is made
               from those of `full`
     face_id(member: str) -> str | None: id of the face that a member of an archive shows, the same in every variant;
-              None for a member that is not a picture
+              None for a member that is not an image
 
 It may define:
 
     LABELS    str: where its labels come from, for the reports; without it, they are reported as the user's own
-    FRAMING   (5, 2) float array: where a face's landmarks are in its cropped pictures, as detection.crop_face takes
+    FRAMING   (5, 2) float array: where a face's landmarks are in its cropped images, as detection.crop_face takes
               it; UTKFace's where it has none
     boxes(folder: Path) -> {face id: (left, top, right, bottom)}: where the faces are in its full photos, in pixels;
               required where ARCHIVES has no `cropped`, and useful where a photo shows several faces
@@ -34,7 +34,7 @@ class Archive:
     """A published file; size in bytes, checksums in hexadecimal, each None where unknown.
 
     urls: addresses, in the order in which they are tried; about: rough size in bytes, for the plan;
-    alternatives: files or folders that hold the same pictures in another format; by_hand: how a user downloads it.
+    alternatives: files or folders that hold the same images in another format; by_hand: how a user downloads it.
     """
 
     name: str
@@ -65,7 +65,7 @@ def archives(module: ModuleType, variant: str) -> tuple[Archive, ...]:
 def boxes(module: ModuleType, variant: str, folder: Path) -> dict[str, tuple[float, float, float, float]] | None:
     """Boxes of the faces in the photos that a variant is made from, as the module's boxes(folder) gives them.
 
-    None where its pictures are used whole, and for `detected` where the module has no boxes.
+    None where its images are used whole, and for `detected` where the module has no boxes.
     """
     if variant in module.ARCHIVES or (variant == "detected" and not hasattr(module, "boxes")):
         return None
@@ -73,5 +73,5 @@ def boxes(module: ModuleType, variant: str, folder: Path) -> dict[str, tuple[flo
 
 
 def framing(module: ModuleType) -> np.ndarray:
-    """Where a face's landmarks are in a dataset's cropped pictures, as detection.crop_face takes it."""
+    """Where a face's landmarks are in a dataset's cropped images, as detection.crop_face takes it."""
     return module.FRAMING if hasattr(module, "FRAMING") else find("utkface").FRAMING

@@ -1,4 +1,4 @@
-"""Code shared by IMDB and WIKI (Rothe, Timofte & Van Gool 2015): the .mat of labels and the ids of pictures."""
+"""Code shared by IMDB and WIKI (Rothe, Timofte & Van Gool 2015): the .mat of labels and the ids of images."""
 
 import datetime
 import zlib
@@ -17,7 +17,7 @@ URL = HOME + "static/"
 LICENCE = "for academic research only; the photos belong to their owners"
 LABELS = (
     "Age is the year of the photo less the date of birth that a web page gives, sex what its page says: of the person "
-    "whom the page is about, who need not be the one in the picture. Nobody checked them. There is no ethnicity."
+    "whom the page is about, who need not be the one in the image. Nobody checked them. There is no ethnicity."
 )
 SEXES = {0.0: "female", 1.0: "male"}  # the opposite of UTKFace's coding
 # Where the landmarks of detection.Face are in a crop, as fractions of its side: UTKFace's, mapped to the face box plus
@@ -40,7 +40,7 @@ FAULTS = (NotImplementedError, ValueError, KeyError, TypeError, EOFError, zlib.e
 def crops(name: str, md5: str, about: int) -> tuple[Archive]:
     """The archive of crops called NAME.tar; md5 as published, about: its rough size in bytes."""
     by_hand = (
-        f"open {HOME} and download {name}.tar; a folder called {name} with the same pictures and the .mat works as well"
+        f"open {HOME} and download {name}.tar; a folder called {name} with the same images and the .mat works as well"
     )
     zip_or_folder = (Archive(f"{name}.zip"), Archive(name))
     url = f"{URL}{name}.tar"

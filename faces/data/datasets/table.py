@@ -1,4 +1,4 @@
-"""One's own table: labels are in a CSV or Parquet file whose columns params.yaml names; pictures are separate files."""
+"""One's own table: labels are in a CSV or Parquet file whose columns params.yaml names; images are separate files."""
 
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -12,11 +12,11 @@ from faces.data.archives import IMAGE_SUFFIXES, ArchiveError
 
 LICENCE = "your own"
 HOME = ""
-ARCHIVES = {"cropped": ()}  # the row of `variants` in params.yaml names the pictures
+ARCHIVES = {"cropped": ()}  # the row of `variants` in params.yaml names the images
 
 
 def face_id(member: str) -> str | None:
-    """Id of the face that a member of an archive shows: its path; None for a member that is not a picture."""
+    """Id of the face that a member of an archive shows: its path; None for a member that is not an image."""
     path = PurePosixPath(member)
     hidden = path.name.startswith(".") or "__MACOSX" in path.parts
     return str(path) if path.suffix.lower() in IMAGE_SUFFIXES and not hidden else None
@@ -38,7 +38,7 @@ def read(settings: params.Table, name: str) -> pd.DataFrame:
 def records(rows: pd.DataFrame, settings: params.Table, members: Iterable[str]) -> pd.DataFrame:
     """Convert the rows of a table to records; an unusable row has its reason in `reject`.
 
-    members: the names in the archive of pictures. A row's picture is the member whose path ends with the row's path.
+    members: the names in the archive of images. A row's image is the member whose path ends with the row's path.
     """
     if settings.columns.image is None:
         wanted = tables.pixel_names(len(rows))
@@ -71,18 +71,18 @@ def suffixes(paths: Iterable[str]) -> dict[str, str]:
 
 
 def _picture(name: str, paths: dict[str, str]) -> tuple[str, str]:
-    """Return (face id, reason to reject) of a picture as a table names it; paths: of suffixes."""
+    """Return (face id, reason to reject) of an image as a table names it; paths: of suffixes."""
     path = PurePosixPath(name)
     if name.strip() == "":
-        return "", "names no picture"
+        return "", "names no image"
     if ".." in path.parts:
-        return name, "picture's path leads out of its folder"
+        return name, "image's path leads out of its folder"
     parts = [part for part in path.parts if part != "/"]
     ends = ["/".join(parts[start:]) for start in (range(len(parts)) if path.is_absolute() else (0,))]
     matches = [paths[end] for end in ends if end in paths]
     if not matches:
-        return name, "no such picture"
-    return (matches[0], "") if matches[0] else (name, "picture's name fits several")
+        return name, "no such image"
+    return (matches[0], "") if matches[0] else (name, "image's name fits several")
 
 
 def _label(target: targets.Target, text: str, settings: params.Table) -> tuple[object, str]:
@@ -103,13 +103,13 @@ def _label(target: targets.Target, text: str, settings: params.Table) -> tuple[o
 
 
 def _merge_repeats(out: pd.DataFrame) -> pd.DataFrame:
-    """Keep one record per picture; it is rejected where the picture's usable rows disagree."""
+    """Keep one record per image; it is rejected where the image's usable rows disagree."""
     usable = out[out["reject"] == ""]
     counts, distinct = (rows.groupby("face_id").size() for rows in (usable, usable.astype(str).drop_duplicates()))
     kept = (
         pd.concat([usable, out[out["reject"] != ""]]).drop_duplicates("face_id").sort_values("face_id", kind="stable")
     )
     disagree = kept["face_id"].isin(distinct[distinct > 1].index)
-    reasons = [f"{counts[face]} rows of this picture disagree" for face in kept["face_id"][disagree]]
+    reasons = [f"{counts[face]} rows of this image disagree" for face in kept["face_id"][disagree]]
     kept.loc[disagree, "reject"] = reasons
     return kept

@@ -10,7 +10,7 @@ from faces.data.datasets import Archive
 HOME = "https://susanqq.github.io/UTKFace/"
 LICENCE = "for non-commercial research only; the photos belong to their owners"
 LABELS = (
-    "Age, sex and ethnicity are what an algorithm (DEX) estimated from the picture and one annotator checked: "
+    "Age, sex and ethnicity are what an algorithm (DEX) estimated from the image and one annotator checked: "
     "perceived, not told by the person. Sex has two classes and ethnicity five, of which the last is a remainder."
 )
 DRIVE = "https://drive.google.com/uc?id="
@@ -33,7 +33,7 @@ ARCHIVES = {
             ),
             by_hand="open https://susanqq.github.io/UTKFace/, follow `Aligned&Cropped Faces`, and download "
             "UTKFace.tar.gz; or press Download at https://www.kaggle.com/datasets/jangedoo/utkface-new, which "
-            "gives archive.zip; a folder called UTKFace with the same pictures works as well",
+            "gives archive.zip; a folder called UTKFace with the same images works as well",
         ),
     ),
     "full": tuple(
@@ -43,7 +43,7 @@ ARCHIVES = {
             about=430_000_000,
             alternatives=(Archive(f"part{k}"),),
             by_hand="open https://susanqq.github.io/UTKFace/, follow `In-the-wild Faces`, and download part1.tar.gz, "
-            "part2.tar.gz and part3.tar.gz; folders part1, part2 and part3 with the same pictures work as well",
+            "part2.tar.gz and part3.tar.gz; folders part1, part2 and part3 with the same images work as well",
         )
         for k, drive_id in (
             (1, "0BxYys69jI14kb2o4ajJwQ3FOUm8"),
@@ -67,7 +67,7 @@ def face_id(member: str) -> str | None:
     """Id of the face that a member of an archive shows, the same for a chip and its in-the-wild photo.
 
     It begins with the timestamp, so that ids sort by it: `20170116174525125_39_1_0`. A name that lacks one of the
-    four fields is its own id; None for a member that is not a picture.
+    four fields is its own id; None for a member that is not an image.
     """
     name = PurePosixPath(member).name
     match = NAME.fullmatch(name)

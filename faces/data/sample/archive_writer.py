@@ -20,7 +20,7 @@ from faces.data.sample.drawing import Person
 from faces.runtime import executor
 
 CHIP = 100  # pixels: side of a chip
-LOT = 32  # pictures that a process draws per call
+LOT = 32  # images that a process draws per call
 MTIME = 1_500_000_000
 RACES = ("white", "black", "asian", "indian", "others")
 Members = Iterator[tuple[str, bytes]]
@@ -69,7 +69,7 @@ def _utkface_stem(person: Person, index: int) -> str:
 
 
 def _chip(person: Person, resaved: bool) -> tuple[bytes, ...]:
-    """A chip as JPEG and, if resaved, the same picture at a lower quality."""
+    """A chip as JPEG and, if resaved, the same image at a lower quality."""
     rng = np.random.default_rng((*person.seed, 4))
     side = int(CHIP * rng.uniform(0.92, 1.12))
     left, top = (int((CHIP - side) / 2 + rng.normal(0, 3)) for _ in "xy")
@@ -126,7 +126,7 @@ def _photo(person: Person) -> bytes:
 
 
 def imdb_wiki(dataset: str, faces: int, seed: int) -> Members:
-    """DATASET_crop.tar: the .mat first, then one picture per row, with gaps and errors as in the published set."""
+    """DATASET_crop.tar: the .mat first, then one image per row, with gaps and errors as in the published set."""
     people = drawing.people(faces, seed + 1)
     rng = np.random.default_rng((seed, 7))
     rows = [_wiki_row(rng, person, index) for index, person in enumerate(people)]
@@ -135,7 +135,7 @@ def imdb_wiki(dataset: str, faces: int, seed: int) -> Members:
     images = _draw_all(_wiki_picture, zip(people, range(faces), noise, strict=True))
     for index, (row, content) in enumerate(zip(rows, images, strict=True)):
         if index in (50, 51):
-            continue  # the picture is missing
+            continue  # the image is missing
         yield f"{dataset}_crop/{row['full_path']}", b"" if index == 52 else content
 
 

@@ -1,4 +1,4 @@
-"""How much scores differ between trainings that differ only in their seed, and the margins that follow for the gate."""
+"""Tolerances of the gate, from how much scores differ between trainings that differ only in their seed."""
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ def sd_over_seeds(seeds: list[pd.DataFrame], min_group_size: int) -> pd.DataFram
     return rows.assign(seeds=len(seeds), sd=sd)
 
 
-def margins(seed_sd: pd.DataFrame, sizes: pd.DataFrame, gate: params.Gate) -> pd.Series:
+def tolerances(seed_sd: pd.DataFrame, sizes: pd.DataFrame, gate: params.Gate) -> pd.Series:
     """Tolerated increase in loss, by (target, slice): `gate.tolerance_sd` standard deviations of a change of seed.
 
     seed_sd: rows of spread.csv of one model; sizes: target, slice, n. The difference of two trainings has a standard
@@ -41,8 +41,8 @@ def margins(seed_sd: pd.DataFrame, sizes: pd.DataFrame, gate: params.Gate) -> pd
             (a, b), _ = scipy.optimize.nnls(np.column_stack([n, np.ones(len(n))]), n * variance)
             measured = wanted["slice"].map(dict(zip(rows["slice"], variance, strict=True))).fillna(0.0)
             tolerated = gate.tolerance_sd * np.sqrt(2 * np.maximum(measured, a + b / wanted["n"]))
-        tables.append(wanted.assign(margin=tolerated))
-    return pd.concat(tables).set_index(["target", "slice"])["margin"].astype(float)
+        tables.append(wanted.assign(tolerance=tolerated))
+    return pd.concat(tables).set_index(["target", "slice"])["tolerance"].astype(float)
 
 
 def slice_sizes(table: pd.DataFrame, min_group_size: int) -> pd.DataFrame:
