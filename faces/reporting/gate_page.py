@@ -15,8 +15,8 @@ SIGNS = {
 MEANING = (
     "A difference is the score now minus that of the baseline, on the same test faces, with a {:.0%} bootstrap "
     "interval over people. The verdict is *regressed* if the score is worse by significantly more than the tolerance; "
-    "the test is adjusted for all comparisons of the model (Holm). Otherwise it is *unchanged* if the whole interval is "
-    "within the tolerance, *improved* if the whole interval is on the better side of 0, and else *inconclusive*. "
+    "the test is adjusted for all comparisons of the model (Holm). Otherwise it is *unchanged* if the whole interval "
+    "is within the tolerance, *improved* if the whole interval is on the better side of 0, and else *inconclusive*. "
     "Errors are in years. Accuracies are shares, and also have McNemar's exact test."
 )
 
