@@ -8,6 +8,8 @@ import os
 import re
 import shutil
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -128,4 +130,23 @@ def picture(seed: int = 0, size: tuple[int, int] = (40, 30)) -> Image.Image:
 def encoded(image: Image.Image, kind: str = "JPEG", **options) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def tar(names, mode="w:gz"):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:
+        for i, name in enumerate(names):
+            content = encoded(picture(i, (200, 200)))
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def zipped(names):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in names:
+            archive.writestr(name, encoded(picture(0)))
     return buffer.getvalue()

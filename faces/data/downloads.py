@@ -77,7 +77,7 @@ def download(archive: Archive, source: str, folder: Path, in_place: bool = False
     file that has published checksums must match them. A mirror's may differ, and the same images in another format
     are accepted: the entry says so. Raises ArchiveError, naming the remedy.
     """
-    get, faults = read_in_place if in_place else fetch, []
+    get, faults = read_in_place if in_place else fetch_from, []
     for candidate, address in candidates(archive, source):
         try:
             entry = get(candidate, address, folder, official=source == "official")
@@ -95,7 +95,7 @@ def download(archive: Archive, source: str, folder: Path, in_place: bool = False
 
 
 def read_in_place(archive: Archive, address: str, folder: Path, official: bool) -> dict:
-    """Read one archive at an address, check it, and return its provenance entry. Raises as fetch does."""
+    """Read one archive at an address, check it, and return its provenance entry. Raises as fetch_from does."""
     address = address if "://" in address else str(Path(address).resolve())
     size = archives.file_size(address)
     if size is None:
@@ -119,7 +119,7 @@ def candidates(archive: Archive, source: str) -> Iterator[tuple[Archive, str]]:
             yield candidate, source.rstrip("/") + "/" + candidate.name
 
 
-def fetch(archive: Archive, address: str, folder: Path, official: bool) -> dict:
+def fetch_from(archive: Archive, address: str, folder: Path, official: bool) -> dict:
     """Fetch one archive from one address, check it, and return its provenance entry.
 
     Raises OSError, ImportError, ValueError, FetchError or ArchiveError.
@@ -140,7 +140,7 @@ def fetch(archive: Archive, address: str, folder: Path, official: bool) -> dict:
         if not resumed:
             raise
         progress.say(f"{archive.name}: the partial download belonged to another file; fetching the whole file")
-        return fetch(archive, address, folder, official)
+        return fetch_from(archive, address, folder, official)
     part.rename(path)
     shutil.rmtree(parts)
     return entry

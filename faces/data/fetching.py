@@ -37,11 +37,11 @@ def fetch(address: str, folder: Path, name: str, size: int | None = None) -> Pat
     path = folder / name
     if path.exists():
         return path
-    check_room(folder, (size or 0) - received(folder))
+    check_free_space(folder, (size or 0) - received_bytes(folder))
     fetch_once = _fetch_http if address.startswith(("http://", "https://")) else _fetch_fsspec
     tries = 0
     while True:
-        before = received(folder)
+        before = received_bytes(folder)
         try:
             with progress.meter(name) as update:
                 fetch_once(address, path, update)
@@ -50,20 +50,20 @@ def fetch(address: str, folder: Path, name: str, size: int | None = None) -> Pat
             shutil.rmtree(folder)
             raise
         except TemporaryError as error:
-            tries = 1 if received(folder) > before else tries + 1
+            tries = 1 if received_bytes(folder) > before else tries + 1
             if tries >= TRIES:
-                raise FetchError(f"{error} ({TRIES} tries; {received(folder) / 1e6:.1f} MB are kept)") from None
+                raise FetchError(f"{error} ({TRIES} tries; {received_bytes(folder) / 1e6:.1f} MB are kept)") from None
             wait = WAIT * 2 ** (tries - 1)
             progress.say(f"{name}: {error}; trying again in {wait:.0f} s")
             time.sleep(wait)
 
 
-def received(folder: Path) -> int:
+def received_bytes(folder: Path) -> int:
     """Bytes in the files of a folder."""
     return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
 
 
-def check_room(folder: Path, size: int) -> None:
+def check_free_space(folder: Path, size: int) -> None:
     """Raise FetchError where a folder's disk has no room for so many bytes."""
     free = shutil.disk_usage(folder).free
     if size > free:
@@ -113,7 +113,7 @@ def _fetch_fsspec(address: str, path: Path, update: Callable[[int, int | None], 
     try:
         with fsspec.open(address, "rb") as source:
             size = getattr(source, "size", None) or (Path(address).stat().st_size if Path(address).exists() else None)
-            check_room(path.parent, (size or 0) - done)
+            check_free_space(path.parent, (size or 0) - done)
             if done and size is not None and done <= size:
                 source.seek(done)
             else:
