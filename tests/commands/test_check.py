@@ -12,3 +12,10 @@ def test_outputs_of_rows_that_are_gone_are_removed(project):
     check.remove_leftovers(params.load())
     assert [path.name for path in (project / "reports/models").iterdir()] == ["utkface-cropped"]
     assert [path.name for path in (project / "mlruns/receipts").iterdir()] == ["utkface-cropped.json"]
+
+
+def test_the_empty_soft_targets_of_models_without_teachers_stay(project):
+    for name in ("none", "gone"):
+        (project / "data/soft_targets" / name).mkdir(parents=True)
+    check.remove_leftovers(params.load())
+    assert [path.name for path in (project / "data/soft_targets").iterdir()] == ["none"]
