@@ -17,8 +17,9 @@ It may define:
     boxes(folder: Path) -> {face id: (left, top, right, bottom)}: where the faces are in its full photos, in pixels;
               required where ARCHIVES has no `cropped`, and useful where a photo shows several faces
 
-Functions that read labels have no common form, since the stage that calls them is of the dataset: parse_labels calls
-labels(face id) of utkface, convert_mat read_mat and records of imdb_wiki, read_table read and records of table.
+Functions that read labels have no common form, since each belongs to one stage. parse_labels calls labels(face id) of a
+dataset that it lists, which returns {column: label}, or {"reject": reason}. convert_mat calls read_mat and records of
+imdb_wiki, and read_table calls read and records of table.
 """
 
 import importlib
