@@ -66,7 +66,7 @@ def cloned(folder: Path) -> Path:
         (folder / part).symlink_to(ROOT / part)
     committed = subprocess.run(["git", "archive", "HEAD", "reports"], cwd=ROOT, capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(committed)) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extractall(folder)  # `filter` is new in Python 3.11.4
     return folder
 
 
