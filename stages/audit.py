@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from faces import params, scores, targets
+from faces.audit import label_issues, leaks
 from faces.data import duplicates, labelled_faces, packs, records
-from faces.evaluation import label_issues, leaks, metrics, predictions, score_tables
+from faces.evaluation import metrics, predictions, score_tables
 from faces.inference.predictor import EMBEDDING, Predictor
 from faces.runtime import progress, running
 

@@ -1,1 +1,1 @@
-"""Scores of predictions, their intervals, groups of faces, calibration and label issues."""
+"""Scores of predictions, their intervals, groups of faces and calibration."""

@@ -27,7 +27,7 @@ NEVER_TRAIN = (
     ),
     *("faces/reporting/*.py", "faces/tracking/*.py", "faces/gate/*.py", "faces/runtime/*.py", "faces/params/schema.py"),
     *("faces/data/fetching.py", "faces/data/sample/*.py", "faces/images/detection.py", "faces/data/datasets/*.py"),
-    *("faces/evaluation/metrics.py", "faces/evaluation/label_issues.py", "faces/scores.py"),
+    *("faces/evaluation/metrics.py", "faces/audit/label_issues.py", "faces/scores.py"),
 )
 ADDED = ("faces/networks/new.py", "faces/data/datasets/new.py")
 ALWAYS_TRAIN = ("faces/training/losses.py", "faces/networks/residual.py", "faces/images/preprocessing.py")

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from faces import targets
+from faces.audit import label_issues, leaks, neighbours
 from faces.data import duplicates, packs, records
 from faces.data.sample import drawing
-from faces.evaluation import label_issues, leaks, neighbours
 from faces.images import preprocessing
 from stages import clean, split
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
+from faces.audit import neighbours
 from faces.data import duplicates, packs
-from faces.evaluation import neighbours
 
 FARTHEST = 10  # largest difference of hashes, in bits, at which test faces near another part are counted
 NEAREST = 5  # neighbours by embedding that are compared by pixels
