@@ -157,7 +157,7 @@ def show_faces(dataset: str) -> None:
     variant = left.segmented_control("Variant", variants, default=variants[0], required=True)
     parts = middle.segmented_control("Part", PARTS, selection_mode="multi", default=[])
     rows = face_grid.choose_group(rows[rows["part"].isin(parts or PARTS)], "grid")
-    seed = face_grid.seed("grid_seed", right.button("Others", icon=":material/shuffle:"))
+    seed = face_grid.seed("grid_seed", right.button("Other faces", icon=":material/shuffle:"))
     st.caption(f"{min(FACES, len(rows)):,} of {len(rows):,} faces.")
     resources.require(len(rows), "No face is in all of these groups.")
     sample = rows.sample(min(FACES, len(rows)), random_state=np.random.default_rng(seed))
