@@ -58,8 +58,7 @@ repro: check ## run the pipeline and print the comparison table
 ##@ Look and use
 
 ui: check ## open the MLflow UI (PORT=5000)
-	@echo "Open http://127.0.0.1:$(or $(PORT),5000)/#/experiments?workflowType=machine_learning"
-	@mlflow ui --port $(or $(PORT),5000)
+	@python -m commands.ui --port $(or $(PORT),5000)
 
 app: check ## open the web app: data, models, predictions, explanations (PORT=8501; PHONE=1 lets phones of this network in)
 	@python -m commands.app --port $(or $(PORT),8501) $(if $(PHONE),--phone)

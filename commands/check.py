@@ -75,9 +75,12 @@ def migrate(path: Path) -> None:
 def remove_leftovers(p: params.Params) -> None:
     """Remove the outputs of rows that params.yaml no longer has."""
     for section, folders in OUTPUTS.items():
-        for path in (path for folder in map(Path, folders) if folder.exists() for path in sorted(folder.iterdir())):
-            if path.stem not in {*getattr(p, section), params.NO_TEACHERS}:
-                print(f"{path} is removed: params.yaml has no {path.stem} under {section}")
+        paths = [path for folder in map(Path, folders) if folder.exists() for path in sorted(folder.iterdir())]
+        for name in sorted({path.stem for path in paths} - {*getattr(p, section), params.NO_TEACHERS}):
+            old = [path for path in paths if path.stem == name]
+            print(f"params.yaml has no {name} under {section}; removed: {', '.join(map(str, old))}")
+            print("If the row comes back, dvc repro restores them from DVC's cache.")
+            for path in old:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

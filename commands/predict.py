@@ -75,7 +75,10 @@ def main() -> None:
         for row in photos.predict(batch, predictor)
     )
     kind = args.format or ("table" if sys.stdout.isatty() else "csv")
-    sys.exit(1 if write(rows, ["file", *photos.columns(predictor), "model", "error"], kind) else 0)
+    errors = write(rows, ["file", *photos.columns(predictor), "model", "error"], kind)
+    if photos.NO_FACE in errors:
+        progress.say("If an image is one face, framed like the model's training images, add --cropped.")
+    sys.exit(1 if errors else 0)
 
 
 def expand(arguments: Iterable[str]) -> Iterator[str]:
@@ -133,20 +136,20 @@ def read(name: str) -> bytes:
         return file.read(preprocessing.MAX_BYTES + 1)
 
 
-def write(rows: Iterable[dict], names: list[str], kind: str) -> int:
-    """Write rows to standard output as they arrive; returns how many have a reason in `error`."""
-    failed, table = 0, csv.DictWriter(sys.stdout, names, lineterminator="\n")
+def write(rows: Iterable[dict], names: list[str], kind: str) -> list[str]:
+    """Write rows to standard output as they arrive; returns their errors."""
+    errors, table = [], csv.DictWriter(sys.stdout, names, lineterminator="\n")
     if kind == "csv":
         table.writeheader()
     elif kind == "table":
         print(line("file", "face", COLUMNS))
     for row in rows:
-        failed += "error" in row
+        errors += [row["error"]] if "error" in row else []
         if kind == "csv":
             table.writerow(row)
         else:
             print(json.dumps(row, default=plain) if kind == "jsonl" else as_line(row))
-    return failed
+    return errors
 
 
 def plain(value: object) -> object:

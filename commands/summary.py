@@ -1,5 +1,6 @@
 """Print the comparison of all models, the registered ones, and how to open the MLflow UI."""
 
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +23,7 @@ def main() -> None:
     texts = dict.fromkeys(text for row in sources.values() for text in provenance.warnings(row))
     title = f"On the test faces, with {p.evaluate.confidence:.0%} intervals; MAE and RMSE in years:"
     table = pd.read_csv(path, index_col="model", keep_default_na=False).T.to_string(line_width=progress.WIDTH)
+    texts = [textwrap.fill(text, progress.WIDTH) for text in texts]
     print("", *texts, "", title, table, "", sep="\n")
     fingerprints = {records.read_json(f"data/models/{name}/model.json")["fingerprint"] for name in p.models}
     for dataset, source in sources.items():
@@ -35,11 +37,8 @@ def main() -> None:
             print(f"models:/{name}@champion is version {champion.version}: {about}")
     gate = Path("reports/gate/verdict.json")
     if gate.exists():
-        print(f"Against the committed baseline: {gate_page.summary(records.read_json(gate))} (make gate)")
-    print(
-        "\nThe report is reports/index.md. To compare runs: make ui (or, with .venv activated, mlflow ui),\n"
-        "then open http://127.0.0.1:5000/#/experiments?workflowType=machine_learning"
-    )
+        print(f"Against the committed baseline: {gate_page.by_model(records.read_json(gate))} (make gate)")
+    print("\nThe report is reports/index.md. To compare runs in MLflow's UI: make ui")
 
 
 if __name__ == "__main__":

@@ -15,13 +15,12 @@ EMPTY = (
 
 def show() -> None:
     """Show registered versions and runs."""
-    from faces.tracking import model_choice
+    from faces.tracking import model_choice, store
 
-    st.markdown(
-        f"`make ui` in a shell starts the MLflow UI on this machine: [runs]({UI}/#/experiments), "
-        f"[models]({UI}/#/models)."
-    )
     resources.require(model_choice.has_store(), EMPTY)
+    pages = {**dict(sorted(store.chart_pages().items())), "models": "#/models"}
+    links = ", ".join(f"[{name}]({UI}/{page})" for name, page in pages.items())
+    st.markdown(f"`make ui` in a shell starts the MLflow UI on this machine: {links}.")
     versions, runs = read_store()
     resources.require(len(runs), "MLflow's store has no runs.")
     links = {"link": st.column_config.LinkColumn("in the UI", display_text="open")}

@@ -12,6 +12,7 @@ from faces.images import detection, preprocessing
 from faces.images.preprocessing import ImageError
 from faces.inference.predictor import Predictor
 
+NO_FACE = "no face was found"
 PLACE = ("left", "top", "right", "bottom", "score")
 
 
@@ -80,7 +81,7 @@ def prepare(
         places, inputs = faces(preprocessing.decode(content), predictor, finder, min_score)
     except ImageError as error:
         return Prepared(name, error=str(error))
-    return Prepared(name, places, inputs, "" if inputs else "no face was found")
+    return Prepared(name, places, inputs, "" if inputs else NO_FACE)
 
 
 def predict(prepared: Iterable[Prepared], predictor: Predictor) -> Iterator[dict]:

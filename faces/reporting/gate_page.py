@@ -51,6 +51,17 @@ def page(results: dict[str, dict], compared: pd.DataFrame, others: pd.DataFrame,
     return "\n".join(lines)
 
 
+def first_part(text: str) -> str:
+    """The page's heading and verdicts, without its tables."""
+    return text.partition("\n## ")[0]
+
+
+def by_model(results: dict[str, dict]) -> str:
+    """The verdict on each model."""
+    models = [(model, row["verdict"]) for result in results.values() for model, row in result["models"].items()]
+    return ", ".join(f"{model} {verdict}" for model, verdict in models) or "nothing to compare"
+
+
 def summary(results: dict[str, dict]) -> str:
     """The verdict on each baseline."""
     return "; ".join(f"{name} {result['verdict']}" for name, result in results.items()) or "nothing to compare"

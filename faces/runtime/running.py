@@ -25,15 +25,17 @@ def root() -> Path:
 def stage(main: Callable[..., None]) -> None:
     """Run the `main` of a stage with the arguments of the command line, in one process at a time in this folder.
 
-    Where a killed dvc left the same stage running, wait for that process. A full disk ends the stage in one line.
+    Where a killed dvc left the same stage running, wait for that process. Ctrl-C and a full disk end it in one line.
     """
     arguments = sys.argv[1:]
     name = Path(main.__code__.co_filename).stem + ("@" + "-".join(arguments) if arguments else "")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(f"{name}: stopped"))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(f"{name}: stopped; the next dvc repro resumes"))
     try:
         with hold_lock(Path("data/partial/locks", name), name):
             main(*arguments)
         gc.freeze()  # no collection at exit, which takes 1.5 s with TensorFlow
+    except KeyboardInterrupt:
+        sys.exit(f"{name}: stopped; the next dvc repro resumes")
     except Exception as error:
         cause = disk_full(error)
         if cause is None:

@@ -23,15 +23,17 @@ MOST_RUNS = 50_000  # that MLflow returns at once
 def find_or_create(client: MlflowClient, experiment_id: str, name: str, key: str, kind: str = "train") -> Run:
     """Return the run of a fingerprint, created if there is none.
 
-    Its name follows that of its DVC experiment, since lists cut the end of long names; later DVC experiments with the
-    same training are added to the tag `dvc_experiments`.
+    The name of a training ends with six digits of its fingerprint, which tell the trainings of one model apart. It
+    begins with its DVC experiment, since lists cut the end of long names. Later DVC experiments with the same training
+    are added to the tag `dvc_experiments`.
     """
     experiment = os.environ.get("DVC_EXP_NAME", "")
+    suffix = key[:6] if kind == "train" else ""
     with store.lock():
         run = find(client, experiment_id, key, kind)
         if run is None:
             tags = {"fingerprint": key, "stage": kind, **({"dvc_experiments": experiment} if experiment else {})}
-            return client.create_run(experiment_id, run_name=f"{experiment} {name}".strip(), tags=tags)
+            return client.create_run(experiment_id, run_name=f"{experiment} {name} {suffix}".strip(), tags=tags)
         known = run.data.tags.get("dvc_experiments", "").split()
         if experiment and experiment not in known:
             client.set_tag(run.info.run_id, "dvc_experiments", " ".join([*known, experiment]))

@@ -51,6 +51,15 @@ def open_client() -> MlflowClient:
     return MlflowClient()
 
 
+def chart_pages() -> dict[str, str]:
+    """Addresses in the MLflow UI, below its own, of the charts that compare an experiment's runs, by its name."""
+    experiments = [row for row in open_client().search_experiments() if EXPERIMENT_TAGS.items() <= row.tags.items()]
+    return {
+        row.name: f"#/experiments/{row.experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+        for row in experiments
+    }
+
+
 def relocate(root: Path) -> str:
     """Update the paths in the MLflow store if the project's folder was moved; returns its former path, or ''.
 

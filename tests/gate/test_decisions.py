@@ -284,6 +284,8 @@ def test_the_page_begins_with_failures():
     assert lines[0] == "# Gate: x regressed"
     assert lines[2] == "- ❌ **x, m: regressed**"
     assert lines[3].startswith("    - regressed: sex accuracy of ")
+    assert gate_page.first_part(page).splitlines() == lines[: lines.index("## Regressed") - 1]
+    assert gate_page.by_model({"x": result}) == "m regressed"
     assert page.index("## Regressed") < page.index("## All faces") < page.index("<details>")
     assert any("female" in line and "regressed" in line for line in lines[3:30])
 

@@ -60,11 +60,12 @@ def test_a_second_process_names_the_first_and_waits(tmp_path):
     assert (tmp_path / "ends").read_text() == "input0"  # the first ends before the second begins
 
 
-def test_a_terminated_stage_exits_with_a_message(tmp_path):
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=["killed", "Ctrl-C"])
+def test_a_stopped_stage_exits_with_one_line(tmp_path, sent):
     stopped = start(tmp_path, 60)
     stopped.stdout.readline()
-    stopped.send_signal(signal.SIGTERM)
-    assert "stopped" in stopped.communicate()[1]
+    stopped.send_signal(sent)
+    assert stopped.communicate()[1].endswith(": stopped; the next dvc repro resumes\n")
     assert stopped.returncode == 1
 
 

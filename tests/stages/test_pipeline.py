@@ -87,7 +87,8 @@ def test_two_clean_runs_end_alike_and_what_follows_runs_no_more_than_it_must(tmp
     reports = [p.relative_to(one) for p in (one / "reports").rglob("*") if p.is_file()]
     assert all((one / p).read_bytes() == (two / p).read_bytes() for p in reports)
     assert runs(one) == runs(two)
-    assert runs(one)["faces-utkface-sample"] == ["utkface-cropped", "utkface-full"]
+    names = [name.split()[0] for name in runs(one)["faces-utkface-sample"]]  # before the fingerprint
+    assert names == ["utkface-cropped", "utkface-full"]
 
     assert "Running stage" not in dvc(one, "repro")
 
@@ -125,7 +126,7 @@ def test_what_is_edited_decides_what_is_trained_again(tmp_path):
 def test_every_stage_of_dvc_yaml_is_in_the_lock_of_a_run():
     lock = yaml.safe_load((ROOT / "dvc.lock").read_text())["stages"]
     stages = set(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
-    assert {name.split("@")[0] for name in lock} == stages - {"read_table"}  # runs where there are tables
+    assert {name.split("@")[0] for name in lock} == stages - {"read_table", "teachers"}  # of which the sample has none
 
 
 def test_the_notebook_runs_and_shows_what_it_promises(tmp_path, monkeypatch):

@@ -50,6 +50,13 @@ def test_the_store_opens_twice(mlflow_store):
     assert store.open_experiment("faces-test")[1] == mlflow_store[1]
 
 
+def test_charts_are_of_the_experiments_of_the_project(mlflow_store):
+    client, experiment = mlflow_store
+    client.create_experiment("somebody's")
+    address = f"#/experiments/{experiment}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+    assert store.chart_pages() == {"faces-test": address}
+
+
 def test_names_and_warnings():
     record = {"kind": "real", "simulated": False, "archives": [{"name": "a", "official": False, "sha256": "ab" * 32}]}
     assert provenance.store_name("wiki", record) == "faces-wiki"
@@ -99,7 +106,7 @@ def test_a_failed_training_is_marked_with_its_error_until_it_succeeds(raw):
         log(0, {"loss": 1.0})
         log(1, {"loss": 0.5})
     (run,) = all_runs(raw)
-    assert (run.info.run_name, run.info.status) == ("m", "FINISHED")
+    assert (run.info.run_name, run.info.status) == ("m key", "FINISHED")
     assert "error" not in run.data.tags
     assert len(raw[0].get_metric_history(run.info.run_id, "curve/loss")) == 2
 
@@ -130,7 +137,7 @@ def test_runs_are_named_by_experiment_and_shared_runs_are_not_duplicated(mlflow_
         monkeypatch.setenv("DVC_EXP_NAME", name)
         runs.find_or_create(client, experiment, "m", key)
     by_key = {run.data.tags["fingerprint"]: run for run in client.search_runs([experiment])}
-    assert {key: run.info.run_name for key, run in by_key.items()} == {"a": "brave-fox m", "b": "calm-owl m"}
+    assert {key: run.info.run_name for key, run in by_key.items()} == {"a": "brave-fox m a", "b": "calm-owl m b"}
     assert by_key["a"].data.tags["dvc_experiments"] == "brave-fox calm-owl"
 
 
