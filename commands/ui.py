@@ -14,10 +14,9 @@ def main() -> None:
     port = parser.parse_args().port
     command_line.require(model_choice.has_store(), "there are no runs yet: type `dvc repro` first")
     address = f"http://127.0.0.1:{port}"
-    print("Once the server runs, open")
-    for name, page in sorted(store.chart_pages().items()):
-        print(f"  {address}/{page} for the runs of {name}")
-    print(f"  {address}/#/models for registered models", flush=True)
+    print("Addresses, once the server runs:")
+    for name, page in {**dict(sorted(store.chart_pages().items())), "registered models": "#/models"}.items():
+        print(f"  {name}:\n    {address}/{page}", flush=True)
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--port", str(port)])
 
 
