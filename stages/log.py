@@ -25,7 +25,7 @@ def main(name: str) -> None:
     client, experiment_id = store.open_experiment(experiment)
     run = runs.find_or_create(client, experiment_id, name, about["fingerprint"])
     run_id = run.info.run_id
-    runs.add_params(client, run_id, runs.flatten(about["recipe"]) | {"parameters": about["parameters"]})
+    runs.add_params(client, run_id, runs.recipe_params(about["recipe"]) | {"parameters": about["parameters"]})
     digests, commit = lineage.digests(name, row), origin.commit_tags()
     run_tags = tags(name, about, tuned, source) | origin.machine() | commit
     runs.add_tags(client, run_id, run_tags | {"split": digests["split"]})

@@ -33,7 +33,7 @@ def training_run(
         client, experiment_id = store.open_experiment(experiment)
         mark_killed(client, experiment_id)
         run_id = runs.find_or_create(client, experiment_id, name, key).info.run_id
-        runs.add_params(client, run_id, runs.flatten(recipe))
+        runs.add_params(client, run_id, runs.recipe_params(recipe))
         tags = origin.machine() | origin.commit_tags() | {"process": f"{platform.node()} {_process()}"}
         runs.add_tags(client, run_id, tags)
         mlflow.start_run(run_id=run_id, log_system_metrics=True)

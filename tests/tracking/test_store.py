@@ -21,6 +21,11 @@ from faces.tracking import live, models, registry, runs, store
 from stages import register
 from tests.conftest import ROOT
 
+RECIPE = {
+    "model": {"network": "small"},
+    "budget": {"epochs": 1, "options": {"small": {"width": 8}, "other": {"depth": 3}}},
+}
+
 
 @pytest.fixture
 def mlflow_store(tracked):
@@ -96,18 +101,18 @@ def all_runs(mlflow_store):
 
 
 def test_a_failed_training_is_marked_with_its_error_until_it_succeeds(raw):
-    recipe = {"train": {"seed": 1}}
-    with pytest.raises(RuntimeError), live.training_run("utkface", "cropped", "m", "key", recipe) as log:
+    with pytest.raises(RuntimeError), live.training_run("utkface", "cropped", "m", "key", RECIPE) as log:
         log(0, {"loss": 1.0})
         raise RuntimeError("out of memory")
     (run,) = all_runs(raw)
     assert (run.info.status, run.data.tags["error"]) == ("FAILED", "RuntimeError: out of memory")
-    with live.training_run("utkface", "cropped", "m", "key", recipe) as log:
+    with live.training_run("utkface", "cropped", "m", "key", RECIPE) as log:
         log(0, {"loss": 1.0})
         log(1, {"loss": 0.5})
     (run,) = all_runs(raw)
     assert (run.info.run_name, run.info.status) == ("m key", "FINISHED")
     assert "error" not in run.data.tags
+    assert run.data.params == {"model.network": "small", "budget.epochs": "1", "budget.options.small.width": "8"}
     assert len(raw[0].get_metric_history(run.info.run_id, "curve/loss")) == 2
 
 
@@ -117,7 +122,7 @@ def test_a_killed_training_is_marked_by_the_next(raw):
     client.set_tag(killed.info.run_id, "process", f"{platform.node()} 999999999@1")
     other = runs.find_or_create(client, experiment, "m", "elsewhere")
     client.set_tag(other.info.run_id, "process", "another-machine 999999999@1")
-    with live.training_run("utkface", "cropped", "m", "here", {}):
+    with live.training_run("utkface", "cropped", "m", "here", RECIPE):
         live.mark_killed(client, experiment)
         status = {run.data.tags["fingerprint"]: run.info.status for run in all_runs(raw)}
     assert status == {"gone": "KILLED", "elsewhere": "RUNNING", "here": "RUNNING"}
@@ -126,7 +131,7 @@ def test_a_killed_training_is_marked_by_the_next(raw):
 def test_an_unreachable_server_does_not_stop_a_training(raw, monkeypatch, capsys):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with live.training_run("utkface", "cropped", "m", "key", {}) as log:
+    with live.training_run("utkface", "cropped", "m", "key", RECIPE) as log:
         log(0, {"loss": 1.0})
     assert "MLflow cannot be reached, training continues without it" in capsys.readouterr().err
 
