@@ -37,7 +37,8 @@ def main() -> None:
             print(f"models:/{name}@champion is version {champion.version}: {about}")
     gate = Path("reports/gate/verdict.json")
     if gate.exists():
-        print(f"Against the committed baseline: {gate_page.by_model(records.read_json(gate))} (make gate)")
+        text = f"Against the committed baseline: {gate_page.by_model(records.read_json(gate))} (make gate)"
+        print(textwrap.fill(text, progress.WIDTH))
     print("\nThe report is reports/index.md. To compare runs in MLflow's UI: make ui")
 
 

@@ -16,7 +16,7 @@ from mlflow.tracking import MlflowClient
 
 from faces.runtime import running
 
-EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # the UI shows runs first, not traces
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}  # in the UI: of the kind that trains models
 PATH_COLUMNS = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
