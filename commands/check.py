@@ -78,8 +78,10 @@ def remove_leftovers(p: params.Params) -> None:
         paths = [path for folder in map(Path, folders) if folder.exists() for path in sorted(folder.iterdir())]
         for name in sorted({path.stem for path in paths} - {*getattr(p, section), params.NO_TEACHERS}):
             old = [path for path in paths if path.stem == name]
-            print(f"params.yaml has no {name} under {section}; removed: {', '.join(map(str, old))}")
-            print("If the row comes back, dvc repro writes them again; trained models come from DVC's cache.")
+            print(
+                f"params.yaml has no {name} under {section}; removed: {', '.join(map(str, old))}\n"
+                "If the row comes back, dvc repro writes them again; trained models come from DVC's cache."
+            )
             for path in old:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 

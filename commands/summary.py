@@ -23,8 +23,7 @@ def main() -> None:
     texts = dict.fromkeys(text for row in sources.values() for text in provenance.warnings(row))
     title = f"On the test faces, with {p.evaluate.confidence:.0%} intervals; MAE and RMSE in years:"
     table = pd.read_csv(path, index_col="model", keep_default_na=False).T.to_string(line_width=progress.WIDTH)
-    texts = [textwrap.fill(text, progress.WIDTH) for text in texts]
-    print("", *texts, "", title, table, "", sep="\n")
+    print("", *(textwrap.fill(text, progress.WIDTH) for text in texts), "", title, table, "", sep="\n")
     fingerprints = {records.read_json(f"data/models/{name}/model.json")["fingerprint"] for name in p.models}
     for dataset, source in sources.items():
         name = provenance.store_name(dataset, source)
@@ -37,8 +36,8 @@ def main() -> None:
             print(f"models:/{name}@champion is version {champion.version}: {about}")
     gate = Path("reports/gate/verdict.json")
     if gate.exists():
-        text = f"Against the committed baseline: {gate_page.by_model(records.read_json(gate))} (make gate)"
-        print(textwrap.fill(text, progress.WIDTH))
+        decided = gate_page.by_model(records.read_json(gate))
+        print(textwrap.fill(f"Against the committed baseline: {decided} (make gate)", progress.WIDTH))
     print("\nThe report is reports/index.md. To compare runs in MLflow's UI: make ui")
 
 

@@ -13,10 +13,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=5000, help="port to listen at (default: %(default)s)")
     port = parser.parse_args().port
     command_line.require(model_choice.has_store(), "there are no runs yet: type `dvc repro` first")
-    address = f"http://127.0.0.1:{port}"
     print("Addresses, once the server runs:")
     for name, page in {**dict(sorted(store.chart_pages().items())), "registered models": "#/models"}.items():
-        print(f"  {name}:\n    {address}/{page}", flush=True)
+        print(f"  {name}:\n    http://127.0.0.1:{port}/{page}", flush=True)
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--port", str(port)])
 
 
