@@ -37,7 +37,7 @@ def main() -> None:
         decided, text = records.read_json("reports/gate/verdict.json"), Path("reports/gate/table.md").read_text()
     else:
         decided, text = compare(commit)
-    print(text if commit else gate_page.first_part(text) + "All comparisons are in reports/gate/table.md.\n")
+    print(text if commit else f"{gate_page.first_part(text)}\nAll comparisons are in reports/gate/table.md.\n")
     for path in filter(None, map(os.environ.get, SUMMARIES)):
         with Path(path).open("a") as file:
             file.write(text + "\n")
