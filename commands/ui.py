@@ -14,7 +14,7 @@ def main() -> None:
     port = parser.parse_args().port
     command_line.require(model_choice.has_store(), "there are no runs yet: type `dvc repro` first")
     print("Addresses, once the server runs:")
-    for name, page in {**dict(sorted(store.chart_pages().items())), "registered models": "#/models"}.items():
+    for name, page in store.ui_pages().items():
         print(f"  {name}:\n    http://127.0.0.1:{port}/{page}", flush=True)
     os.execv(sys.executable, [sys.executable, "-m", "mlflow", "ui", "--port", str(port)])
 

@@ -1,12 +1,17 @@
-"""A local server with the host names of the real ones, TLS included, and with their good and bad responses."""
+"""Local servers: of a model, and of archives with the hosts of the real ones, TLS and good and bad responses."""
 
+import contextlib
 import datetime
 import http.server
 import ipaddress
 import re
+import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography import x509
@@ -155,3 +160,21 @@ def falls_silent(content: bytes, after: int, seconds: float):
         handler.close_connection = True
 
     return respond
+
+
+@contextlib.contextmanager
+def served_model(folder: Path, *words: str) -> Iterator[int]:
+    """Run `commands.serve` in a project's folder, and yield its port once it accepts connections."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "commands.serve", *words, "--port", str(port)]
+    with subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL) as server:
+        try:
+            for _ in range(720):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                time.sleep(0.25)
+            yield port
+        finally:
+            server.terminate()

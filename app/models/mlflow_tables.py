@@ -18,8 +18,7 @@ def show() -> None:
     from faces.tracking import model_choice, store
 
     resources.require(model_choice.has_store(), EMPTY)
-    pages = {**dict(sorted(store.chart_pages().items())), "models": "#/models"}
-    links = ", ".join(f"[{name}]({UI}/{page})" for name, page in pages.items())
+    links = ", ".join(f"[{name}]({UI}/{page})" for name, page in store.ui_pages().items())
     st.markdown(f"`make ui` in a shell starts the MLflow UI on this machine: {links}.")
     versions, runs = read_store()
     resources.require(len(runs), "MLflow's store has no runs.")

@@ -51,12 +51,12 @@ def open_client() -> MlflowClient:
     return MlflowClient()
 
 
-def chart_pages() -> dict[str, str]:
-    """Addresses in the MLflow UI, below its own, of the charts that compare an experiment's runs, by its name."""
-    experiments = [row for row in open_client().search_experiments() if EXPERIMENT_TAGS.items() <= row.tags.items()]
-    return {
-        row.name: f"#/experiments/{row.experiment_id}/runs?workflowType=machine_learning&compareRunsMode=CHART"
-        for row in experiments
+def ui_pages() -> dict[str, str]:
+    """Pages of the MLflow UI, below its address: the charts of each experiment's runs, by its name, and the models."""
+    kept = [row for row in open_client().search_experiments() if EXPERIMENT_TAGS.items() <= row.tags.items()]
+    charts = "#/experiments/{}/runs?workflowType=machine_learning&compareRunsMode=CHART"
+    return {name: charts.format(key) for name, key in sorted((row.name, row.experiment_id) for row in kept)} | {
+        "registered models": "#/models"
     }
 
 

@@ -1,16 +1,13 @@
 """Images of all kinds give rows, unusable ones with a reason, by the model that is chosen."""
 
-import contextlib
 import csv
 import io
 import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 
 import mlflow
 import numpy as np
@@ -23,6 +20,7 @@ from commands import predict
 from faces.images import preprocessing
 from faces.inference.predictor import SHIPPED, ModelError
 from faces.tracking import model_choice, models, registry, runs, store
+from tests import servers
 from tests.conftest import ROOT, encoded, picture
 
 SHIPPED_FILE = ROOT / SHIPPED
@@ -200,22 +198,12 @@ def test_a_registered_model_finds_faces_in_pictures(registered, face):
 
 
 def test_a_server_answers_as_the_docs_say(folder):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     text = (ROOT / "docs/use.md").read_text()
-    line = re.search(r"^\(printf .*(?:\n.*)?/invocations$", text, re.MULTILINE)[0].replace("5001", str(port))
-    command = [sys.executable, "-m", "commands.serve", "--port", str(port)]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL) as server:
-        try:
-            for _ in range(720):
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                    break
-                time.sleep(0.25)
-            shutil.copy(folder / "c two.png", folder / "photo.jpg")
-            output = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=True).stdout
-        finally:
-            server.terminate()
+    line = re.search(r"^\(printf .*(?:\n.*)?/invocations$", text, re.MULTILINE)[0]
+    shutil.copy(folder / "c two.png", folder / "photo.jpg")
+    with servers.served_model(ROOT) as port:
+        command = ["bash", "-c", line.replace("5001", str(port))]
+        output = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
     rows = json.loads(output)["predictions"]
     assert [(row["face"], row["sex"], row["error"]) for row in rows] == [(1, "female", ""), (2, "female", "")]
 

@@ -4,18 +4,15 @@ That version is commit f40630e. Its models carry its package `stages`, with `sta
 have. It runs its sample in its own environment.
 """
 
-import contextlib
 import json
 import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +23,7 @@ from commands import reproduce
 from faces.inference.predictor import Predictor
 from faces.params import loading
 from faces.tracking import model_choice, registry, runs, store
+from tests import servers
 from tests.conftest import ROOT
 from tests.stages.test_pipeline import dvc
 
@@ -173,30 +171,12 @@ def test_the_champion_serves(upgraded, tmp_path):
     """As docs/use.md shows."""
     line = re.search(r"^\(printf .*(?:\n.*)?/invocations$", (ROOT / "docs/use.md").read_text(), re.MULTILINE)[0]
     rows = []
-    with served(upgraded.folder) as port:
+    with servers.served_model(upgraded.folder, "--model", REGISTERED) as port:
         for number in range(len(upgraded.cropped)):
             shutil.copy(upgraded.folder / f"chips/{number}.jpg", tmp_path / "photo.jpg")
             rows += json.loads(run(tmp_path, "bash", "-c", line.replace("5001", str(port))))["predictions"]
     rows = pd.DataFrame(rows)
     assert_equal(rows.assign(error=rows["error"].mask(rows["error"] == "")), upgraded.detected)
-
-
-@contextlib.contextmanager
-def served(folder):
-    """The port at which `commands.serve` serves the champion."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "commands.serve", "--model", REGISTERED, "--port", str(port)]
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL) as server:
-        try:
-            for _ in range(720):
-                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                    break
-                time.sleep(0.25)
-            yield port
-        finally:
-            server.terminate()
 
 
 def test_reproducing_it_is_left_to_its_version(upgraded, client, monkeypatch, capsys):

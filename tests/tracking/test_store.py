@@ -59,7 +59,7 @@ def test_charts_are_of_the_experiments_of_the_project(mlflow_store):
     client, experiment = mlflow_store
     client.create_experiment("somebody's")
     address = f"#/experiments/{experiment}/runs?workflowType=machine_learning&compareRunsMode=CHART"
-    assert store.chart_pages() == {"faces-test": address}
+    assert store.ui_pages() == {"faces-test": address, "registered models": "#/models"}
 
 
 def test_names_and_warnings():
