@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import http.server
 import ipaddress
+import json
 import re
 import socket
 import ssl
@@ -17,6 +18,8 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.conftest import ROOT
 
 HOSTS = ("drive.google.com", "drive.usercontent.google.com", "huggingface.co", "www.kaggle.com",
          "storage.googleapis.com", "data.vision.ee.ethz.ch")  # fmt: skip
@@ -164,7 +167,10 @@ def falls_silent(content: bytes, after: int, seconds: float):
 
 @contextlib.contextmanager
 def served_model(folder: Path, *words: str) -> Iterator[int]:
-    """Run `commands.serve` in a project's folder, and yield its port once it accepts connections."""
+    """Run `commands.serve` in a project's folder, and yield its port once it accepts connections.
+
+    Raises AssertionError if it ends before, TimeoutError after three minutes.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -172,9 +178,19 @@ def served_model(folder: Path, *words: str) -> Iterator[int]:
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL) as server:
         try:
             for _ in range(720):
+                assert server.poll() is None, f"commands.serve ended with exit status {server.poll()}"
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                     break
                 time.sleep(0.25)
+            else:
+                raise TimeoutError("commands.serve accepts no connection")
             yield port
         finally:
             server.terminate()
+
+
+def ask_as_documented(folder: Path, port: int) -> list[dict]:
+    """Rows that a served model answers to the command of docs/use.md, which sends photo.jpg of a folder."""
+    command = re.search(r"^\(printf .*(?:\n.*)?/invocations$", (ROOT / "docs/use.md").read_text(), re.MULTILINE)[0]
+    shell = ["bash", "-c", command.replace("5001", str(port))]
+    return json.loads(subprocess.run(shell, cwd=folder, stdout=subprocess.PIPE, check=True).stdout)["predictions"]

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -198,13 +197,9 @@ def test_a_registered_model_finds_faces_in_pictures(registered, face):
 
 
 def test_a_server_answers_as_the_docs_say(folder):
-    text = (ROOT / "docs/use.md").read_text()
-    line = re.search(r"^\(printf .*(?:\n.*)?/invocations$", text, re.MULTILINE)[0]
     shutil.copy(folder / "c two.png", folder / "photo.jpg")
     with servers.served_model(ROOT) as port:
-        command = ["bash", "-c", line.replace("5001", str(port))]
-        output = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
-    rows = json.loads(output)["predictions"]
+        rows = servers.ask_as_documented(folder, port)
     assert [(row["face"], row["sex"], row["error"]) for row in rows] == [(1, "female", ""), (2, "female", "")]
 
 

@@ -6,7 +6,6 @@ have. It runs its sample in its own environment.
 
 import json
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -169,12 +168,11 @@ def test_mlflow_loads_the_model(upgraded):
 
 def test_the_champion_serves(upgraded, tmp_path):
     """As docs/use.md shows."""
-    line = re.search(r"^\(printf .*(?:\n.*)?/invocations$", (ROOT / "docs/use.md").read_text(), re.MULTILINE)[0]
     rows = []
     with servers.served_model(upgraded.folder, "--model", REGISTERED) as port:
         for number in range(len(upgraded.cropped)):
             shutil.copy(upgraded.folder / f"chips/{number}.jpg", tmp_path / "photo.jpg")
-            rows += json.loads(run(tmp_path, "bash", "-c", line.replace("5001", str(port))))["predictions"]
+            rows += servers.ask_as_documented(tmp_path, port)
     rows = pd.DataFrame(rows)
     assert_equal(rows.assign(error=rows["error"].mask(rows["error"] == "")), upgraded.detected)
 
