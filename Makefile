@@ -58,13 +58,13 @@ repro: check ## run the pipeline and print the comparison table
 ##@ Look and use
 
 ui: check ## open the MLflow UI (PORT=5000)
-	@python -m commands.ui --port $(or $(PORT),5000)
+	@python -m commands.ui $(if $(PORT),--port $(PORT))
 
 app: check ## open the web app: data, models, predictions, explanations (PORT=8501; PHONE=1 lets phones of this network in)
-	@python -m commands.app --port $(or $(PORT),8501) $(if $(PHONE),--phone)
+	@python -m commands.app $(if $(PORT),--port $(PORT)) $(if $(PHONE),--phone)
 
 serve: check ## serve predictions over HTTP: the champion, or the shipped model (MODEL=NAME, PORT=5001)
-	@python -m commands.serve $(if $(MODEL),--model "$(MODEL)") --port $(or $(PORT),5001)
+	@python -m commands.serve $(if $(MODEL),--model "$(MODEL)") $(if $(PORT),--port $(PORT))
 
 lineage: check ## print the origin of a registered model (MODEL=models:/NAME@champion)
 	@python -m commands.lineage $(MODEL)
@@ -148,7 +148,7 @@ lock: ## compile requirements*.txt and versions.yaml from requirements*.in (need
 		sed -nE 's/^($(COMPUTE))==([^ ]+) .*/\1: "\2"/p' requirements.txt; } > versions.yaml
 
 services: setup ## start PostgreSQL, S3 and an MLflow server, to try sharing (PORT=5000 and the next two)
-	@python -m commands.services --port $(or $(PORT),5000)
+	@python -m commands.services $(if $(PORT),--port $(PORT))
 
 clean: ## remove what the pipeline made; the environment and DVC's cache stay
 	rm -rf data mlruns mlflow.db
