@@ -145,13 +145,14 @@ import json, sys
 from faces.tracking import store
 client = store.open_client()
 experiments = [row.experiment_id for row in client.search_experiments()]
-(run,) = client.search_runs(experiments, f"tags.model = '{sys.argv[1]}' and tags.stage = 'train'")
-print(json.dumps(run.data.metrics))
+query = f"tags.model = '{sys.argv[1]}' and tags.stage = 'train'"
+newest = client.search_runs(experiments, query, order_by=["attributes.start_time DESC"])[0]
+print(json.dumps(newest.data.metrics))
 """
 
 
 def metrics(folder, model):
-    """Metrics of a model's one run in MLflow, {'test/age_mae': value}."""
+    """Metrics of a model's newest run in MLflow, {'test/age_mae': value}."""
     environment = {key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "DVC_ROOT")}
     command = [sys.executable, "-c", METRICS, model]
     return json.loads(subprocess.check_output(command, cwd=folder, env=environment))
