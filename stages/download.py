@@ -17,7 +17,9 @@ def main(dataset: str, variant: str) -> None:
     row = p.variants[f"{dataset}-{variant}"]
     module = datasets.find(row.reader)
     folder = Path("data/raw", dataset, variant)
-    folder.mkdir(parents=True, exist_ok=True)
+    if folder.exists():  # DVC leaves that to this stage, which checks first that the source is not in it
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
     provenance = {"kind": "real", "simulated": p.data.simulated, "licence": module.LICENCE}
     wanted = datasets.archives(module, variant)
     if row.images is not None:

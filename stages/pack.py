@@ -4,7 +4,8 @@ import collections
 import functools
 import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +32,10 @@ def main(dataset: str, variant: str) -> None:
     def reject(name: str, reason: str) -> None:
         rejects.append({"face_id": module.face_id(name) or name, "reject": reason})
 
-    members = (
-        (module.face_id(name), content)
-        for archive in archives.list_archives(raw)
-        for name, content in archives.members(archive, reject)
-    )
-    photos = ((face, content, boxes and boxes.get(face)) for face, content in members if face is not None)
+    members = (member for archive in archives.list_archives(raw) for member in archives.members(archive, reject))
+    others: collections.Counter[str] = collections.Counter()
+    images = new(members, module.face_id, reject, others)
+    photos = ((face, content, boxes and boxes.get(face)) for face, content in images)
     prepared = executor.map_ordered(  # by processes: Pillow holds the GIL while it opens and encodes
         pack_images,
         lots(photos),
@@ -56,7 +55,11 @@ def main(dataset: str, variant: str) -> None:
     records.write(pd.DataFrame(rejects, columns=["face_id", "reject"]), out / "rejects.csv")
     if not shards:
         raise SystemExit(no_picture(dataset, variant, [row["reject"] for row in rejects]))
+    reasons = collections.Counter(row["reject"].split(":")[0] for row in rejects)
     progress.say(f"{dataset} {variant}: {sum(s['faces'] for s in shards)} images packed, {len(rejects)} rejected")
+    for title, counted in (("rejected", reasons), ("files that are no images passed over", others)):
+        if counted:
+            progress.say(f"{dataset} {variant}: {title}: {progress.counts(dict(counted.most_common(5)))}")
 
 
 def lots(photos: Iterable[tuple]) -> Iterator[list[tuple]]:
@@ -72,16 +75,35 @@ def lots(photos: Iterable[tuple]) -> Iterator[list[tuple]]:
         yield lot
 
 
+def new(
+    members: Iterable[tuple[str, bytes]],
+    face_id: Callable[[str], str | None],
+    reject: Callable[[str, str], None],
+    others: collections.Counter[str],
+) -> Iterator[tuple[str, bytes]]:
+    """Yield (face id, bytes) of each face's image once; reject another image of the same face.
+
+    UTKFace's zip of Kaggle holds every image twice: an equal one is passed over. Members that are no images of the
+    dataset are counted in `others`, by the end of their names.
+    """
+    seen: dict[str, int] = {}
+    for name, content in members:
+        face = face_id(name)
+        if face is None:
+            others[Path(name).suffix or name] += 1
+        elif face not in seen:
+            seen[face] = zlib.crc32(content)
+            yield face, content
+        elif seen[face] != zlib.crc32(content):
+            reject(name, "a second image of this name")
+
+
 def keep(rows: Iterable[dict], rejects: list[dict]) -> Iterator[dict]:
-    """Yield the rows of new faces; append the others to rejects, with their reason."""
-    seen: set[str] = set()
+    """Yield the rows of images; append the others to rejects, with their reason."""
     for row in rows:
         if "reject" in row:
             rejects.append(row)
-        elif row["face_id"] in seen:
-            rejects.append({"face_id": row["face_id"], "reject": "a second image of this name"})
         else:
-            seen.add(row["face_id"])
             yield row
 
 
@@ -115,7 +137,11 @@ def pack_images(
         except ImageError as error:
             rows.append({"face_id": face, "reject": str(error)})
             continue
-        lumas.append(preprocessing.luma(image))
+        luma = preprocessing.luma(image)
+        if preprocessing.detail(luma[None])[0] < preprocessing.MIN_DETAIL:
+            rows.append({"face_id": face, "reject": "has no detail"})
+            continue
+        lumas.append(luma)
         row = {"face_id": face, "image": preprocessing.encode(image, quality), "width": width, "height": height}
         rows.append(row | {"sha256": hashlib.sha256(content).hexdigest()})
     if lumas:

@@ -14,6 +14,7 @@ from faces.data.datasets import Archive
 from faces.data.fetching import FetchError
 from faces.runtime import dvc_internals, progress, running
 
+GROWN = 10  # times the published size, that a mirror's archive of the same images may have
 SPEED = 5e6  # bytes a second, for the expected time
 
 
@@ -45,12 +46,15 @@ def import_own_images(source: Path, folder: Path) -> dict:
     if source.is_dir():
         path = folder / f"{source.name}.tar"
         archives.pack_folder(source, path)
-    elif source.suffix.lower() in tables.SUFFIXES:
+        return provenance_entry(Archive(path.name), path)
+    try:
+        archives.check_archive(source)
+        shutil.copyfile(source, path)
+    except ArchiveError as fault:
+        if source.suffix.lower() not in tables.SUFFIXES:
+            raise ArchiveError(f"{source}: {fault}") from None
         path = folder / "pixels.tar"
         tables.write_pixels(source, path)
-    else:
-        shutil.copyfile(source, path)
-        archives.check_magic(path, path.name)
     return provenance_entry(Archive(path.name), path)
 
 
@@ -100,7 +104,7 @@ def read_in_place(archive: Archive, address: str, folder: Path, official: bool) 
     size = archives.file_size(address)
     if size is None:
         raise FetchError("does not exist or is not a file")
-    archives.check_magic(address, archive.name)
+    archives.check_archive(address)
     progress.say(f"{archive.name}: reading {size / 1e6:.0f} MB in place, for the checksum")
     return _entry(archive, size, archives.checksums(address)) | {"address": address}
 
@@ -132,7 +136,8 @@ def fetch_from(archive: Archive, address: str, folder: Path, official: bool) -> 
         return provenance_entry(archive, path)
     parts = folder / f"{archive.name} {hashlib.sha256(address.encode()).hexdigest()[:8]}"
     resumed = parts.exists()
-    part = link_cached(archive, parts) or fetching.fetch(address, parts, archive.name, archive.size)
+    most = GROWN * archive.bytes if "://" in address else None
+    part = link_cached(archive, parts) or fetching.fetch(address, parts, archive.name, archive.size, most)
     try:
         entry = published_entry(archive, part, official)
     except ArchiveError:
@@ -148,7 +153,7 @@ def fetch_from(archive: Archive, address: str, folder: Path, official: bool) -> 
 
 def published_entry(archive: Archive, path: Path, official: bool) -> dict:
     """Provenance entry of a file. Raises ArchiveError where it is no archive or, if official, not the published one."""
-    archives.check_magic(path, archive.name)
+    archives.check_archive(path)
     entry = provenance_entry(archive, path)
     if official and entry["official"] is False:
         raise ArchiveError(f"is not the published file ({entry['size']} bytes, sha256 {entry['sha256'][:12]}…)")

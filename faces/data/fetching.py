@@ -10,12 +10,13 @@ import gdown
 import requests
 from gdown.exceptions import DownloadError, FileURLRetrievalError
 
-from faces.runtime import progress
+from faces.runtime import progress, redirects
 
 TIMEOUT = (20.0, 60.0)  # seconds to connect, and seconds without a byte
 TRIES = 5  # in a row that receive no byte
 WAIT = 2.0  # seconds before the next try; doubles with each that receives nothing
 CHUNK = 1 << 20
+Update = Callable[[int, int | None], None]  # (bytes that were received, bytes in all or None)
 TEMPORARY = (408, 425, 429, 500, 502, 503, 504)  # HTTP status codes that may change a little later
 
 
@@ -27,11 +28,12 @@ class TemporaryError(Exception):
     """An error that another try may not meet."""
 
 
-def fetch(address: str, folder: Path, name: str, size: int | None = None) -> Path:
+def fetch(address: str, folder: Path, name: str, size: int | None = None, most: int | None = None) -> Path:
     """Fetch `address` to folder/name and return that; http(s), Google Drive, a path, or any address of fsspec.
 
-    size: in bytes, where known. What an earlier call received is kept in the folder and not fetched again. A connection
-    that breaks or stalls is tried again. Raises FetchError.
+    size: in bytes, where known; most: bytes above which it stops. What an earlier call received is kept in the folder
+    and not fetched again. A connection that breaks or stalls is tried again. A redirect to another scheme, or to a
+    private address of another host, is not followed. Raises FetchError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
@@ -39,23 +41,39 @@ def fetch(address: str, folder: Path, name: str, size: int | None = None) -> Pat
         return path
     check_free_space(folder, (size or 0) - received_bytes(folder))
     fetch_once = _fetch_http if address.startswith(("http://", "https://")) else _fetch_fsspec
-    tries = 0
+    tries = furthest = 0
     while True:
-        before = received_bytes(folder)
+        furthest = max(furthest, received_bytes(folder))
         try:
             with progress.meter(name) as update:
-                fetch_once(address, path, update)
+                fetch_once(address, path, _checked(update, folder, most))
             return path
         except FetchError:
             shutil.rmtree(folder)
             raise
         except TemporaryError as error:
-            tries = 1 if received_bytes(folder) > before else tries + 1
+            tries = 1 if received_bytes(folder) > furthest else tries + 1
             if tries >= TRIES:
                 raise FetchError(f"{error} ({TRIES} tries; {received_bytes(folder) / 1e6:.1f} MB are kept)") from None
             wait = WAIT * 2 ** (tries - 1)
             progress.say(f"{name}: {error}; trying again in {wait:.0f} s")
             time.sleep(wait)
+
+
+def _checked(update: Update, folder: Path, most: int | None) -> Update:
+    """An update of the progress that raises FetchError for a file that is too large, or for which there is no room."""
+    known: int | None = None
+
+    def checked(done: int, size: int | None) -> None:
+        nonlocal known
+        if most and max(done, size or 0) > most:
+            raise FetchError(f"sends more than {most / 1e9:.2f} GB, and so is not the file that is expected")
+        if size is not None and size != known:
+            known = size
+            check_free_space(folder, size - done)
+        update(done, size)
+
+    return checked
 
 
 def received_bytes(folder: Path) -> int:
@@ -70,10 +88,15 @@ def check_free_space(folder: Path, size: int) -> None:
         raise FetchError(f"needs {size / 1e9:.2f} GB, and {free / 1e9:.2f} GB are free on the disk of {folder}")
 
 
-def _fetch_http(address: str, path: Path, update: Callable[[int, int | None], None]) -> None:
+def _fetch_http(address: str, path: Path, update: Update) -> None:
     """Try once to fetch an address of the web; partial files are beside `path`."""
     try:
-        gdown.download(address, str(path), quiet=True, use_cookies=False, resume=True, timeout=TIMEOUT, progress=update)
+        with redirects.guarded():
+            gdown.download(
+                address, str(path), quiet=True, use_cookies=False, resume=True, timeout=TIMEOUT, progress=update
+            )
+    except redirects.RedirectError as error:
+        raise FetchError(str(error)) from None
     except FileURLRetrievalError as error:
         raise FetchError(" ".join(str(error).split())) from None
     except requests.TooManyRedirects:
@@ -106,7 +129,7 @@ def _reason(error: Exception) -> str:
     return f"the connection broke ({type(error).__name__})"
 
 
-def _fetch_fsspec(address: str, path: Path, update: Callable[[int, int | None], None]) -> None:
+def _fetch_fsspec(address: str, path: Path, update: Update) -> None:
     """Try once to fetch a path or an address that fsspec reads."""
     part = path.with_name(path.name + ".part")
     done = part.stat().st_size if part.exists() else 0

@@ -1,6 +1,7 @@
 """The row schema of faces, as CSV: every stage after the labels reads it, for every dataset."""
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from faces import targets
 # (age in years, class names), empty where unlabelled; reject: why a row is unusable, empty where it is usable.
 KNOWN = ("identity", "photo_year", "birth_date", "box_left", "box_top", "box_right", "box_bottom", "published")
 SCORES = ("face_score", "second_face_score")
+MISSING = ("", "nan", "none", "null", "nil", "na", "n/a", "<na>", "#n/a", "unknown", "?", "-", "--", "\\n", "-1")
 TEXT = ("face_id", "identity", "birth_date", "reject", "group", "part", "kept", "published", "by")
 
 
@@ -54,3 +56,14 @@ def write_json(value: dict, path: Path | str) -> None:
 def read_json(path: Path | str) -> dict:
     """Read a JSON file."""
     return json.loads(Path(path).read_text())
+
+
+def as_known(text: str) -> str:
+    """A cell, stripped; '' for the words that stand for no value."""
+    return "" if as_code(text) in MISSING else text.strip()
+
+
+def as_code(text: str) -> str:
+    """A word or number by which a cell is looked up: case does not matter, and 1, 1.0 and 01 are one number."""
+    text = text.strip().casefold()
+    return f"{int(float(text))}" if re.fullmatch(r"-?\d{1,15}(\.0*)?", text) else text

@@ -1,6 +1,12 @@
 """Labels files: CSV or Parquet as rows of text, and images from a column of pixels."""
 
+import codecs
+import csv
+import gzip
 import io
+import re
+import unicodedata
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,28 +17,92 @@ from faces.data import archives
 from faces.data.archives import ArchiveError
 
 PIXELS = "pixels"
-PARQUET = (".parquet", ".pq")
-SUFFIXES = (".csv", ".tsv", ".txt", *PARQUET)
+SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".pq")
+SAVE = "save it as CSV (UTF-8) or Parquet"
+KINDS = {b"PK": f"an Excel workbook, or a zip: {SAVE}", b"\xd0\xcf\x11\xe0": f"an old Excel workbook: {SAVE}",
+         b"{": f"JSON: {SAVE}", b"[": f"JSON: {SAVE}", b"<": f"a web page, or XML: {SAVE}",
+         archives.LFS: archives.LFS_FAULT}  # fmt: skip
 
 
 def load(path: Path) -> pd.DataFrame:
-    """Read the rows of a CSV (any separator) or Parquet file, all as text, '' where empty.
+    """Read the rows of a CSV (any separator, also gzipped) or Parquet file, all as text, '' where empty.
 
-    Raises ArchiveError where it cannot be read or has no rows.
+    The first bytes tell which it is. Names of columns are stripped, and composed (Unicode NFC). A cell that holds an
+    image's file is empty.
+    Raises ArchiveError where it cannot be read, has no rows, or a row has more fields than the header.
     """
     try:
-        if path.suffix.lower() in PARQUET:
-            rows = pd.read_parquet(path)
-            rows = rows.apply(lambda column: column.map(lambda value: "" if pd.isna(value) else f"{value}"))
-        else:
-            with path.open(encoding="utf-8-sig") as file:
-                separator = max(",;\t|", key=file.readline().count)  # the most frequent in the first line
-            rows = pd.read_csv(path, dtype=str, keep_default_na=False, sep=separator, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
+        content = path.read_bytes()
+        if content.startswith(b"\x1f\x8b"):
+            content = gzip.decompress(content)
+        rows = parquet(content) if content.startswith(b"PAR1") else parse(as_text(content))
+    except (OSError, EOFError, zlib.error, ValueError) as error:
         raise ArchiveError(f"{path}: cannot be read as a table: {error}") from None
+    rows.columns = [unicodedata.normalize("NFC", str(name)).strip() for name in rows]
     if not len(rows):
         raise ArchiveError(f"{path}: has no rows")
     return rows
+
+
+def as_text(content: bytes) -> str:
+    """The text of a CSV, by its byte order mark, else UTF-8. Raises ValueError."""
+    for start, name in KINDS.items():
+        if content.startswith(start):
+            raise ValueError(f"it is {name}")
+    utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    try:
+        return content.decode("utf-16" if utf16 else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ValueError(f"line {line} is not UTF-8: save it as CSV in UTF-8") from None
+
+
+def parse(text: str) -> pd.DataFrame:
+    """Rows of a CSV's text, whose separator is the one that divides its first line into most columns.
+
+    Blanks separate only where that line has no other separator, and several are one. Fields that a row lacks at its end
+    are empty; empty ones that it has too many are dropped. Raises ValueError.
+    """
+    csv.field_size_limit(1 << 30)
+    lines = io.StringIO(text, newline="")
+    head = re.match(r"sep=(.)\r?\n", text)  # a line that Excel writes and reads
+    separators = head[1] if head else ",;\t|"
+    lines.seek(head.end() if head else 0)
+    first = next((line for line in lines if line.strip()), "")
+    separator = max(separators, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+    blank = len(next(csv.reader([first], delimiter=separator), [])) < 2 <= len(first.split()) and '"' not in first
+    lines.seek(head.end() if head else 0)
+    texts = (f"{line.strip()}\n" for line in lines) if blank else lines
+    reader = csv.reader(texts, delimiter=" " if blank else separator, skipinitialspace=blank, strict=True)
+    header: list[str] = []
+    rows = []
+    try:
+        for fields in reader:
+            filled = len(" ".join(fields).rstrip())
+            if filled and not header:
+                header = fields
+            elif any(map(str.strip, fields[len(header) :])):
+                raise csv.Error(f"{len(fields)} fields, and the header has {len(header)}")
+            elif filled:
+                rows.append(fields[: len(header)] + [""] * (len(header) - len(fields)))
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num}: {error}") from None
+    return pd.DataFrame(rows, columns=header, dtype=object)
+
+
+def as_cell(value: object) -> str:
+    """A value of a Parquet file as text; '' for none, and for the bytes of a file."""
+    missing = value is None or isinstance(value, bytes | dict) or (np.isscalar(value) and bool(pd.isna(value)))
+    return "" if missing else f"{value}"
+
+
+def parquet(content: bytes) -> pd.DataFrame:
+    """Rows of a Parquet file as text. Raises ValueError."""
+    try:
+        rows = pd.read_parquet(io.BytesIO(content))
+    except Exception as error:  # noqa: BLE001 - pandas raises anything for a damaged file
+        raise ValueError(f"{type(error).__name__}: {error}") from None
+    return rows.apply(lambda column: column.map(as_cell))
 
 
 def pixel_names(count: int) -> list[str]:
@@ -41,15 +111,35 @@ def pixel_names(count: int) -> list[str]:
 
 
 def write_pixels(labels: Path, path: Path) -> None:
-    """Write a tar of PNGs from the column `pixels` (`70 80 82 ...`, a square of grey values) of a table.
+    """Write a tar of the images in a table, in the order of its rows.
 
-    Raises ArchiveError where there is no such column.
+    They are in the column `pixels` (`70 80 82 ...`, a square of grey values), or the files in the one column of a
+    Parquet file that has such. Raises ArchiveError where there is no such column.
     """
     rows = load(labels)
-    if PIXELS not in rows:
-        raise ArchiveError(f"{labels}: has no column {PIXELS!r} to read images from; it has {', '.join(rows)}")
+    columns = files(labels)
+    if PIXELS not in rows and len(columns) != 1:
+        fault = f"several columns of images: {', '.join(columns)}" if columns else f"no column {PIXELS!r}, or of files,"
+        raise ArchiveError(f"{labels}: has {fault} to read images from; it has {', '.join(rows)}")
+    images = map(_png, rows[PIXELS]) if PIXELS in rows else next(iter(columns.values()))
     with path.open("wb") as file:
-        archives.write_tar(file, zip(pixel_names(len(rows)), map(_png, rows[PIXELS]), strict=True))
+        archives.write_tar(file, zip(pixel_names(len(rows)), images, strict=True))
+
+
+def files(path: Path) -> dict[str, list[bytes]]:
+    """Columns of a Parquet file that hold images' files, as bytes or as {bytes, path} of Hugging Face's datasets."""
+    with path.open("rb") as file:
+        if file.read(4) != b"PAR1":
+            return {}
+    rows = pd.read_parquet(path)
+    contents = {
+        str(name): [value.get("bytes") if isinstance(value, dict) else value for value in rows[name]] for name in rows
+    }
+    return {
+        name: [value or b"" for value in values]
+        for name, values in contents.items()
+        if any(isinstance(value, bytes) for value in values)
+    }
 
 
 def _png(text: str) -> bytes:

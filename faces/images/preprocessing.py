@@ -1,16 +1,39 @@
 """Decode, resize, encode and hash images, in the same way for packing and for prediction."""
 
+import contextlib
 import io
 import math
-from collections.abc import Sequence
+import re
+import threading
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
-MAX_PIXELS = 120_000_000  # more than any camera's photo; a file that claims more is a decompression bomb
+MAX_PIXELS = 220_000_000  # phones take 200 million; a file that claims more is a decompression bomb
+MAX_BLENDED_PIXELS = 89_000_000  # of a WebP, or with transparency, which take several copies: about Pillow's own limit
 MAX_BYTES = 200 << 20  # of an image's file
+MAX_JPEG_PARTS, MAX_SCANS = 500, 30  # of a JPEG: segments before its pixels, and passes over them
+MAX_CHUNKS = 100_000  # of a PNG
+LARGE = 64_000_000  # pixels: two images above that are not decoded at the same time
+BAND = 16_000_000  # pixels that are converted together
+ONE_LARGE = threading.Lock()
 HASH_SIDE = 32
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
+MIN_DETAIL = 1.5
+JPEG_MARKER = re.compile(rb"\xff+[^\0\xff\xd0-\xd8\x01]")  # one that has a length, or the end
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM")
+TURNS = dict(zip(range(2, 9), (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180,
+                               Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270,
+                               Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90), strict=True))  # fmt: skip
+FOREIGN = {  # first bytes of files that are often taken for images
+    re.compile(rb"....ftyp(isom|iso\d|mp4|qt  |M4V|3g|avc1)", re.DOTALL): "is a video",
+    re.compile(rb"version https://git-lfs"): "is a pointer of Git LFS, not the image: type `git lfs pull`",
+    re.compile(rb"%PDF"): "is a PDF",
+    re.compile(rb"\s*(https?|s3|gs|file)://"): "is an address, not the image: download it",
+    re.compile(rb"\xff\x0a|....JXL ", re.DOTALL): "is a JPEG XL, which cannot be read: save it as JPEG or PNG",
+    re.compile(rb"....jP  ", re.DOTALL): "is a JPEG 2000, which cannot be read: save it as JPEG or PNG",
+    re.compile(rb"\s*<", re.DOTALL): "is a web page or drawing, no photo",
+}
 
 
 class ImageError(Exception):
@@ -21,46 +44,144 @@ def decode(content: bytes, near: int | None = None) -> Image.Image:
     """Decode an image to upright RGB, also from grey, palette, CMYK and transparent ones; of several frames the first.
 
     near: a side in pixels that is enough; a larger JPEG is then decoded at a fraction of its size.
-    Raises ImageError where it cannot be decoded or is absurdly large.
+    Raises ImageError where it cannot be decoded, or its size or its number of parts is absurd.
     """
     if len(content) > MAX_BYTES:
         raise ImageError(f"is larger than {MAX_BYTES >> 20} MiB")
+    foreign = next((name for start, name in FOREIGN.items() if start.match(content)), None)
+    if foreign or not content:
+        raise ImageError(foreign or "is empty")
+    try:
+        _check_parts(content)
+        return _decode(_without_text(content), near)
+    except ImageError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise ImageError("is no image") from None
+    except Exception as error:  # noqa: BLE001 - the decoders raise anything
+        if "truncated" in str(error) and content[:2] == b"\xff\xd8" and (image := _whole_jpeg(content, near)):
+            return image
+        raise ImageError(f"cannot be decoded: {error or type(error).__name__}") from None
+
+
+def _decode(content: bytes, near: int | None) -> Image.Image:
     formats: tuple[str, ...] = FORMATS
-    if content[4:8] == b"ftyp":  # HEIC, the format of iPhones
+    if content[4:8] == b"ftyp":  # HEIC, the format of iPhones, or AVIF
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-        formats = ("HEIF",)
-    try:
-        image: Image.Image = Image.open(io.BytesIO(content), formats=formats)
-        if image.width * image.height > MAX_PIXELS:
-            raise ImageError(f"too many pixels: {image.width} x {image.height}")
-        if near:
-            image.draft(None, (2 * near, 2 * near))
-        if image.format != "JPEG" or {"exif", "xmp"} & image.info.keys():  # a JPEG's orientation is in one of these
-            image = ImageOps.exif_transpose(image)
-        if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-            white = Image.new("RGBA", image.size, (255, 255, 255, 255))
-            image = Image.alpha_composite(white, image.convert("RGBA"))
-        elif image.mode.startswith("I;16") or image.mode == "I":
-            image = Image.fromarray((np.asarray(image, np.uint32) >> 8).astype(np.uint8))
+        formats = ("HEIF", "AVIF")
+    Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is below what phones take; that of the next lines holds
+    image: Image.Image = Image.open(io.BytesIO(content), formats=formats)
+    blended = image.format == "WEBP" or _is_transparent(image)
+    if image.width * image.height > (MAX_BLENDED_PIXELS if blended else MAX_PIXELS):
+        raise ImageError(f"too many pixels: {image.width} x {image.height}")
+    if near:
+        image.draft(None, (2 * near, 2 * near))
+    with ONE_LARGE if image.width * image.height > LARGE else contextlib.nullcontext():
         image.load()
-        return image if image.mode == "RGB" else image.convert("RGB")
-    except Image.DecompressionBombError:
-        raise ImageError("too many pixels: more than any camera's photo has") from None
-    except (OSError, SyntaxError, ValueError, Image.UnidentifiedImageError) as error:
-        if not content:
-            raise ImageError("is empty") from None
-        reason = "is no image" if isinstance(error, Image.UnidentifiedImageError) else f"cannot be decoded: {error}"
-        raise ImageError(reason) from None
+        return _to_rgb(_upright(image))
 
 
-def count_frames(content: bytes) -> int:
-    """Number of frames of a file that decode accepts: above 1 for an animation, 1 where it is unknown."""
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """An image as RGB; a large one in bands, since a conversion of the whole takes four times its memory."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    height = max(1, BAND // image.width)
+    if height >= image.height:
+        return _band_to_rgb(image)
+    rgb = Image.new("RGB", image.size)
+    for top in range(0, image.height, height):
+        band = image.crop((0, top, image.width, min(top + height, image.height)))
+        rgb.paste(_band_to_rgb(band), (0, top))
+    return rgb
+
+
+def _band_to_rgb(image: Image.Image) -> Image.Image:
+    if _is_transparent(image):
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    elif image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise ImageError("has values that are not 0 to 65535")
+        if values.max() < 256:
+            raise ImageError("is black: its values have 16 bits, and all are below 256: save it with 8 bits")
+        image = Image.fromarray((values >> 8).astype(np.uint8))
+    elif image.mode == "F":
+        raise ImageError("has fractions as values, whose range is unknown")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _is_transparent(image: Image.Image) -> bool:
+    return image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn an image as its EXIF or XMP orientation says, of which a broken one says nothing."""
     try:
-        return getattr(Image.open(io.BytesIO(content), formats=FORMATS), "n_frames", 1)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # noqa: BLE001 - raised for values of a wrong type; other tags are of no interest
+        orientation = 1
+    method = TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
+
+
+def _check_parts(content: bytes) -> None:
+    """Raise ImageError for a file of so many parts that reading it takes minutes, or gigabytes."""
+    if content.startswith(b"\xff\xd8"):
+        scans, parts = 0, 0
+        for marker in _jpeg_markers(content):
+            scans += marker == 0xDA
+            parts += scans == 0
+            if parts > MAX_JPEG_PARTS or scans > MAX_SCANS:
+                raise ImageError(f"has more than {MAX_JPEG_PARTS} segments, or {MAX_SCANS} scans")
+
+
+def _jpeg_markers(content: bytes) -> Iterator[int]:
+    """The second byte of each marker of a JPEG, up to its end."""
+    at = 2
+    while match := JPEG_MARKER.search(content, at):
+        yield (marker := match[0][-1])
+        if marker == 0xD9:
+            return
+        at = match.end() + int.from_bytes(content[match.end() : match.end() + 2])
+
+
+def _without_text(content: bytes) -> bytes:
+    """A PNG without its compressed texts and profile, which may be large and which Pillow then rejects."""
+    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return content
+    kept, at = [content[:8]], 8
+    while at + 8 <= len(content):
+        end = at + 12 + int.from_bytes(content[at : at + 4])
+        if content[at + 4 : at + 8] not in (b"zTXt", b"iTXt", b"tEXt", b"iCCP"):
+            kept.append(content[at:end])
+        if len(kept) > MAX_CHUNKS:
+            raise ImageError(f"has more than {MAX_CHUNKS:,} chunks")
+        at = end
+    return b"".join(kept)
+
+
+def _whole_jpeg(content: bytes, near: int | None) -> Image.Image | None:
+    """A JPEG that only lacks its end marker; None where it lacks pixels, too.
+
+    If all pixels are there, what follows them does not matter: two endings give the same image.
+    """
+    endings = (b"\xff\xd9", b"\x5a\xa5\x3c" * 64 + b"\xff\xd9")
+    try:
+        first, second = (_decode(content + ending, near) for ending in endings)
+    except Exception:  # noqa: BLE001 - the decoders raise anything
+        return None
+    return first if first.tobytes() == second.tobytes() else None
+
+
+def has_frames(content: bytes) -> bool:
+    """Whether a file that decode accepts has several frames; False where it is unknown. They are not counted."""
+    try:
+        return getattr(Image.open(io.BytesIO(content), formats=FORMATS), "is_animated", False)
     except Exception:  # noqa: BLE001 - Pillow's plugins raise anything for a truncated file; HEIC is not in FORMATS
-        return 1
+        return False
 
 
 def crop_padded(image: Image.Image, box: Sequence[int]) -> Image.Image:
@@ -123,6 +244,17 @@ def luma(image: Image.Image) -> np.ndarray:
     """Luma (32, 32) uint8 of an image."""
     small = image.reduce(max(1, min(image.size) // HASH_SIDE)).convert("L")
     return np.asarray(small.resize((HASH_SIDE, HASH_SIDE), Image.Resampling.HAMMING))
+
+
+def detail(lumas: np.ndarray) -> np.ndarray:
+    """Detail (n,) of lumas (n, 32, 32): the standard deviation of pixels less the mean of their four neighbours.
+
+    In levels of 255. Below MIN_DETAIL, an image shows nothing sharp: that is the largest of 2,000 generated blanks,
+    which are of one colour, or shaded, darker to the edges, with noise of up to 5 levels, and stored as JPEG.
+    """
+    levels = lumas.astype(float)
+    neighbours = (levels[:, :-2, 1:-1] + levels[:, 2:, 1:-1] + levels[:, 1:-1, :-2] + levels[:, 1:-1, 2:]) / 4
+    return (levels[:, 1:-1, 1:-1] - neighbours).std((1, 2))
 
 
 def perceptual_hash(lumas: np.ndarray) -> np.ndarray:

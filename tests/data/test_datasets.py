@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.io
 
+from faces.data import archives
 from faces.data.archives import ArchiveError
 from faces.data.datasets import imdb_wiki, utkface
 from faces.data.sample import archive_writer
@@ -23,6 +24,10 @@ from stages import parse_labels
         ("UTKFace/24_0_1_20170116220224657 .jpg.chip.jpg", "20170116220224657_24_0_1"),
         ("UTKFace/39_1_20170116174525125.jpg.chip.jpg", "39_1_20170116174525125"),
         ("part2/53__0_20170116184028385.jpg", "53__0_20170116184028385"),
+        ("UTKFace/25_0_2_20170116172300001.PNG", "20170116172300001_25_0_2"),
+        ("UTKFace/25_0_2_20170116172300001.jpg.chip.png", "20170116172300001_25_0_2"),
+        ("UTKFace/.ipynb_checkpoints/25_0_2_20170116172300001.jpg", None),
+        ("__MACOSX/UTKFace/25_0_2_20170116172300001.jpg", None),
         ("UTKFace/.DS_Store", None),
         ("UTKFace/readme.txt", None),
     ],
@@ -96,7 +101,18 @@ def test_faults_in_a_mat_are_reported(tmp_path):
     with pytest.raises(ArchiveError, match=r"wiki.mat has no field gender"):
         imdb_wiki.read_mat(mat_archive(tmp_path / "a.tar", gender=None), "wiki")
     with pytest.raises(ArchiveError, match="fields of different lengths"):
+        imdb_wiki.read_mat(mat_archive(tmp_path / "c.tar", celeb_id=np.array([[1.0, 0.0]])), "wiki")
+    with pytest.raises(ArchiveError, match="fields of different lengths"):
         imdb_wiki.read_mat(mat_archive(tmp_path / "b.tar", gender=np.array([[1.0, 0.0]])), "wiki")
+
+
+def test_odd_numbers_in_a_mat_leave_their_cells_empty(tmp_path):
+    odd = {"photo_taken": np.array([[2009.0, 2009.5, np.inf]]), "celeb_id": np.array([[7.0, np.inf, np.nan]])}
+    rows = imdb_wiki.records(imdb_wiki.read_mat(mat_archive(tmp_path / "a.tar", **odd), "wiki"))
+    assert rows["photo_year"].isna().tolist() == [False, True, True]
+    assert rows["identity"].tolist() == ["7", "", ""]
+    reasons, _ = imdb_wiki.reject_reasons(rows, 0, 100, 1.0, None)
+    assert reasons.tolist() == ["", "no usable year of the photo", "no usable birth date"]
 
 
 def test_a_mat_in_another_format_is_reported(tmp_path):
@@ -106,13 +122,15 @@ def test_a_mat_in_another_format_is_reported(tmp_path):
         file["wiki"] = [1.0]
     with (tmp_path / "wiki.mat").open("r+b") as file:
         file.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
-    for content, message in (((tmp_path / "wiki.mat").read_bytes(), "v5 struct"), (b"nothing", "v5 struct")):
+    for content, message in (((tmp_path / "wiki.mat").read_bytes(), "7.3: save it with `-v7`"), (b"x", "v5 struct")):
         with tarfile.open(tmp_path / "h.tar", "w") as archive:
             info = tarfile.TarInfo("wiki_crop/wiki.mat")
             info.size = len(content)
             archive.addfile(info, io.BytesIO(content))
         with pytest.raises(ArchiveError, match=message):
             imdb_wiki.read_mat(tmp_path / "h.tar", "wiki")
+    with pytest.raises(ArchiveError, match=r"contains no imdb.mat: take the archive as its publisher has it, or put"):
+        imdb_wiki.read_mat(tmp_path / "h.tar", "imdb")
 
 
 def test_the_sample_mat_has_the_published_format(tmp_path):
@@ -120,3 +138,29 @@ def test_the_sample_mat_has_the_published_format(tmp_path):
     mat = scipy.io.loadmat(io.BytesIO(content), squeeze_me=True)["wiki"].item()
     assert len(mat) == len(imdb_wiki.FIELDS)
     assert all(len(field) == 200 for field in mat)
+
+
+def test_a_mat_on_which_scipy_crashes_is_damaged(tmp_path):
+    """SciPy follows numbers that were changed beyond its memory, and the system ends the process."""
+    columns = {field: np.full((1, 3), "a/b.jpg" if field == "full_path" else 1.0, object) for field in imdb_wiki.FIELDS}
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, {"wiki": columns}, do_compression=False)
+    for place, number in ((729, b"\0\0\0\x80"), (1185, b"\xff\xff\xff\x7f"), (1905, b"\x0e\0\0\0")):
+        content = buffer.getvalue()[:place] + number + buffer.getvalue()[place + 4 :]
+        with (tmp_path / "wiki.tar").open("wb") as file:
+            archives.write_tar(file, [("wiki/wiki.mat", content)])
+        with pytest.raises(ArchiveError, match=r"wiki\.mat is damaged: check its source"):
+            imdb_wiki.read_mat(tmp_path / "wiki.tar", "wiki")
+
+
+def test_one_odd_cell_does_not_change_the_others(tmp_path):
+    columns = {field: np.empty((1, 2), object) for field in imdb_wiki.FIELDS}
+    for row, sex in enumerate([1.0, 3 + 4j]):
+        cells = dict.fromkeys(columns, 2000.0) | {"gender": sex, "full_path": f"0/{row}.jpg"}
+        for field, value in cells.items():
+            columns[field][0, row] = value
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, {"wiki": columns})
+    with (tmp_path / "wiki.tar").open("wb") as file:
+        archives.write_tar(file, [("wiki/wiki.mat", buffer.getvalue())])
+    assert imdb_wiki.records(imdb_wiki.read_mat(tmp_path / "wiki.tar", "wiki"))["sex"].tolist() == ["male", ""]

@@ -1,5 +1,7 @@
 """Downloads: the published addresses, good and bad mirrors, and the message where none gives the file."""
 
+import collections
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -14,7 +16,8 @@ from faces import params
 from faces.data import archives, datasets, downloads, fetching
 from faces.data.archives import ArchiveError
 from faces.data.datasets import Archive, utkface
-from stages import download, parse_labels
+from faces.runtime import redirects
+from stages import download, pack, parse_labels
 from tests import servers
 from tests.conftest import encoded, picture, tar, zipped
 
@@ -80,7 +83,9 @@ def test_kaggles_zip_is_accepted_and_recorded_as_another_file(web, published, tm
     }
     entry = official(tmp_path, published)
     assert (entry["name"], entry["official"]) == ("utkface-new.zip", False)
-    assert [name for name, _ in archives.members(tmp_path / "utkface-new.zip")] == [f"UTKFace/{NAME}"]
+    members = archives.members(tmp_path / "utkface-new.zip")
+    once = pack.new(members, utkface.face_id, lambda name, reason: pytest.fail(reason), collections.Counter())
+    assert [face for face, _ in once] == [utkface.face_id(NAME)]
 
 
 QUOTA = '<p class="uc-error-subcaption">Too many users have viewed or downloaded this file recently.</p>'
@@ -114,6 +119,90 @@ def test_a_bad_response_is_reported_with_the_remedy(web, published, tmp_path, na
     assert "By hand: open https://susanqq.github.io/UTKFace/" in message
     assert "set data.source in params.yaml" in message
     assert not list(tmp_path.glob("*.gz"))
+
+
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "ftp://127.0.0.1/a", "gopher://127.0.0.1/a"])
+def test_a_redirect_to_another_scheme_is_not_followed(web, published, tmp_path, address):
+    web.responses = {HUGGING: servers.status(302, Location=address)}
+    with pytest.raises(ArchiveError, match=r"redirects to \w+://, which is not followed: it must be http or https"):
+        official(tmp_path, published)
+
+
+PRIVATE = ["127.0.0.2", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "10.0.0.1", "169.254.169.254"]
+
+
+@pytest.mark.parametrize("host", PRIVATE)
+def test_a_redirect_to_a_private_address_of_another_host_is_not_followed(web, published, tmp_path, host):
+    web.responses = {HUGGING: servers.status(302, Location=f"http://{host}:{web.server.server_port}/a")}
+    with pytest.raises(ArchiveError, match=r"another host with the private address .*, which is not followed"):
+        official(tmp_path, published)
+
+
+def test_a_redirect_to_a_public_address_and_one_that_only_a_proxy_knows_are_followed():
+    for address in ("https://1.1.1.1/a", "http://198.18.0.9/a", "https://unknown.invalid/a"):
+        redirects.check("example.org", address)
+
+
+def test_a_mirror_at_a_private_address_may_redirect_to_itself_only(web, project, edit):
+    here = f"127.0.0.1:{web.server.server_port}"
+    web.responses = {
+        f"{here}/UTKFace.tar.gz": servers.status(302, Location=f"http://{here}/moved.gz"),
+        f"{here}/moved.gz": servers.whole(CONTENT),
+        f"{here}/other/UTKFace.tar.gz": servers.status(302, Location=f"http://localhost:{web.server.server_port}/a"),
+    }
+    with pytest.raises(ArchiveError, match=r"redirects to localhost, another host"):
+        from_mirror(edit, f"{web.address}/other")
+    edit(r"^  source: \S+", "  source: sample")
+    edit(r"^budget: \S+", "budget: sample")
+    assert from_mirror(edit, web.address)["size"] == len(CONTENT)
+
+
+def test_archives_that_are_read_in_place_follow_the_same_redirects(web):
+    here, other = (f"{host}:{web.server.server_port}" for host in ("127.0.0.1", "localhost"))
+    web.responses = {
+        f"{here}/a.tar.gz": servers.status(302, Location="/b.tar.gz"),
+        f"{here}/b.tar.gz": servers.whole(CONTENT),
+        f"{here}/c.tar.gz": servers.status(302, Location=f"http://{other}/b.tar.gz"),
+        f"{other}/b.tar.gz": servers.whole(CONTENT),
+    }
+    assert archives.file_size(f"http://{here}/a.tar.gz") == len(CONTENT)
+    with pytest.raises(ArchiveError, match="redirects to localhost, another host with the private address"):
+        archives.file_size(f"http://{here}/c.tar.gz")
+    assert not any(where.startswith(other) for where, _ in web.requests)
+
+
+def test_a_body_without_end_is_cut_off(web, tmp_path):
+    def endless(handler):
+        handler.send_response(200)
+        handler.send_header("Transfer-Encoding", "chunked")
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                handler.wfile.write(b"100000\r\n" + bytes(1 << 20) + b"\r\n")
+
+    web.responses = {f"127.0.0.1:{web.server.server_port}/a.tar": endless}
+    archive = Archive("a.tar", about=1_000_000)
+    with pytest.raises(ArchiveError, match=r"sends more than 0\.01 GB, and so is not the file that is expected"):
+        downloads.download(archive, web.address, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_announced_size_that_the_disk_has_no_room_for_is_reported_at_once(web, tmp_path):
+    here = f"127.0.0.1:{web.server.server_port}/a.tar"
+    web.responses = {here: lambda handler: servers.send(handler, CONTENT, announced=10**18)}
+    with pytest.raises(ArchiveError, match=r"needs 1000000000\.00 GB, and .* GB are free on the disk of"):
+        downloads.download(Archive("a.tar"), web.address, tmp_path)
+
+
+def test_a_server_that_always_breaks_off_and_cannot_resume_is_given_up(web, tmp_path):
+    def hurt(handler):
+        servers.send(handler, CONTENT[:BREAK], announced=len(CONTENT))
+        handler.close_connection = True
+
+    here = f"127.0.0.1:{web.server.server_port}/a.tar"
+    web.responses = {here: hurt}
+    with pytest.raises(ArchiveError, match="5 tries"):
+        downloads.download(Archive("a.tar"), web.address, tmp_path)
 
 
 def test_a_missing_network_is_reported(monkeypatch, published, tmp_path):
@@ -254,7 +343,7 @@ def test_a_mirror_may_be_or_contain_an_unpacked_folder(project, edit, mirror, it
     entry = from_mirror(edit, folder if itself else mirror)
     assert entry["name"] == "UTKFace.tar"
     members = dict(archives.members(project / "data/raw/utkface/cropped/UTKFace.tar"))
-    assert members == {f"UTKFace/{NAME}": (folder / NAME).read_bytes()}
+    assert members == {NAME: (folder / NAME).read_bytes()}
     download.main("utkface", "cropped")
     assert json.loads((project / "data/raw/utkface/cropped/provenance.json").read_text())["archives"][0] == entry
 

@@ -1,12 +1,19 @@
 """A user's own table: labels in CSV or Parquet, images in a folder, an archive or a column."""
 
+import gzip
 import io
 import json
+import shutil
+import subprocess
+import sys
 import time
+import unicodedata
 import zipfile
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
@@ -37,7 +44,8 @@ def mine(project, tmp_path_factory):
         values["tables"] = {"mine": {"labels": str(labels), "columns": columns, "classes": CLASSES, **settings}}
         values["datasets"], values["budget"] = ["mine"], "real"
         values["parse_labels"]["datasets"] = values["convert_mat"]["datasets"] = []
-        row = {"dataset": "mine", "variant": "cropped", "reader": "table", "images": str(folder / image_path)}
+        place = image_path if "://" in str(image_path) else str(folder / image_path)
+        row = {"dataset": "mine", "variant": "cropped", "reader": "table", "images": place}
         values["variants"] = {"mine-cropped": row}
         model = values["models"]["utkface-cropped"] | {"dataset": "mine", "targets": ["age", "sex"]}
         values["models"] = {"mine": model}
@@ -62,10 +70,10 @@ def photos(folder, count=3, under="photos"):
 def test_from_a_folder_to_a_split(mine):
     rows = photos(mine.folder, 60)
     faces = mine(rows)
-    assert faces["face_id"].tolist() == sorted(f"photos/{i}.jpg" for i in range(60))
+    assert faces["face_id"].tolist() == sorted(f"{i}.jpg" for i in range(60))
     assert (faces["reject"] == "").all()
     by_id = faces.set_index("face_id")
-    assert by_id.loc["photos/7.jpg", ["age", "sex", "identity"]].tolist() == [
+    assert by_id.loc["7.jpg", ["age", "sex", "identity"]].tolist() == [
         rows[7]["years"],
         {"m": "male", "f": "female"}[rows[7]["gender"]],
         "p7",
@@ -112,7 +120,83 @@ def test_a_pixels_column_gives_pictures(mine):
     assert records.read("data/packs/mine/cropped/rejects.csv")["reject"].tolist() == ["is empty", "is empty"]
 
 
-def test_bad_rows_have_their_reasons_and_good_ones_stay(mine):
+@pytest.mark.parametrize("kind", ["files", "bytes"])
+def test_a_parquet_file_may_hold_the_images(mine, kind):
+    rows = photos(mine.folder)
+    for row in rows:
+        content = (mine.folder / "photos" / row["file"]).read_bytes()
+        row["picture"] = {"bytes": content, "path": row.pop("file")} if kind == "files" else content
+    rows.append(rows[0] | {"picture": None})
+    columns = {key: column for key, column in COLUMNS.items() if key != "image"}
+    faces = mine(rows, "labels.parquet", "labels.parquet", columns)
+    assert faces["age"].tolist() == [row["years"] for row in rows]
+    pack.main("mine", "cropped")
+    assert packs.Pack("data/packs/mine/cropped").face_ids == faces["face_id"][:3].tolist()
+    assert records.read("data/packs/mine/cropped/rejects.csv")["reject"].tolist() == ["is empty"]
+    with pytest.raises(ArchiveError, match=r"column 'picture' names no image; .* remove tables.mine.columns.image"):
+        mine(rows, "labels.parquet", "labels.parquet", {**COLUMNS, "image": "picture"})
+
+
+def test_a_table_of_images_has_one_column_of_them(mine):
+    rows = [{"years": 30, "gender": "m", "person": "a", "small": b"1", "large": b"2"}]
+    columns = {key: column for key, column in COLUMNS.items() if key != "image"}
+    with pytest.raises(ArchiveError, match=r"has several columns of images: small, large"):
+        mine(rows, "labels.parquet", "labels.parquet", columns)
+    with pytest.raises(ArchiveError, match=r"has no column 'pixels', or of files, to read images from; it has years"):
+        mine([{key: rows[0][key] for key in columns.values()}], "labels.csv", columns=columns)
+
+
+def test_hidden_files_are_no_images_and_change_nothing(mine):
+    faces = mine(photos(mine.folder, under="photos/set"))
+    archive = Path("data/raw/mine/cropped/photos.tar").read_bytes()
+    for name in (".picasaoriginals", ".ipynb_checkpoints", "@eaDir", "__MACOSX"):
+        photos(mine.folder, under=f"photos/set/{name}")
+    for name in (".DS_Store", "set/._0.jpg", "Thumbs.db"):
+        (mine.folder / "photos" / name).write_bytes(b"1")
+    (mine.folder / "photos/.#lock").symlink_to("nowhere")
+    assert mine(photos(mine.folder, under="photos/set")).equals(faces)
+    assert (faces["reject"] == "").all()
+    assert Path("data/raw/mine/cropped/photos.tar").read_bytes() == archive
+
+
+def test_netpbm_is_read_and_other_kinds_of_files_are_named(mine):
+    rows = photos(mine.folder, 4)
+    for row, suffix in zip(rows, ("ppm", "pgm", "tga", "jpg"), strict=True):
+        path = mine.folder / "photos" / row["file"]
+        if suffix != "jpg":
+            image = Image.open(path).convert("L" if suffix == "pgm" else "RGB")
+            image.save(path.with_suffix(f".{suffix}"))
+            path.unlink()
+        row["file"] = path.with_suffix(f".{suffix}").name
+    faces = mine(rows)
+    reasons = ["", "", "is a .tga file, which is not read as an image", ""]
+    assert faces.set_index("face_id")["reject"][[row["file"] for row in rows]].tolist() == reasons
+    pack.main("mine", "cropped")
+    assert packs.Pack("data/packs/mine/cropped").face_ids == ["0.ppm", "1.pgm", "3.jpg"]
+
+
+def test_where_dvc_removes_files_no_photo_may_be(mine, project):
+    for name in ("faces", "stages"):
+        shutil.copytree(ROOT / name, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "dvc.yaml", project)
+    shutil.copy(ROOT / "versions.yaml", project)
+    rows = photos(project, under="data/raw/mine/cropped")
+    with pytest.raises(params.ParamsError, match=r"images: .* is in data/raw, whose files the pipeline removes: move"):
+        mine(rows, project / "data/raw/mine/cropped")
+    for words in ("git init -q", "dvc init -q", "dvc repro download@mine-cropped"):
+        done = subprocess.run([sys.executable, "-m", *words.split()] if words.startswith("dvc") else words.split(),
+                              capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.returncode != 0
+    assert "params.yaml:" in done.stderr + done.stdout
+    assert sorted(path.name for path in Path("data/raw/mine/cropped").iterdir()) == ["0.jpg", "1.jpg", "2.jpg"]
+
+
+def test_an_address_is_no_folder_of_images(mine):
+    with pytest.raises(params.ParamsError, match=r"images: https://host/a.zip is an address: download it, and name"):
+        mine(photos(mine.folder), "https://host/a.zip")
+
+
+def test_bad_rows_have_their_reasons_and_good_ones_stay(mine, capsys):
     rows = photos(mine.folder, 9)
     rows[0]["years"] = "young"
     rows[1]["years"] = 130
@@ -127,13 +211,14 @@ def test_bad_rows_have_their_reasons_and_good_ones_stay(mine):
         "": "names no image",
         "../labels.csv": "image's path leads out of its folder",
         "missing.jpg": "no such image",
-        "photos/0.jpg": "age 'young' is no number of years",
-        "photos/1.jpg": "age '130' is not 0 to 124",
-        "photos/2.jpg": "sex 'x' is not one of male, female, m, f, ?",
-        "photos/7.jpg": "2 rows of this image disagree",
+        "0.jpg": "age 'young' is no number of years",
+        "1.jpg": "age '130' is not 0 to 124",
+        "7.jpg": "2 rows of this image disagree",
     }
-    assert pd.isna(faces.loc["photos/5.jpg", "age"])
-    assert faces.loc["photos/5.jpg", "sex"] == ""
+    assert faces.loc["2.jpg", ["age", "sex"]].tolist() == [rows[2]["years"], ""]
+    assert "1 x sex 'x' is not one of male, female, m, f, ?, so that label is left empty" in capsys.readouterr().err
+    assert pd.isna(faces.loc["5.jpg", "age"])
+    assert faces.loc["5.jpg", "sex"] == ""
 
 
 def test_ages_in_bins(mine):
@@ -141,10 +226,26 @@ def test_ages_in_bins(mine):
     assert mine(rows, ages={"(25, 32)": 28.5})["age"].tolist() == [28.5] * 3
 
 
+def test_a_bin_that_a_spreadsheet_made_a_date_is_said_to_be_one(mine, capsys):
+    rows = photos(mine.folder)
+    for row, text in zip(rows, ("9-Mar", "more than 70", "40"), strict=True):
+        row["years"] = text
+    faces = mine(rows, classes=CLASSES)
+    assert faces["reject"].tolist() == [
+        "age '9-Mar' is a date, which a spreadsheet made of a bin such as 3-9",
+        "age 'more than 70' is no number of years",
+        "",
+    ]
+    assert "tables.mine.ages in params.yaml may say how many" in " ".join(capsys.readouterr().err.split())
+    with pytest.raises(ArchiveError, match=r"no row can be used: .*tables.mine.ages in params.yaml"):
+        mine(rows[:2])
+
+
 def test_a_missing_file_is_reported_before_anything_runs(mine):
     mine(photos(mine.folder))
     assert check.absent(params.load()) == []
     (mine.folder / "labels.csv").unlink()
+    Path(".git").mkdir()
     with pytest.raises(SystemExit, match=r"params.yaml:\d+: tables.mine.labels: .*labels.csv is missing"):
         check.main()
 
@@ -160,7 +261,7 @@ def test_faults_in_the_whole_table_are_reported(mine):
     rows = photos(mine.folder)
     with pytest.raises(ArchiveError, match=r"has no column 'year', which tables.mine.columns.age in params.yaml names"):
         mine(rows, columns={**COLUMNS, "age": "year"})
-    with pytest.raises(ArchiveError, match=r"no row can be used: 3 x sex 'm'|no row can be used: . x sex"):
+    with pytest.raises(ArchiveError, match=r"no row has a label of sex: . x sex '[mf]' is not one of male"):
         mine(rows, classes={})
     with pytest.raises(ArchiveError, match="has no rows"):
         mine(pd.DataFrame(rows).iloc[:0])
@@ -175,7 +276,7 @@ def test_faults_in_the_whole_table_are_reported(mine):
 
 
 def test_a_split_column_is_kept_and_missing_parts_come_from_training(mine):
-    rows = photos(mine.folder, 80)
+    rows = photos(mine.folder, 120)
     for i, row in enumerate(rows):
         row["part"] = "Test" if i < 20 else "training"
     rows[0]["person"] = rows[30]["person"]  # this person would be in two parts
@@ -184,9 +285,9 @@ def test_a_split_column_is_kept_and_missing_parts_come_from_training(mine):
     clean.main("mine")
     split.main("mine")
     parts = records.read("data/splits/mine.csv").set_index("face_id")["part"]
-    assert {face for face, part in parts.items() if part == "test"} == {f"photos/{i}.jpg" for i in range(20)}
+    assert {face for face, part in parts.items() if part == "test"} == {f"{i}.jpg" for i in range(20)}
     assert set(parts) == {"train", "val", "calibration", "test"}
-    assert "photos/30.jpg" not in parts.index
+    assert "30.jpg" not in parts.index
     balance = json.loads(Path("data/splits/mine-balance.json").read_text())
     assert (balance["left_out_as_tied_to_another_part"], balance["left_out"]) == (1, 1)
 
@@ -207,11 +308,11 @@ def test_unusual_pictures_are_used_or_rejected_with_a_reason(mine):
     mine([{"file": name, "years": 30, "gender": "m", "person": name} for name in files])
     pack.main("mine", "cropped")
     clean.main("mine")
-    assert {"photos/png.jpg", "photos/moving.gif"} <= set(packs.Pack("data/packs/mine/cropped").face_ids)
+    assert {"png.jpg", "moving.gif"} <= set(packs.Pack("data/packs/mine/cropped").face_ids)
     reasons = records.read("data/clean/mine/rejects.csv").set_index("face_id")["reject"]
-    assert reasons["photos/empty.jpg"] == "image is empty"
-    assert reasons["photos/cut.jpg"].startswith("image cannot be decoded")
-    assert reasons["photos/text.png"] == "image is no image"
+    assert reasons["empty.jpg"] == "image is empty"
+    assert reasons["cut.jpg"].startswith("image cannot be decoded")
+    assert reasons["text.png"] == "image is no image"
 
 
 def test_a_large_table_is_read_in_seconds(mine):
@@ -220,7 +321,8 @@ def test_a_large_table_is_read_in_seconds(mine):
     settings = params.Table(labels="x.csv", columns=columns)
     rows = pd.DataFrame({"file": [f"{i}.jpg" for i in range(100_000)], "years": "30"})
     started = time.process_time()
-    faces = table.records(rows, settings, names)
+    faces, unknown = table.records(rows, settings, names)
+    assert unknown == {}
     assert time.process_time() - started < 10
     assert faces["face_id"].tolist() == sorted(names)
 
@@ -236,3 +338,138 @@ def test_fetch_reads_ones_own_images_again(mine, capsys, monkeypatch):
 
 class Done:
     returncode = 0
+
+
+def rows_of(text, tmp_path, name="labels.csv"):
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return tables.load(tmp_path / name).to_dict("records")
+
+
+SAME = [{"file": "a b.jpg", "age": "30", "note": "x, y"}, {"file": "é.jpg", "age": "", "note": ""}]
+PLAIN = 'file,age,note\na b.jpg,30,"x, y"\né.jpg,,\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN,
+        PLAIN.replace("\n", "\r\n"),
+        PLAIN.replace("\n", "\r"),
+        PLAIN.replace("\n", "\n\n"),
+        "\ufeff" + PLAIN,
+        PLAIN.encode("utf-16"),
+        gzip.compress(PLAIN.encode()),
+        'sep=;\nfile;age;note\na b.jpg;30;"x, y"\né.jpg;;\n',
+        "file\tage\tnote\na b.jpg\t30\tx, y\né.jpg\t\t\n",
+        'file age   note\n"a b.jpg"  30 "x, y" \n  é.jpg\n',
+        '"file"|"age"|"note"\n"a b.jpg"|"30"|"x, y"\n"é.jpg"\n',
+        'file,age,note,\na b.jpg,30,"x, y",\né.jpg,,,\n',
+        ' file , age,note \na b.jpg,30,"x, y",,\né.jpg,,,,\n',
+    ],
+)
+def test_one_table_written_in_many_ways_has_the_same_rows(tmp_path, text):
+    rows = rows_of(text, tmp_path)
+    assert [{key: value for key, value in row.items() if key} for row in rows] == SAME
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("a,b\n1,2\n\n1,2,3\n", r"line 4: 3 fields, and the header has 2"),
+        ('a,b\n1,"2\n3,4\n', r"line 3: unexpected end of data"),
+        ('a,b\n"1"2,3\n', r"line 2: ',' expected after"),
+        ("a,b\n1,\xe9\n".encode("latin-1"), r"line 2 is not UTF-8: save it as CSV in UTF-8"),
+        (b"PK\3\4", "it is an Excel workbook, or a zip: save it as CSV"),
+        (b'[{"a": 1}]', "it is JSON: save it as CSV"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS, .*`git lfs pull`"),
+        ("a b\n1 2 3\n", r"line 2: 3 fields, and the header has 2"),
+        (b"PAR1PAR1", "cannot be read as a table"),
+        ("a,b\n", "has no rows"),
+        ("", "has no rows"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_named_with_its_line(tmp_path, text, fault):
+    with pytest.raises(ArchiveError, match=fault):
+        rows_of(text, tmp_path)
+
+
+def test_a_parquet_whose_notes_are_damaged_is_no_table(tmp_path):
+    written = pa.Table.from_pandas(pd.DataFrame(SAME))
+    notes = written.schema.metadata[b"pandas"].replace(b'"pandas_type"', b'"pandas-type"')
+    pq.write_table(written.replace_schema_metadata({"pandas": notes}), tmp_path / "a.parquet")
+    with pytest.raises(ArchiveError, match=r"a.parquet: cannot be read as a table: KeyError: 'pandas_type'"):
+        tables.load(tmp_path / "a.parquet")
+
+
+def test_a_column_that_is_there_twice_is_no_column(mine):
+    rows = photos(mine.folder)
+    mine(rows)
+    (mine.folder / "labels.csv").write_text("file,years,years,gender,person\nphotos/0.jpg,1,2,m,p\n")
+    with pytest.raises(ArchiveError, match=r"has more than one column 'years', which tables.mine.columns.age"):
+        read_table.main("mine")
+
+
+@pytest.mark.parametrize(
+    ("named", "there"),
+    [
+        (unicodedata.normalize("NFC", "José.jpg"), unicodedata.normalize("NFD", "José.jpg")),
+        ("C:\\Users\\me\\photos\\a.jpg", "a.jpg"),
+        ("D:a.jpg", "a.jpg"),
+        ("/home/me/photos/a.jpg", "photos/a.jpg"),
+        (" a.jpg ", "a.jpg"),
+        ("A.JPG", "a.jpg"),
+        ("photos\\A.Jpg", "photos/a.jpg"),
+        ("./a.jpg", "a.jpg"),
+        ("a", "a.jpg"),
+        ("00012", "00012.jfif"),
+        ("12.0", "12.jpg"),
+        ("照片.jpg", "照片.jpg".encode("gb18030").decode("cp437")),
+    ],
+)
+def test_an_image_is_found_by_a_name_that_is_written_otherwise(named, there):
+    assert table.finder([there, "b/other.jpg"])(named) == (there, "")
+
+
+@pytest.mark.parametrize(
+    ("named", "reason"),
+    [("", "names no image"), ("  ", "names no image"), ("../a.jpg", "image's path leads out of its folder"),
+     ("c.jpg", table.NOT_THERE), ("7.0", table.NOT_THERE), ("a.png", table.NOT_THERE), ("x/a.jpg", table.NOT_THERE),
+     ("A.jpg", "image's name fits several")],
+)  # fmt: skip
+def test_an_image_that_is_not_found_has_a_reason(named, reason):
+    assert table.finder(["a.jpg", "a.JPG"])(named) == ("" if not named.strip() else named, reason)
+
+
+def test_a_name_that_is_not_there_is_shown_beside_one_that_is(mine, capsys):
+    mine([{**row, "file": f"img_{row['file']}"} for row in photos(mine.folder)[:1]] + photos(mine.folder)[1:])
+    assert "1 x no such image (for example 'img_0.jpg'; there is '0.jpg')" in capsys.readouterr().err
+
+
+def test_codes_are_equal_however_they_are_written(mine):
+    rows = photos(mine.folder, 5)
+    for row, code in zip(rows, ["1", "1.0", "01", " 1 ", "-1.0"], strict=True):
+        row["gender"] = code
+    faces = mine(rows, classes={"sex": {-1: "male", 1: "female"}})
+    assert faces["sex"].tolist() == ["female"] * 4 + ["male"]
+
+
+def test_words_for_nobody_are_nobody(mine):
+    rows = photos(mine.folder, 7)
+    for row, word in zip(rows, ["unknown", "NaN", "-1", "N/A", "?", "-1.0", "Anna"], strict=True):
+        row["person"] = row["years"] = word
+    rows[-1]["years"] = 30
+    faces = mine(rows)
+    assert faces["identity"].tolist() == [""] * 6 + ["Anna"]
+    assert faces["age"].isna().tolist() == [True] * 6 + [False]
+    assert (faces["reject"] == "").all()
+
+
+def test_the_words_of_a_split_column_may_be_mapped(mine):
+    rows = photos(mine.folder, 80)
+    for i, row in enumerate(rows):
+        row["part"] = "0" if i < 40 else "1" if i < 60 else "2"
+    classes = CLASSES | {"split": {0: "train", 1: "val", 2: "test"}}
+    faces = mine(rows, columns={**COLUMNS, "split": "part"}, classes=classes)
+    assert faces["published"].value_counts().to_dict() == {"train": 40, "val": 20, "test": 20}
+    with pytest.raises(params.ParamsError, match=r"tables.mine.classes.split.0: 'training' is not one of train, val"):
+        mine(rows, classes={"split": {0: "training"}})

@@ -29,7 +29,7 @@ def test_packs_are_read_by_id(tmp_path):
 
 def test_a_dataset_without_crops_is_cropped_by_its_boxes():
     content = encoded(picture(size=(100, 80)), "PNG")
-    lot = [("f", content, (10, 10, 42, 42)), ("g", content, None), ("h", b"", (0, 0, 1, 1))]
+    lot = [("f", content, (10, 10, 90, 70)), ("g", content, None), ("h", b"", (0, 0, 1, 1))]
     row, *rejects = pack.pack_images(lot, "cropped", 32, 90, True, 0.0)
     assert (row["width"], row["height"]) == (100, 80)
     assert [r["reject"] for r in rejects] == ["no face box", "is empty"]

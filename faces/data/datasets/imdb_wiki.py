@@ -1,7 +1,8 @@
 """Code shared by IMDB and WIKI (Rothe, Timofte & Van Gool 2015): the .mat of labels and the ids of images."""
 
 import datetime
-import zlib
+import subprocess
+import sys
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import scipy.io
 
 from faces.data import archives
+from faces.data import records as faces_records
 from faces.data.archives import ArchiveError
 from faces.data.datasets import Archive
 
@@ -23,6 +25,7 @@ SEXES = {0.0: "female", 1.0: "male"}  # the opposite of UTKFace's coding
 # Where the landmarks of detection.Face are in a crop, as fractions of its side: UTKFace's, mapped to the face box plus
 # 40% of it on every side, the margin that the publisher states. Not measured on the crops themselves.
 FRAMING = np.array([(0.391, 0.418), (0.611, 0.419), (0.497, 0.532), (0.407, 0.629), (0.587, 0.630)])
+COMPRESSED = b"\x0f\0\0\0"  # type of a compressed element, after the 128 bytes of the header
 FIELDS = (
     "dob",
     "photo_taken",
@@ -33,8 +36,6 @@ FIELDS = (
     "face_score",
     "second_face_score",
 )
-# Raised by scipy where a file is not a MATLAB v5 struct
-FAULTS = (NotImplementedError, ValueError, KeyError, TypeError, EOFError, zlib.error, scipy.io.matlab.MatReadError)
 
 
 def crops(name: str, md5: str, about: int) -> tuple[Archive]:
@@ -50,7 +51,7 @@ def crops(name: str, md5: str, about: int) -> tuple[Archive]:
 def face_id(member: str) -> str | None:
     """Id of the face in `wiki_crop/17/10000217_1981-05-05_2009.jpg`: its path below the top folder, no suffix."""
     path = PurePosixPath(member)
-    if path.suffix.lower() not in (".jpg", ".jpeg", ".png") or path.name.startswith("."):
+    if path.suffix.lower() not in archives.IMAGE_SUFFIXES or archives.is_hidden(path):
         return None
     return "/".join((*path.parts[-2:-1], path.stem))
 
@@ -61,26 +62,52 @@ def read_mat(archive: Path, name: str) -> pd.DataFrame:
     Raises ArchiveError where the file is not a MATLAB v5 struct with the fields of FIELDS, all of one length.
     """
     file = archives.open_member(archive, f"{name}.mat")
+    if _ends_a_process(file.getvalue()):
+        raise ArchiveError(f"{archive}: {name}.mat is damaged: check its source, then run `make fetch`")
     try:
-        struct = scipy.io.loadmat(file, squeeze_me=True)[name]
-        values = dict(zip(struct.dtype.names, struct.item(), strict=True))
-    except FAULTS as error:
+        struct = scipy.io.loadmat(file)[name]
+        values = {field: _column(field, struct[field]) for field in struct.dtype.names}
+    except NotImplementedError:
+        raise ArchiveError(
+            f"{archive}: {name}.mat is of MATLAB 7.3: save it with `-v7`, or take the published file"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - scipy raises anything for a damaged file
         raise ArchiveError(f"{archive}: {name}.mat is not a MATLAB v5 struct called {name}: {error}") from None
     missing = [field for field in FIELDS if field not in values]
     if missing:
         raise ArchiveError(f"{archive}: {name}.mat has no field {missing[0]}")
-    lengths = {field: len(np.atleast_1d(values[field])) for field in FIELDS}
+    columns = {field: values[field] for field in values if field in (*FIELDS, "celeb_id")}
+    lengths = {field: len(column) for field, column in columns.items()}
     if len(set(lengths.values())) != 1:
         raise ArchiveError(f"{archive}: {name}.mat has fields of different lengths: {lengths}")
-    return pd.DataFrame(
-        {field: list(np.atleast_1d(values[field])) for field in values if field in (*FIELDS, "celeb_id")}
-    )
+    return pd.DataFrame(columns, dtype=object)  # one odd cell must not change the type of others
+
+
+def _ends_a_process(content: bytes) -> bool:
+    """Whether SciPy ends its process on a .mat: of some damaged ones it reads beyond their memory.
+
+    Compressed ones, as the published, have checksums.
+    """
+    if COMPRESSED in (content[128:132], content[131:127:-1]):
+        return False
+    code = "import io, sys, scipy.io; scipy.io.loadmat(io.BytesIO(sys.stdin.buffer.read()))"
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, input=content, capture_output=True, check=False).returncode < 0
+
+
+def _column(field: str, cells: np.ndarray) -> list:
+    """Values of a field: of a struct of arrays, or of an array of structs, as scipy reads them, in cells or bare."""
+    if cells.size == 1:  # a struct of arrays
+        cells = cells.item()
+        if field == "face_location" and cells.dtype != object and cells.shape[-1] == 4:
+            return list(cells)
+    return [cell.item() if isinstance(cell, np.ndarray) and cell.size == 1 else cell for cell in cells.ravel()]
 
 
 def birth_date(datenum: float) -> datetime.date | None:
     """Date of a MATLAB datenum (days from year 0), None where it is not a date from year 1 on."""
-    ordinal = int(datenum) - 366
-    return datetime.date.fromordinal(ordinal) if 1 <= ordinal <= datetime.date.max.toordinal() else None
+    known = 367 <= datenum < datetime.date.max.toordinal() + 367  # NaN is not
+    return datetime.date.fromordinal(int(datenum) - 366) if known else None
 
 
 def age_in(year: int, born: datetime.date) -> int:
@@ -90,25 +117,51 @@ def age_in(year: int, born: datetime.date) -> int:
 
 def records(mat: pd.DataFrame) -> pd.DataFrame:
     """Convert rows of read_mat to records, unfiltered: age in years, sex, identity, box from 0, scores."""
-    born = [birth_date(value) for value in mat["dob"]]
-    years = mat["photo_taken"].astype(int)
-    boxes = np.array([np.ravel(box)[:4] for box in mat["face_location"]], float) - 1
+    born = [birth_date(value) for value in _numbers(mat["dob"])]
+    years = _numbers(mat["photo_taken"]).where(lambda year: year.between(1, 9999) & (year % 1 == 0))
+    boxes = np.array([_box(box) for box in mat["face_location"]]) - 1
     people = mat["celeb_id"] if "celeb_id" in mat else mat["name"]
     return pd.DataFrame(
         {
-            "face_id": [face_id(str(path)) for path in mat["full_path"]],
-            "age": [np.nan if b is None else float(age_in(y, b)) for y, b in zip(years, born, strict=True)],
-            "sex": [SEXES.get(value, "") for value in mat["gender"].astype(float)],
-            "identity": [
-                str(value).strip() if isinstance(value, str | int | float | np.number) else "" for value in people
+            "face_id": [face_id(str(path).strip().replace("\\", "/")) or "" for path in mat["full_path"]],
+            "age": [
+                np.nan if b is None or y != y else float(age_in(int(y), b)) for y, b in zip(years, born, strict=True)
             ],
-            "photo_year": years,
+            "sex": [SEXES.get(value, "") for value in map(_sex, mat["gender"])],
+            "identity": [_person(value) for value in people],
+            "photo_year": years.astype("Int64"),
             "birth_date": ["" if b is None else b.isoformat() for b in born],
             **dict(zip(("box_left", "box_top", "box_right", "box_bottom"), boxes.T, strict=True)),
-            "face_score": mat["face_score"].astype(float),
-            "second_face_score": mat["second_face_score"].astype(float),
+            "face_score": _numbers(mat["face_score"]),
+            "second_face_score": _numbers(mat["second_face_score"]),
         }
     )
+
+
+def _numbers(values: pd.Series) -> pd.Series:
+    """Values as floats, NaN where one is no number."""
+    return pd.to_numeric(values.map(lambda value: value if np.isscalar(value) else np.nan), errors="coerce").astype(
+        float
+    )
+
+
+def _box(value: object) -> np.ndarray:
+    """Left, top, right and bottom (4,) of a face; NaN where the file has not four numbers."""
+    box = np.ravel(np.asarray(value))
+    return box[:4].astype(float) if box.size >= 4 and box.dtype.kind in "iuf" else np.full(4, np.nan)
+
+
+def _sex(value: object) -> float:
+    """The code of a sex, 0 or 1, also of a word; NaN where it is neither."""
+    words = {"female": 0.0, "f": 0.0, "male": 1.0, "m": 1.0}
+    return words.get(str(value).strip().casefold(), value if isinstance(value, int | float) else np.nan)
+
+
+def _person(value: object) -> str:
+    """Who a name or number says is in an image; '' where it says nobody."""
+    if isinstance(value, float):
+        return f"{int(value)}" if value.is_integer() else f"{value:g}" if np.isfinite(value) else ""
+    return faces_records.as_known(str(value)) if isinstance(value, str | int) else ""
 
 
 def reject_reasons(
@@ -120,7 +173,9 @@ def reject_reasons(
     """
     second = rows["second_face_score"]
     filters = {
-        "no usable birth date": rows["age"].isna(),
+        "no path": rows["face_id"] == "",
+        "no usable birth date": rows["birth_date"] == "",
+        "no usable year of the photo": rows["photo_year"].isna(),
         "impossible age": ~rows["age"].between(min_age, max_age),
         "no face": np.isneginf(rows["face_score"]),
         "low score": rows["face_score"] < min_face_score,
@@ -132,5 +187,7 @@ def reject_reasons(
     for name, fails in filters.items():
         dropped = fails & (reasons == "")
         reasons[dropped] = name
+        if name.startswith("no ") and not dropped.any():
+            continue
         funnel.append({"filter": name, "dropped": int(dropped.sum()), "left": int((reasons == "").sum())})
     return reasons, funnel

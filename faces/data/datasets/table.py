@@ -1,105 +1,190 @@
 """One's own table: labels are in a CSV or Parquet file whose columns params.yaml names; images are separate files."""
 
-from collections.abc import Iterable
+import collections
+import contextlib
+import functools
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pandas as pd
 
 from faces import params, targets
+from faces.data import records as faces_records
 from faces.data import tables
-from faces.data.archives import IMAGE_SUFFIXES, ArchiveError
+from faces.data.archives import IMAGE_SUFFIXES, ArchiveError, is_hidden
 
 LICENCE = "your own"
 HOME = ""
 ARCHIVES = {"cropped": ()}  # the row of `variants` in params.yaml names the images
+NOT_THERE = "no such image"
+DATE = re.compile(r"\d{1,2}-[A-Za-z]{3,9}\.?|[A-Za-z]{3}-\d{2}")
+ENCODINGS = ("utf-8", "gb18030", "shift_jis", "big5", "euc_kr", "cp1251", "cp1252")  # of names in old zips
 
 
 def face_id(member: str) -> str | None:
     """Id of the face that a member of an archive shows: its path; None for a member that is not an image."""
     path = PurePosixPath(member)
-    hidden = path.name.startswith(".") or "__MACOSX" in path.parts
-    return str(path) if path.suffix.lower() in IMAGE_SUFFIXES and not hidden else None
+    return str(path) if path.suffix.lower() in ("", *IMAGE_SUFFIXES) and not is_hidden(path) else None
 
 
 def read(settings: params.Table, name: str) -> pd.DataFrame:
-    """Read a table's labels file. Raises ArchiveError where it lacks a column that params.yaml names."""
+    """Read a table's labels file. Raises ArchiveError where it has not each column of params.yaml once, or no names."""
     path = Path(settings.labels)
     rows = tables.load(path)
     for role, column in settings.columns.model_dump().items():
-        if column is not None and column not in rows:
+        count = list(rows).count(column)
+        if column is not None and count != 1:
+            fault = "has no column" if not count else "has more than one column"
             raise ArchiveError(
-                f"{path}: has no column {column!r}, which tables.{name}.columns.{role} in params.yaml names; "
-                f"it has {', '.join(rows)}"
+                f"{path}: {fault} {column!r}, which tables.{name}.columns.{role} in params.yaml names; "
+                f"it has {', '.join(rows)} as names, which its first line gives"
             )
+    image = settings.columns.image
+    if image is not None and (rows[image].str.strip() == "").all():
+        raise ArchiveError(
+            f"{path}: column {image!r} names no image; if it holds the images themselves, remove "
+            f"tables.{name}.columns.image, and let variants.{name}-cropped.images name this file"
+        )
     return rows
 
 
-def records(rows: pd.DataFrame, settings: params.Table, members: Iterable[str]) -> pd.DataFrame:
+def records(
+    rows: pd.DataFrame, settings: params.Table, members: Iterable[str], folder: str = ""
+) -> tuple[pd.DataFrame, dict[str, int]]:
     """Convert the rows of a table to records; an unusable row has its reason in `reject`.
 
-    members: the names in the archive of images. A row's image is the member whose path ends with the row's path.
+    members: the names in the archive of images; folder: that of the images, with which a row's path may begin. A row's
+    image is the member whose path ends with the row's path.
+    Returns also how many labels, {reason: count}, are not known and so left empty.
     """
-    if settings.columns.image is None:
-        wanted = tables.pixel_names(len(rows))
-    else:
-        wanted = [name.replace("\\", "/") for name in rows[settings.columns.image]]
-    paths = suffixes(member for member in members if face_id(member) is not None)
-    out = pd.DataFrame([_picture(name, paths) for name in wanted], columns=["face_id", "reject"], dtype=object)
+    wanted = tables.pixel_names(len(rows)) if settings.columns.image is None else list(rows[settings.columns.image])
+    places = _find_all(wanted, list(members), folder)
+    out = pd.DataFrame(places, columns=["face_id", "reject"], dtype=object)
+    unknown: collections.Counter[str] = collections.Counter()
     for target in targets.TARGETS.values():
         column = getattr(settings.columns, target.name, None)
         if column is None:
             continue
-        cells = [_label(target, str(text).strip(), settings) for text in rows[column]]
-        out[target.name] = [label for label, _ in cells]
-        reasons = pd.Series([reason for _, reason in cells], dtype=object)
-        out["reject"] = out["reject"].where(out["reject"] != "", reasons)
+        labels = [_label(target, text, settings) for text in rows[column]]
+        out[target.name] = [label for label, _ in labels]
+        reasons = pd.Series([reason for _, reason in labels], dtype=object)
+        if target.kind == "classes":
+            unknown.update(reasons[reasons != ""])
+        else:
+            out["reject"] = out["reject"].where(out["reject"] != "", reasons)
+    parts = {faces_records.as_code(word): part for word, part in settings.classes.get("split", {}).items()}
     for role, column in (("identity", settings.columns.identity), ("published", settings.columns.split)):
-        out[role] = [text.strip() for text in rows[column]] if column is not None else ""
-    return _merge_repeats(out)
+        words = parts if role == "published" else {}
+        cells = list(rows[column]) if column is not None else [""] * len(rows)
+        out[role] = [words.get(faces_records.as_code(text), faces_records.as_known(text)) for text in cells]
+    return _merge_repeats(out), dict(unknown)
 
 
-def suffixes(paths: Iterable[str]) -> dict[str, str]:
-    """Map every suffix of a path (`b.jpg`, `a/b.jpg`, ...) to the path, and a suffix of several paths to ''."""
-    full_paths: dict[str, str] = {}
+def finder(paths: Iterable[str], folder: str = "") -> Callable[[str], tuple[str, str]]:
+    """Return a function that gives (path, reason that there is none) of an image as a table or split names it.
+
+    A path's name is any end of it (`b.jpg`, `a/b.jpg`), perhaps with the folder in front. Where no name is equal, one
+    that differs in case, or that lacks the suffix, is taken. Composed and decomposed letters are equal, and so are the
+    encodings of old zips.
+    """
+    paths = list(paths)
+    stems = functools.cache(lambda: _ends(paths, lambda path: re.sub(r"\.[^./]*$", "", path).casefold()))
+    folded = functools.cache(lambda: _ends(paths, str.casefold))
+    exact = functools.cache(lambda: _ends(paths, str))
+
+    def find(name: str) -> tuple[str, str]:
+        drive, rest = re.fullmatch(r"(?s)([A-Za-z]:)?(.*)", _plain(name)).groups()  # type: ignore[union-attr]
+        path = PurePosixPath(rest)
+        parts = [part for part in path.parts if part.strip("/")]
+        if not parts:
+            return "", "names no image"
+        if ".." in parts:
+            return name, "image's path leads out of its folder"
+        below = 2 if parts[0] == _plain(folder) else 1
+        starts = range(len(parts) if drive or path.is_absolute() else min(below, len(parts)))
+        ends = ["/".join(parts[start:]) for start in starts]
+        for level, fold in ((exact, str), (folded, str.casefold), (stems, str.casefold)):
+            matches = [level()[fold(end)] for end in ends if fold(end) in level()]
+            if matches:
+                return (matches[0], "") if matches[0] else (name, "image's name fits several")
+        number = re.fullmatch(r"(.*\d)\.0+", name.strip())  # as pandas writes whole numbers of a column with gaps
+        there, reason = find(number[1]) if number else ("", NOT_THERE)
+        return (name, reason) if reason else (there, "")
+
+    return find
+
+
+def _find_all(names: list[str], members: list[str], folder: str) -> list[tuple[str, str]]:
+    """(path, reason that there is none) of each image; a file that is there and not read as an image is said to be."""
+    find = finder(filter(face_id, members), folder)
+    others = (member for member in members if not face_id(member) and not is_hidden(PurePosixPath(member)))
+    find_other = finder(others, folder)
+    places = []
+    for name in names:
+        path, reason = find(name)
+        other, missing = find_other(name) if reason == NOT_THERE else ("", NOT_THERE)
+        if not missing:
+            reason = f"is a {PurePosixPath(other).suffix} file, which is not read as an image"
+        places.append((path, reason))
+    return places
+
+
+def _ends(paths: list[str], fold: Callable[[str], str]) -> dict[str, str]:
+    """Map every end of a path, folded, to the path, and an end of several to ''; a whole path is always itself."""
+    whole: dict[str, str] = {}
+    ends: dict[str, str] = {}
     for path in paths:
-        parts = PurePosixPath(path).parts
-        for start in range(len(parts)):
-            suffix = "/".join(parts[start:])
-            full_paths[suffix] = "" if suffix in full_paths and start else path
-    return full_paths
+        for spelling in _spellings(path):
+            parts = fold(spelling).split("/")
+            for start in range(len(parts)):
+                end = "/".join(parts[start:])
+                names = ends if start else whole
+                names[end] = path if names.get(end, path) == path else ""
+    return ends | whole
 
 
-def _picture(name: str, paths: dict[str, str]) -> tuple[str, str]:
-    """Return (face id, reason to reject) of an image as a table names it; paths: of suffixes."""
-    path = PurePosixPath(name)
-    if name.strip() == "":
-        return "", "names no image"
-    if ".." in path.parts:
-        return name, "image's path leads out of its folder"
-    parts = [part for part in path.parts if part != "/"]
-    ends = ["/".join(parts[start:]) for start in (range(len(parts)) if path.is_absolute() else (0,))]
-    matches = [paths[end] for end in ends if end in paths]
-    if not matches:
-        return name, "no such image"
-    return (matches[0], "") if matches[0] else (name, "image's name fits several")
+def _spellings(path: str) -> set[str]:
+    """A path, and what else it may be where an old zip kept bytes of another encoding, which are read as CP437."""
+    spellings = {_plain(path)}
+    if not path.isascii():
+        with contextlib.suppress(UnicodeEncodeError):
+            raw = path.encode("cp437")
+            for encoding in ENCODINGS:
+                with contextlib.suppress(UnicodeDecodeError):
+                    spellings.add(_plain(raw.decode(encoding)))
+    return spellings
+
+
+def _plain(name: str) -> str:
+    """A name with composed letters, forward slashes, and no blanks at the ends of its parts."""
+    parts = unicodedata.normalize("NFC", name).replace("\\", "/").split("/")
+    return "/".join(part.strip() for part in parts)
 
 
 def _label(target: targets.Target, text: str, settings: params.Table) -> tuple[object, str]:
-    """Return (label, reason to reject) of one cell; an empty cell has neither."""
+    """Return (label, reason that there is none) of one cell; an empty cell has neither."""
     empty = np.nan if target.kind == "years" else ""
-    if text == "" or text.lower() in ("nan", "none", "null"):
+    if target.kind == "classes":
+        names = {**{name: name for name in target.classes}, **settings.classes.get(target.name, {})}
+        labels = {faces_records.as_code(name): label for name, label in names.items()}
+        if faces_records.as_code(text) in labels:
+            return labels[faces_records.as_code(text)], ""
+        known = ", ".join(names)
+        return empty, f"{target.name} {text.strip()!r} is not one of {known}" if faces_records.as_known(text) else ""
+    ages = {faces_records.as_code(name): age for name, age in settings.ages.items()}
+    if faces_records.as_known(text) == "" and faces_records.as_code(text) not in ages:
         return empty, ""
-    if target.kind == "years":
-        try:
-            years = float(settings.ages.get(text, text))
-        except ValueError:
-            return empty, f"age {text!r} is no number of years"
-        inside = 0 <= years < target.units
-        return (years, "") if inside else (empty, f"age {text!r} is not 0 to {target.units - 1}")
-    names = {**{name: name for name in target.classes}, **settings.classes.get(target.name, {})}
-    labels = [names[key] for key in (text, text.lower(), text.removesuffix(".0")) if key in names]
-    return (labels[0], "") if labels else (empty, f"{target.name} {text!r} is not one of {', '.join(names)}")
+    try:
+        years = float(ages.get(faces_records.as_code(text), text.replace("_", "?")))
+    except ValueError:
+        date = DATE.fullmatch(text.strip())
+        what = "a date, which a spreadsheet made of a bin such as 3-9" if date else "no number of years"
+        return empty, f"age {text.strip()!r} is {what}"
+    inside = 0 <= years < target.units
+    return (years, "") if inside else (empty, f"age {text.strip()!r} is not 0 to {target.units - 1}")
 
 
 def _merge_repeats(out: pd.DataFrame) -> pd.DataFrame:

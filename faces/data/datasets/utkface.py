@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
+from faces.data.archives import IMAGE_SUFFIXES, is_hidden
 from faces.data.datasets import Archive
 
 HOME = "https://susanqq.github.io/UTKFace/"
@@ -59,7 +60,8 @@ FRAMING = np.array([(0.298, 0.305), (0.708, 0.307), (0.496, 0.518), (0.327, 0.69
 MAX_AGE = 116  # the oldest label in the published set
 
 # Some published names have no dot before jpg, or a space before the extension.
-NAME = re.compile(r"(?P<stem>.*?)\s*\.?jpg(?:\.chip\.jpg)?", re.IGNORECASE)
+SUFFIX = "|".join(map(re.escape, IMAGE_SUFFIXES))
+NAME = re.compile(rf"(?P<stem>.*?)\s*(?:\.?jpg|(?:\.?jpg)?(?:\.chip)?(?:{SUFFIX}))", re.IGNORECASE)
 FIELDS = re.compile(r"(?P<age>\d{1,3})_(?P<sex>\d)_(?P<race>\d)_(?P<time>\d{10,20})")
 
 
@@ -69,9 +71,9 @@ def face_id(member: str) -> str | None:
     It begins with the timestamp, so that ids sort by it: `20170116174525125_39_1_0`. A name that lacks one of the
     four fields is its own id; None for a member that is not an image.
     """
-    name = PurePosixPath(member).name
-    match = NAME.fullmatch(name)
-    if match is None or name.startswith("."):
+    path = PurePosixPath(member)
+    match = NAME.fullmatch(path.name)
+    if match is None or is_hidden(path):
         return None
     fields = FIELDS.fullmatch(match["stem"])
     if fields is None:
