@@ -35,7 +35,8 @@ setup: $(READY) ## create .venv and install the locked packages
 
 # The .pth file makes every Python of this environment start with telemetry off, and those that it starts without a
 # warning of MLflow's server; `mlflow ui` typed by hand too.
-$(READY): $(LOCK) Makefile
+$(READY): $(LOCK)
+	@[ -e .git ] || { echo "This folder is no git repository, which DVC needs: type \`git init\`, then this again."; exit 1; }
 	@[ -n "$(PYTHON)" ] && $(PYTHON) -c '$(SUPPORTED)' 2>/dev/null || { \
 		echo "Python 3.11 or 3.12 is needed, found $$($(or $(PYTHON),python3) --version 2>&1 | head -n 1): install one, or name it: make PYTHON=/path/to/python3.12"; exit 1; }
 	@echo "Installing into .venv (about 2 GB, some minutes the first time) ..."
@@ -52,7 +53,7 @@ fetch: check ## print what is fetched from data.source, its size and its terms, 
 	@python -m commands.fetch
 
 repro: check ## run the pipeline and print the comparison table
-	@dvc repro
+	@python -m dvc repro
 	@python -m commands.summary
 
 ##@ Look and use
@@ -72,13 +73,13 @@ lineage: check ## print the origin of a registered model (MODEL=models:/NAME@cha
 ##@ Compare
 
 gate: check ## compare the results with the baseline; fail if they are worse
-	@dvc repro gate
+	@python -m dvc repro gate
 	@python -m commands.gate
 
 baseline: check ## accept the present results as the baseline (WHY="..." if they are worse)
-	@dvc repro gate
+	@python -m dvc repro gate
 	@python -m commands.baseline "$(WHY)"
-	@dvc repro
+	@python -m dvc repro
 
 seeds: check ## measure the effect of another seed, which the gate tolerates (K=5)
 	@python -m commands.experiments.seeds $(or $(K),5)

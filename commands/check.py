@@ -5,6 +5,7 @@ removed, so that nobody takes them for results. With --migrate, it only renames 
 stay.
 """
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import yaml
 
 from commands import command_line
 from faces import params
-from faces.params import loading, renamed
+from faces.params import checks, loading, renamed
 from faces.runtime import dvc_internals
 
 # Folders with one entry for each model, teacher set or dataset.
@@ -39,6 +40,9 @@ def main() -> None:
         for path in files or [params.PATH]:
             migrate(path)
         return
+    if not Path(".git").exists():
+        sys.exit("This folder is no git repository, which DVC needs: type `git init`, then this again.")
+    mend_environment(Path(sys.prefix))
     p = params.load()
     if missing := absent(p):
         sys.exit("\n".join(missing))
@@ -55,6 +59,26 @@ def main() -> None:
         with store.lock():
             if old := store.relocate(Path.cwd()):
                 print(f"This folder was moved from {old}; the paths in MLflow's store are updated.")
+
+
+def mend_environment(environment: Path) -> None:
+    """Give the scripts of a virtual environment that was moved its new place, which each names in its first line."""
+    config = environment / "pyvenv.cfg"
+    match = re.search(r"(?m)^command = .* -m venv (?:--\S+ )*(.+)$", config.read_text() if config.exists() else "")
+    former = match[1] if match else str(environment)
+    if former == str(environment):
+        return
+    try:
+        for path in [config, *(environment / "bin").iterdir()]:
+            content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+            if former.encode() in content:
+                path.write_bytes(content.replace(former.encode(), str(environment).encode()))
+        print(f"{environment} was moved from {former}: its scripts name the new place now.")
+    except OSError as error:
+        print(
+            f"{environment} was moved from {former}, which its scripts still name ({error.strerror}): `make` works, "
+            "and `rm -rf .venv && make setup` makes them anew."
+        )
 
 
 def migrate(path: Path) -> None:
@@ -88,10 +112,8 @@ def remove_leftovers(p: params.Params) -> None:
 
 def absent(p: params.Params) -> list[str]:
     """A line for each file or folder of the user's that params.yaml names and that is missing."""
-    paths = {("tables", name, "labels"): table.labels for name, table in p.tables.items()}
-    paths |= {("variants", key, "images"): row.images for key, row in p.variants.items() if row.images is not None}
-    paths |= {("split", "from", name, "file"): split.file for name, split in p.split.from_.items()}
-    return [f"{params.where(key)}: {path} is missing" for key, path in paths.items() if not Path(path).exists()]
+    paths = checks.user_files(p).items()
+    return [f"{params.where(key)}: {path} is missing" for key, path in paths if not Path(path).exists()]
 
 
 if __name__ == "__main__":

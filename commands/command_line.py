@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -20,6 +21,12 @@ def require(condition: object, message: str) -> None:
     """End the command with a message, and exit status 1, unless a condition holds."""
     if not condition:
         raise SystemExit(message)
+
+
+def stop(error: Exception) -> NoReturn:
+    """End the command with an error in one line, and exit status 2, as where an argument is wrong."""
+    print(error, file=sys.stderr)
+    sys.exit(2)
 
 
 def run(main: Callable[[], None]) -> None:

@@ -12,7 +12,7 @@ import yaml
 
 from commands import command_line
 from faces import params
-from faces.params import schema
+from faces.params import loading, schema
 
 PAGE = Path("docs/params.md")
 HEAD = """# Parameters
@@ -40,7 +40,7 @@ def main() -> None:
 
 def page(text: str) -> str:
     """The page for the text of params.yaml."""
-    values, comments = yaml.safe_load(text), dict(commented(text))
+    values, comments = loading.parse(text), dict(commented(text))
     described = schema.Params.model_json_schema()
     lines = [HEAD]
     for section in values:

@@ -14,13 +14,12 @@ from pathlib import Path
 import dvc.api
 import numpy as np
 import pandas as pd
-import yaml
 
 from commands import command_line
 from faces import params, targets
 from faces.data import labelled_faces, packs, records
 from faces.evaluation import metrics, score_tables, selection
-from faces.params import overrides, recipes
+from faces.params import loading, overrides, recipes
 from faces.reporting import published
 from faces.runtime import dvc_experiments, pipeline, progress
 
@@ -56,7 +55,7 @@ def main() -> None:
             "lever": name,
             "changed": json.dumps(changed),
             "core_minutes": np.nan if name in trained and took < 1 else took,  # less: DVC's cache had the training
-            "basis": recipes.basis(common, row["precision"], yaml.safe_load(params.PATH.read_text())),
+            "basis": recipes.basis(common, row["precision"], loading.parse(params.PATH.read_text())),
         }
         records.write(with_gains(add(out, row)).round(4), out)
     shown = f"{out}: `python -m commands.publish {args.recipe} --page` shows it"

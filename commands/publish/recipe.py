@@ -4,8 +4,6 @@ It is merged into params.yaml as committed, so that nothing of another recipe st
 that are replaced. `git checkout params.yaml dvc.lock reports` restores what was there.
 """
 
-import yaml
-
 from commands import command_line
 from faces import params
 from faces.params import loading, recipes
@@ -19,8 +17,8 @@ def main() -> None:
         "--source", default="official", help="where the archives come from, as data.source: official, a folder or a URL"
     )
     args = parser.parse_args()
-    committed, current = recipes.committed(), yaml.safe_load(params.PATH.read_text())
-    known = [yaml.safe_load(committed), *(recipes.expected(name) for name in recipes.names())]
+    committed, current = recipes.committed(), loading.parse(params.PATH.read_text())
+    known = [loading.parse(committed), *(recipes.expected(name) for name in recipes.names())]
     command_line.require(
         any(recipes.same(current, values) for values in known),
         f"{params.PATH} has changes of its own, which a recipe would overwrite: commit them, or type "

@@ -3,6 +3,7 @@
 from faces.params.loading import PATH, ParamsError, load, where
 from faces.params.schema import (
     NO_TEACHERS,
+    PARTS,
     Augment,
     Budget,
     Columns,
@@ -19,11 +20,13 @@ from faces.params.schema import (
     TeacherSet,
     Train,
     Tune,
+    Variant,
     teacher_rows,
 )
 
 __all__ = [
     "NO_TEACHERS",
+    "PARTS",
     "PATH",
     "Augment",
     "Budget",
@@ -42,6 +45,7 @@ __all__ = [
     "TeacherSet",
     "Train",
     "Tune",
+    "Variant",
     "load",
     "teacher_rows",
     "where",

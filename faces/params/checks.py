@@ -14,6 +14,8 @@ from faces.params.schema import Fault, Key
 
 NETWORKS = Path(__file__).parent.parent / "networks"
 DATASETS = Path(__file__).parent.parent / "data" / "datasets"
+STAGE_FOLDERS = (*(f"data/{name}" for name in ("audits", "calibrated", "clean", "evaluated", "models", "packs",
+    "partial", "raw", "records", "soft_targets", "splits", "tuned")), "mlruns", "reports")  # fmt: skip
 SHARED = ("dataset", "variant", "network", "teachers")  # columns that all teachers of a set share
 
 Check = tuple[bool, Key, str]  # whether a key is right, the key, and what is wrong with it if it is not
@@ -28,6 +30,7 @@ def faults(p: schema.Params) -> Iterator[Fault]:
         _check_tables,
         _check_split,
         _check_data,
+        _check_sources,
         _check_train,
         _check_scores,
         _check_search,
@@ -135,12 +138,19 @@ def _check_tables(p: schema.Params) -> Iterator[Check]:
     known = ", ".join(targets.TARGETS)
     for name, table in p.tables.items():
         yield name in p.datasets, ("tables", name), "is not listed in datasets"
+        in_full = not table.labels.startswith("~")
+        yield (
+            in_full,
+            ("tables", name, "labels"),
+            f"{table.labels}: DVC watches this file and does not know ~; write it in full",
+        )
         for target, column in (table.columns.model_extra or {}).items():
             key: Key = ("tables", name, "columns", target)
             yield target in targets.TARGETS, key, f"is not image, identity, split or a row of faces/targets.py: {known}"
             yield isinstance(column, str | None), key, f"{column!r} is not the name of a column"
         for target, names in table.classes.items():
             classes = targets.TARGETS[target].classes if target in targets.TARGETS else ()
+            classes = schema.PARTS if target == "split" else classes
             fault = f"is not one of {', '.join(classes) or known}"
             for text, label in names.items():
                 key = ("tables", name, "classes", target, text)
@@ -168,6 +178,24 @@ def _check_data(p: schema.Params) -> list[Check]:
         (parts < 1, ("split",), "val, test and calibration leave nothing to train on"),
         (lowest <= highest, ("convert_mat", "min_age"), f"{lowest} is above max_age"),
     ]
+
+
+def _check_sources(p: schema.Params) -> Iterator[Check]:
+    """Check that no file or folder of the user's lies where stages write, since DVC removes what it finds there."""
+    written = {folder: Path(folder).resolve() for folder in STAGE_FOLDERS}
+    for key, path in {**user_files(p), ("data", "source"): p.data.source}.items():
+        fits = key == ("data", "source") or "://" not in path
+        yield fits, key, f"{path} is an address: download it, and name the file or folder"
+        place = Path(path).resolve()
+        inside = next((folder for folder, other in written.items() if place.is_relative_to(other)), None)
+        yield inside is None, key, f"{path} is in {inside}, whose files the pipeline removes: move it elsewhere"
+
+
+def user_files(p: schema.Params) -> dict[Key, str]:
+    """Files and folders of the user's that params.yaml names, by key."""
+    paths: dict[Key, str] = {("tables", name, "labels"): table.labels for name, table in p.tables.items()}
+    paths |= {("variants", key, "images"): row.images for key, row in p.variants.items() if row.images is not None}
+    return paths | {("split", "from", name, "file"): split.file for name, split in p.split.from_.items()}
 
 
 def _check_train(p: schema.Params) -> Iterator[Check]:
@@ -221,6 +249,8 @@ def _check_search(p: schema.Params) -> Iterator[Check]:
         ordered = space.min <= space.max and (space.sampling == "linear" or space.min > 0)
         yield name in numbers, key, "is not a number under train that can be searched for"
         yield ordered, key, "needs min <= max, and min above 0 for log"
+        grid = space.step is None or space.sampling == "linear" or space.step > 1
+        yield grid, (*key, "step"), f"{space.step}: with sampling log each value is the one before times step: above 1"
         for bound in (space.min, space.max) if name in numbers else ():
             checks = _validated(key, overrides.with_values, p.train, {name: bound})[1]
             yield from ((False, key, text) for _, _, text in checks)

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
-import yaml
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from faces.params import checks, renamed, schema
 
 PATH = Path("params.yaml")
+MAX_VALUES = 100_000
 
 
 class ParamsError(SystemExit):
@@ -23,10 +25,10 @@ def load(path: Path = PATH) -> schema.Params:
     Raises ParamsError with one line per fault: `params.yaml:88: train.batch_size: -3 is not a positive whole number`.
     """
     try:
-        values = yaml.safe_load(path.read_text())
+        values = parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing: run this from the project's top folder") from None
-    except yaml.YAMLError as error:
+    except (YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ParamsError(f"{path}: not readable as YAML: {error}") from None
     try:
         params = schema.Params.model_validate(values)
@@ -39,9 +41,27 @@ def load(path: Path = PATH) -> schema.Params:
     return params
 
 
+def parse(text: str | bytes) -> Any:
+    """Values of a text in YAML 1.2, as DVC reads it: 5e-05 is a number, and no and yes are words.
+
+    Raises YAMLError, also where a key occurs twice; ValueError where aliases repeat values without end.
+    """
+    values = YAML(typ="safe", pure=True).load(text)
+    left = MAX_VALUES
+    waiting = [values]
+    while waiting:
+        value = waiting.pop()
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        left -= len(inner)
+        if left < 0:
+            raise ValueError(f"it has more than {MAX_VALUES} values")
+        waiting += inner
+    return values
+
+
 def where(key: schema.Key, path: Path = PATH) -> str:
     """Line and name of a key, as in errors: `params.yaml:88: train.batch_size`."""
-    node, line = yaml.compose(path.read_text()), 1
+    node, line = YAML(typ="safe", pure=True).compose(path.read_text(encoding="utf-8")), 1
     for part in key:
         node, line = _children(node).get(part, (None, line))
     return f"{path}:{line}: {'.'.join(key)}"
@@ -78,10 +98,10 @@ def _ignored_by_dvc(values: Any, key: schema.Key = ()) -> Iterator[schema.Fault]
             yield from _ignored_by_dvc(value, (*key, str(name)))
 
 
-def _children(node: yaml.Node | None) -> dict[str, tuple[yaml.Node, int]]:
+def _children(node: Node | None) -> dict[str, tuple[Node, int]]:
     """Nodes below a node of a YAML text, and the numbers (from 1) of the lines that name them."""
-    if isinstance(node, yaml.MappingNode):
-        return {key.value: (value, key.start_mark.line + 1) for key, value in node.value}
-    if isinstance(node, yaml.SequenceNode):
+    if isinstance(node, MappingNode):
+        return {str(key.value): (value, key.start_mark.line + 1) for key, value in node.value}
+    if isinstance(node, SequenceNode):
         return {str(i): (value, value.start_mark.line + 1) for i, value in enumerate(node.value)}
     return {}

@@ -6,8 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
-import yaml
-
+from faces.params import loading
 from faces.params.loading import PATH
 
 FOLDER = Path("recipes")
@@ -27,8 +26,8 @@ def committed() -> str:
 
 def expected(name: str) -> dict:
     """Values of the committed params.yaml with a recipe merged in."""
-    values = yaml.safe_load(committed())
-    merge(values, yaml.safe_load((FOLDER / f"{name}.yaml").read_text()))
+    values = loading.parse(committed())
+    merge(values, loading.parse((FOLDER / f"{name}.yaml").read_text()))
     return values
 
 
@@ -50,7 +49,7 @@ def merge(values: dict, changes: dict) -> None:
 
 def ablations(name: str) -> dict:
     """Content of recipes/NAME.ablations.yaml: the ablations of a recipe's model."""
-    return yaml.safe_load((FOLDER / f"{name}.ablations.yaml").read_text())
+    return loading.parse((FOLDER / f"{name}.ablations.yaml").read_text())
 
 
 def basis(common: dict, precision: str, values: dict) -> str:

@@ -53,6 +53,7 @@ VALUES: dict[str, Callable[[Any], Any]] = {
 }
 # What keys meant before they existed, in files that are older than they.
 ADDED: dict[str, dict[str, Any]] = {
+    "": {"report": {"max_left_out": 0.2}},
     "data": {"in_place": False},
     "tune": {"parallel_trials": 1, "median_stopping_after": None},
     "train": {"replicas": 1, "crop": None, "progressive_sizes": [], "optimizer": "adamw", "zoom": 1.0},
@@ -121,7 +122,7 @@ def complete(values: dict) -> dict:
     """Add to a mapping the keys that it is older than, with what was meant before they existed; returns the mapping."""
     for section, keys in ADDED.items():
         found: list[Any] = [values]
-        for part in section.split("."):
+        for part in filter(None, section.split(".")):
             mappings = [mapping for mapping in found if isinstance(mapping, dict)]
             found = [value for mapping in mappings for key, value in mapping.items() if part in (key, "*")]
         for mapping in (mapping for mapping in found if isinstance(mapping, dict)):

@@ -1,12 +1,14 @@
 """The keys of params.yaml, their types and legal values."""
 
+import os
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import ErrorDetails
 
 Key = tuple[str, ...]  # ("train", "batch_size")
 Fault = tuple[Key, str]  # a key and what is wrong with it
+PARTS = ("train", "val", "calibration", "test")  # of a split
 NO_TEACHERS = "none"  # of a model that is trained on labels alone
 VariantName = Literal["cropped", "detected", "full"]
 
@@ -23,18 +25,20 @@ SampleSize = Annotated[int, Field(ge=200, description="a whole number of 200 or 
 BootstrapSamples = Annotated[int, Field(ge=1000, description="a whole number of 1000 or more, for small p-values")]
 Side = Annotated[int, Field(ge=32, le=1024, description="a whole number from 32 to 1024")]
 Years = Annotated[int, Field(ge=0, le=124, description="a whole number from 0 to 124")]
+FilePath = Annotated[str, AfterValidator(os.path.expanduser), Field(description="a path, in which ~ is your home")]
+Codes = BeforeValidator(lambda value: {str(k): v for k, v in value.items()} if isinstance(value, dict) else value)
 
 
 class Section(BaseModel):
     """A section of params.yaml: unknown keys and wrong types are errors."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Data(Section):
     """The source of the archives."""
 
-    source: str
+    source: FilePath
     simulated: bool
     in_place: bool
 
@@ -58,7 +62,7 @@ class Variant(Section):
     dataset: str
     variant: VariantName
     reader: str
-    images: str | None = None
+    images: FilePath | None = None
 
 
 class Columns(Section):
@@ -79,15 +83,15 @@ class Columns(Section):
 class Table(Section):
     """A table of the user's own labels.
 
-    labels: path of the CSV or Parquet file
-    classes: by target, the class of each value of the file
+    labels: path of the CSV or Parquet file, without ~
+    classes: by target, the class of each value of the file; by `split`, the part
     ages: the age, in years, of each value of the file that is not a number
     """
 
     labels: str
     columns: Columns
-    classes: dict[str, dict[str, str]] = {}
-    ages: dict[str, NotNegative] = {}
+    classes: dict[str, Annotated[dict[str, str], Codes]] = {}
+    ages: Annotated[dict[str, NotNegative], Codes] = {}
 
 
 class Model(Section):
@@ -182,9 +186,9 @@ class Fold(Section):
     test: values of that column
     """
 
-    train: list[str | int]
-    val: list[str | int]
-    test: list[str | int]
+    train: list[str | int | float]
+    val: list[str | int | float]
+    test: list[str | int | float]
 
 
 class Published(Section):
@@ -195,7 +199,7 @@ class Published(Section):
     part: column of the part
     """
 
-    file: str
+    file: FilePath
     image: str
     part: str
     folds: list[Fold]
@@ -329,6 +333,12 @@ class Gate(Section):
     limits: dict[str, dict[str, dict[str, float]]]
 
 
+class Report(Section):
+    """What the reports warn of."""
+
+    max_left_out: Share
+
+
 class Register(Section):
     """How the registered model is chosen."""
 
@@ -358,6 +368,7 @@ class Params(Section):
     calibrate: Calibrate
     evaluate: Evaluate
     gate: Gate
+    report: Report
     register_: Register = Field(alias="register")
 
 

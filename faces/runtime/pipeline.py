@@ -2,10 +2,8 @@
 
 import subprocess
 
-import yaml
-
 from faces import params
-from faces.params import recipes
+from faces.params import loading, recipes
 
 MAY_CHANGE = ("params.yaml", "dvc.lock", "reports/", "pretrained/", "README.md")  # between the commit and the run
 
@@ -15,7 +13,7 @@ def require_finished(recipe: str, last: str | None = None) -> None:
 
     last: the stage up to which all must have run; every stage unless given.
     """
-    if not recipes.same(yaml.safe_load(params.PATH.read_text()), recipes.expected(recipe)):
+    if not recipes.same(loading.parse(params.PATH.read_text()), recipes.expected(recipe)):
         raise SystemExit(
             f"{params.PATH} is not the committed one with {recipes.FOLDER}/{recipe}.yaml: type `make recipe "
             f"RECIPE={recipe}`, then `dvc repro`"

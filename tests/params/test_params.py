@@ -1,6 +1,7 @@
 """params.yaml: faults are reported with their lines, before any work."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -181,3 +182,79 @@ def test_searched_numbers_are_validated(project):
     assert overrides.with_values(train, {"batch_size": 16.0}).batch_size == 16
     with pytest.raises(ValueError, match="greater than 0"):
         overrides.with_values(train, {"learning_rate": 0.0})
+
+
+@pytest.mark.parametrize("number", ["5e-05", "5E-5", "5.0e-05", "0.00005", "+5e-5"])
+def test_small_numbers_are_numbers_as_dvc_writes_them(edit, number):
+    edit(r"^  weight_decay: \S+", f"  weight_decay: {number}")
+    assert params.load().train.weight_decay == 0.00005
+
+
+TABLE = """
+  mine:
+    labels: {labels}
+    columns: {{image: file, sex: gender}}
+    classes: {{sex: {{{codes}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("codes", "known"),
+    [("0: male, 1: female", ["0", "1"]), ("no: male, yes: female", ["no", "yes"]),
+     ("off: male, ON: female", ["off", "ON"]), ("0.0: male, 1.0: female", ["0.0", "1.0"]),
+     ("'0': male, ~: ''", ["0", "None"])],
+)  # fmt: skip
+def test_codes_need_no_quotes(edit, codes, known):
+    edit(r"^tables: \{\}", "tables:" + TABLE.format(labels="x.csv", codes=codes).rstrip())
+    edit(r"^datasets: .*", "datasets: [utkface, wiki, mine]")
+    edit(r"^variants:", "variants:\n  mine-cropped: {dataset: mine, variant: cropped, reader: table, images: ~/faces}")
+    p = params.load()
+    assert list(p.tables["mine"].classes["sex"]) == known
+    assert p.variants["mine-cropped"].images == str(Path.home() / "faces")
+
+
+def test_a_home_is_written_with_a_tilde(edit):
+    edit(r"^  source: sample", "  source: ~/faces")
+    edit(r"^budget: sample", "budget: real")
+    assert params.load().data.source == str(Path.home() / "faces")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("[" * 5000, "not readable as YAML"),
+        ("a: 1\na: 2\n", "duplicate key"),
+        (b"\xff\xfe\x00", "not readable as YAML"),
+        ("\n".join(["a0: &a0 [x, x]", *(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 9))]),
+         "it has more than 100000 values"),
+        ("- a\n", "input should be"),
+        ("", "input should be"),
+        ("{}", "data: is missing"),
+    ],
+)  # fmt: skip
+def test_what_is_no_params_file_is_named(project, text, fault):
+    (project / "params.yaml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(params.ParamsError, match=fault):
+        params.load()
+
+
+def test_a_step_of_a_logarithmic_range_is_a_factor(edit):
+    edit(r"max: 0.008, sampling: log\}", "max: 0.008, sampling: log, step: 0.001}")
+    with pytest.raises(params.ParamsError, match=r"tune.space.learning_rate.step: 0.001: with sampling log each value"):
+        params.load()
+    edit(r"step: 0.001\}", "step: 2}")
+    assert params.load().tune.space["learning_rate"].step == 2
+
+
+def test_dvc_does_not_know_the_tilde_of_a_file_that_it_watches(edit):
+    edit(r"^tables: {}", "tables:\n  mine: {labels: ~/l.csv, columns: {image: file, age: age}}")
+    with pytest.raises(params.ParamsError, match=r"tables\.mine\.labels: ~/l\.csv: .* write it in full"):
+        params.load()
+
+
+@pytest.mark.parametrize("line", ["%YAML 9.9\n---", "? [a, b]\n: 1", "seed: !!float a"])
+def test_what_the_parser_does_not_take_is_one_line(project, line):
+    path = project / "params.yaml"
+    path.write_text(f"{line}\n{path.read_text()}")
+    with pytest.raises(params.ParamsError, match=r"^params.yaml:"):
+        params.load()
