@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from app import resources
 from app.colours import RED
-from app.upload import Upload
+from app.upload import Upload, plain
 from faces.images import detection, preprocessing
 from faces.inference import photos
 from faces.inference.predictor import Predictor
@@ -51,13 +51,14 @@ def load(upload: Upload | None) -> Photo | None:
 
 def decode(upload: Upload) -> Photo | None:
     """Decoded photo; None if it is unusable (a message is shown)."""
+    name = plain(upload.name)
     try:
         image = preprocessing.decode(upload.content)
     except preprocessing.ImageError as error:
-        st.error(f"{upload.name} {error}" if str(error).startswith(("is ", "cannot ")) else f"{upload.name}: {error}")
+        text = plain(str(error))
+        st.error(f"{name} {text}" if text.startswith(("is ", "cannot ")) else f"{name}: {text}")
         return None
-    frames = preprocessing.count_frames(upload.content)
-    note = f"The file has {frames} frames; the first one is used." if frames > 1 else ""
+    note = "The file has several frames; the first one is used." if preprocessing.has_frames(upload.content) else ""
     return Photo(upload.key, upload.name, image, note)
 
 

@@ -41,12 +41,12 @@ def show(
 
 def choose_models() -> dict[str, str]:
     """One model, and optionally a second one: {label: name}."""
-    known, message = resources.models()
-    if message:
-        st.warning(message)
+    known, why = resources.models()
     first = st.selectbox(
         "Model", list(known), key="model", help="Default: faces-utkface@champion, else the shipped one."
     )
+    if first == next(iter(known)):
+        st.caption(f"{first} answers: {why}.")
     others = [label for label in known if label != first]
     second = st.selectbox("Compare with", others, index=None, placeholder="no other", key="second")
     return {label: known[label] for label in (first, second) if label}

@@ -34,20 +34,17 @@ def preload() -> None:
 
 @st.cache_data(ttl=CACHE_SECONDS, show_spinner="Listing registered models ...")
 def models() -> tuple[dict[str, str], str]:
-    """Models to choose from, {label: name as model_choice.find takes it}, and an error of the MLflow store, or ''.
-
-    The default model is first.
-    """
+    """Models to choose from, {label: name as model_choice.find takes it}, the default first; and why it is that one."""
     shipped = {
         model_choice.from_file(path).version: str(path) for path in sorted(SHIPPED.parent.glob("*.onnx"), reverse=True)
     }
     try:
-        registered, message = model_choice.registered(), ""
+        registered, champion = model_choice.registered()
+        why = f"it is the champion of {model_choice.REGISTERED}" if champion else "no champion is registered"
     except ModelError as error:
-        registered, message = [], str(error)
+        registered, champion, why = [], "", str(error)
     store = {label: f"models:/{label}" for label in registered}
-    champion = registered[:1] if registered and registered[0].startswith(f"{model_choice.REGISTERED}/") else []
-    return {label: store[label] for label in champion} | shipped | store, message
+    return ({champion: store[champion]} if champion else {}) | shipped | store, why
 
 
 @st.cache_resource(max_entries=8, show_spinner="Loading the model ...")

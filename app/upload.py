@@ -1,6 +1,7 @@
 """Widgets that ask for a photo, on each page that needs one. Nothing that is slow to import is imported here."""
 
 import importlib.util
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,10 +59,15 @@ def ask() -> Upload | None:
     if kept is None and example and st.button("Try it with an example", icon=":material/rocket:"):
         st.session_state["given"] = Upload("example", example.name, example.read_bytes())
         st.rerun()
-    if kept is not None and given is None and st.button(f"Remove {kept.name}", icon=":material/close:"):
+    if kept is not None and given is None and st.button(f"Remove {plain(kept.name)}", icon=":material/close:"):
         del st.session_state["given"]
         st.rerun()
     return kept
+
+
+def plain(text: str) -> str:
+    """A text, such as a file's name, so that Streamlit shows it as it is, not as Markdown or HTML."""
+    return re.sub(r"([^\w\s])", r"\\\1", text)
 
 
 def drop(widget: str) -> None:

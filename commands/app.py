@@ -56,7 +56,7 @@ def main() -> None:
         from streamlit.web import cli
 
         manifest_scanner.scan_component_manifests = list  # skips a scan of all packages: 0.5 s, and none is used
-        cli.main(["run", "app/main.py", *options], "streamlit", standalone_mode=False)
+        cli.main(["run", "app/server.py", *options], "streamlit", standalone_mode=False)
 
 
 def own_address() -> str | None:

@@ -23,7 +23,7 @@ import numpy as np
 
 from commands import command_line
 from faces import targets
-from faces.data.archives import IMAGE_SUFFIXES
+from faces.data.archives import IMAGE_SUFFIXES, is_hidden
 from faces.images import detection, preprocessing
 from faces.inference import photos
 from faces.inference.predictor import ModelError, Predictor
@@ -63,7 +63,7 @@ def main() -> None:
         served = model_choice.find(args.model)
         predictor = Predictor(served.path)
     except ModelError as error:
-        parser.error(str(error))
+        command_line.stop(error)
     names = list(expand(args.images))
     if not names:
         parser.error(f"no image in {' '.join(args.images)}: their names end in {' '.join(IMAGE_SUFFIXES)}")
@@ -94,7 +94,9 @@ def expand(arguments: Iterable[str]) -> Iterator[str]:
             yield from (
                 str(path)
                 for path in sorted(Path(argument).rglob("*"))
-                if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file()
+                if path.suffix.lower() in IMAGE_SUFFIXES
+                and path.is_file()
+                and not is_hidden(path.relative_to(argument))
             )
         elif not Path(argument).exists() and glob.has_magic(argument):
             matches = glob.glob(argument, recursive=True)  # noqa: PTH207, since Path's takes no absolute pattern

@@ -3,9 +3,7 @@
 POST photos to /invocations, as docs/use.md shows; it returns one row for each face. It stops at Ctrl-C.
 """
 
-import os
 import sys
-from pathlib import Path
 
 from commands import command_line
 from faces.inference.predictor import SHIPPED, ModelError
@@ -15,7 +13,7 @@ HOST = "127.0.0.1"
 
 
 def main() -> None:
-    """Replace this process by MLflow's server of the model."""
+    """Run MLflow's server of the model, with limits on its requests."""
     parser = command_line.parser(__doc__)
     parser.add_argument("--model", help="a registered NAME, models:/NAME@ALIAS or models:/NAME/VERSION")
     parser.add_argument(
@@ -28,13 +26,12 @@ def main() -> None:
     try:
         served = model_choice.find(args.model)
     except ModelError as error:
-        parser.error(str(error))
+        command_line.stop(error)
     uri = str(SHIPPED.parent) if served.path == SHIPPED else f"models:/{served.version}"
     print(f"{uri}: http://{args.host}:{args.port}/invocations", file=sys.stderr, flush=True)
-    for name, folder in {"PYTHONPATH": Path.cwd(), "PATH": Path(sys.executable).parent}.items():
-        os.environ[name] = os.pathsep.join(filter(None, [str(folder), os.environ.get(name)]))
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--model-uri", uri, "--env-manager", "local"]
-    os.execv(command[0], [*command, "--host", args.host, "--port", str(args.port)])
+    from faces.tracking import server  # here, since it takes seconds, and an error above should not wait for it
+
+    server.run(uri, args.host, args.port)
 
 
 if __name__ == "__main__":

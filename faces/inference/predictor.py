@@ -20,6 +20,7 @@ from faces.images import preprocessing
 from faces.params import renamed
 
 BATCH = 64
+MAX_BYTES = 1 << 30  # of a model's file; the shipped one has 7 MB
 SHIPPED = Path("pretrained/utkface.onnx")
 EMBEDDING = "embedding"  # name of an output; similar faces have near embeddings
 REQUIRED = ("targets", "pack_size", "image_size", "variant")  # keys of a file's metadata that prediction needs
@@ -139,13 +140,18 @@ class Predictor:
 
 
 def open_session(path: Path | str, threads: int) -> onnxruntime.InferenceSession:
-    """Open an ONNX file on the CPU. Raises ModelError where ONNX Runtime cannot."""
+    """Open an ONNX file on the CPU. Raises ModelError where ONNX Runtime cannot, or the file is absurdly large.
+
+    ONNX Runtime reads no weights outside of the file's folder, and only operators that it knows.
+    """
+    if Path(path).is_file() and Path(path).stat().st_size > MAX_BYTES:
+        raise ModelError(f"{path}: is larger than {MAX_BYTES >> 20} MiB, which no model of this project is")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no common class
-        reason = str(error).rpartition("failed:")[2].strip()
+        reason = " ".join(str(error).rpartition("failed:")[2].split())
         raise ModelError(
             f"{path}: ONNX Runtime {onnxruntime.__version__} cannot open it: it is broken, no ONNX file, or made by "
             f"newer libraries ({reason})"

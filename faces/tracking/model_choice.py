@@ -9,6 +9,7 @@ from faces.inference.predictor import SHIPPED, ModelError
 from faces.runtime import running
 
 REGISTERED = "faces-utkface"
+SHIPPED_INSTEAD = f"--model {SHIPPED} predicts with the shipped model"
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,16 @@ def find(name: str | None = None) -> ChosenModel:
         return from_file(Path(name))
     if not has_store():
         raise ModelError(f"{name}: no model is registered here: run `dvc repro`, or name a file that ends in .onnx")
-    from faces.tracking import registry
+    from faces.tracking import registry, store
 
+    uri = name if name.startswith("models:/") else f"models:/{name}@champion"
     try:
-        _, version, _ = registry.find_version(name if name.startswith("models:/") else f"models:/{name}@champion")
+        _, version, _ = store.ask(lambda: registry.find_version(uri))
         return ChosenModel(registry.onnx_file(version), f"{version.name}/{version.version}")
     except SystemExit as error:
         raise ModelError(f"{error}; the name of a model file ends in .onnx") from None
+    except store.StoreError as error:
+        raise ModelError(f"{error}; {SHIPPED_INSTEAD}") from None
 
 
 def has_store() -> bool:
@@ -48,31 +52,36 @@ def has_store() -> bool:
 
 
 def has_champion() -> bool:
-    """Whether there is a champion of REGISTERED."""
+    """Whether there is a champion of REGISTERED. Raises ModelError if the store does not answer."""
     if not has_store():
         return False
     from faces.tracking import registry, store
 
-    return registry.version_by_alias(store.open_client(), REGISTERED, "champion") is not None
+    try:
+        return store.ask(lambda: registry.version_by_alias(store.open_client(), REGISTERED, "champion")) is not None
+    except store.StoreError as error:
+        raise ModelError(f"{error}, so the champion is unknown; {SHIPPED_INSTEAD}") from None
 
 
-def registered() -> list[str]:
-    """NAME/VERSION of all registered versions: the champion of REGISTERED, other champions, then the newest.
+def registered() -> tuple[list[str], str]:
+    """NAME/VERSION of all registered versions, champions first, then the newest; and the champion of REGISTERED, or ''.
 
-    Empty without a store. Raises ModelError if the store does not answer.
+    None without a store. Raises ModelError if the store does not answer.
     """
     if not has_store():
-        return []
+        return [], ""
     from faces.tracking import registry, store
 
     try:
-        versions = registry.versions(store.open_client())
-    except store.UNREACHABLE as error:
-        raise ModelError(f"MLflow does not answer, so the registered models are unknown: {error}") from None
-    versions.sort(key=lambda version: not (version.name == REGISTERED and "champion" in version.aliases))
-    return [f"{version.name}/{version.version}" for version in versions]
+        versions = store.ask(lambda: registry.versions(store.open_client()))
+    except store.StoreError as error:
+        raise ModelError(f"{error}, so the registered models are unknown") from None
+    labels = {f"{version.name}/{version.version}": version for version in versions}
+    champions = [label for label, row in labels.items() if row.name == REGISTERED and "champion" in row.aliases]
+    return list(labels), next(iter(champions), "")
 
 
 def from_file(path: Path) -> ChosenModel:
     """A file; its version is its name and the first digits of its sha256."""
-    return ChosenModel(path, f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()[:8]}")
+    with path.open("rb") as file:
+        return ChosenModel(path, f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()[:8]}")

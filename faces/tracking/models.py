@@ -1,5 +1,6 @@
 """Models in MLflow's format: logged with a run, or in a folder that MLflow serves."""
 
+import base64
 import importlib.metadata
 import platform
 import urllib.parse
@@ -50,7 +51,7 @@ def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, digest
             artifacts={"onnx": str(onnx), "detector": str(detection.weights())},
             code_paths=[str(Path(__file__).parents[1])],
             signature=signature(onnx, example),
-            input_example=(pd.DataFrame({"image": [example]}), {"cropped": True}),
+            input_example=(pd.DataFrame({"image": [base64.b64encode(example).decode()]}), {"cropped": True}),
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],
             tags={"onnx_sha256": digest},
         )
@@ -58,11 +59,14 @@ def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, digest
 
 
 def signature(onnx: Path, example: bytes) -> ModelSignature:
-    """Inputs and outputs of a served model: image bytes and the param `cropped`; the columns of photos.table."""
+    """Inputs and outputs of a served model: images and the param `cropped`; the columns of photos.table.
+
+    Images have type string: of those of type binary, MLflow decodes base64 in some forms of a request only.
+    """
     predictor = Predictor(onnx)
     outputs = photos.table([photos.prepare(0, example, predictor, None)], predictor)
     outputs["image"] = outputs["image"].astype(float)
-    return infer_signature(pd.DataFrame({"image": [example]}), outputs, params={"cropped": False})
+    return infer_signature(pd.DataFrame({"image": ["base64"]}), outputs, params={"cropped": False})
 
 
 def write_folder(onnx: Path, example: bytes) -> None:

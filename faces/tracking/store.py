@@ -2,17 +2,21 @@
 
 import contextlib
 import os
+import queue
 import sqlite3
+import threading
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import filelock
 import mlflow
 import requests
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
 
 from faces.runtime import running
 
@@ -24,7 +28,13 @@ PATH_COLUMNS = (
     ("model_versions", "source"),
     ("model_versions", "storage_location"),
 )  # columns of MLflow's database that hold paths of artifacts
-UNREACHABLE = (MlflowException, requests.RequestException)
+UNREACHABLE = (MlflowException, requests.RequestException, SQLAlchemyError)
+PATIENCE = 5.0  # seconds until a store that is only asked which model answers counts as unreachable
+Answer = TypeVar("Answer")
+
+
+class StoreError(Exception):
+    """A store that does not answer, or refuses; the message names it and why."""
 
 
 def open_experiment(experiment: str) -> tuple[MlflowClient, str]:
@@ -47,8 +57,43 @@ def open_client() -> MlflowClient:
     """Open the store as open_experiment does, without an experiment."""
     root = running.root()
     relocate(root)
-    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root}/mlflow.db")
+    given = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(given or f"sqlite:///{_database(root)}")
+    if not given:  # MLflow sets it, and a process in a copy of the project would take it for the user's
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
     return MlflowClient()
+
+
+def _database(root: Path) -> str:
+    """Path of the store's database in a URI: relative where the project's has characters that a URI reads otherwise."""
+    path = str(root / "mlflow.db")
+    return os.path.relpath(path) if {"%", "?"} & set(path) else path
+
+
+def ask(question: Callable[[], Answer]) -> Answer:
+    """Answer of a store to a question. Raises StoreError if there is none within PATIENCE, or an error.
+
+    MLflow itself tries a server for minutes, and a database for 100 s.
+    """
+    result: queue.Queue = queue.Queue()
+
+    def run() -> None:
+        try:
+            result.put((question(), None))
+        except BaseException as error:  # noqa: BLE001 - MLflow, requests and SQLAlchemy raise errors of their own
+            result.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    where = os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db"
+    try:
+        answer, error = result.get(timeout=PATIENCE)
+    except queue.Empty:
+        raise StoreError(f"MLflow's store, {where}, does not answer") from None
+    if isinstance(error, SystemExit):
+        raise error
+    if error is not None:
+        raise StoreError(f"MLflow's store, {where}, cannot be used: {str(error).splitlines()[0]}") from error
+    return answer
 
 
 def ui_pages() -> dict[str, str]:

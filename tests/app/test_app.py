@@ -1,5 +1,6 @@
 """The app in a real browser, in a fresh clone: with the shipped model, and without results of a run."""
 
+import asyncio
 import base64
 import re
 import socket
@@ -12,6 +13,7 @@ import skimage.data
 from PIL import Image
 from selenium.webdriver.common.keys import Keys
 
+from app import access
 from commands.app import own_address
 from tests import browser
 from tests.browser import PHONE, Visit
@@ -57,7 +59,7 @@ def files(tmp_path_factory):
         "moving.gif": encoded(face.quantize(), "GIF", save_all=True, append_images=[face.quantize().rotate(90)]),
         "meadow.png": encoded(picture(3, (300, 200)), "PNG"),
         "text.jpg": b"this is no image",
-        "huge.png": encoded(Image.new("1", (20_000, 10_000)), "PNG"),
+        "huge.png": encoded(Image.new("1", (20_000, 12_000)), "PNG"),
         "two.png": encoded(beside(face, face.resize((400, 400))), "PNG"),
     }
     for name, content in contents.items():
@@ -128,7 +130,7 @@ def labelled(visit):
         ("meadow.png", "No face was detected"),
         ("text.jpg", "text.jpg is no image"),
         ("huge.png", "huge.png: too many pixels"),
-        ("moving.gif", "The file has 2 frames; the first one is used."),
+        ("moving.gif", "The file has several frames; the first one is used."),
         ("turned.jpg", "female"),
         ("printed.jpg", "female"),
     ],
@@ -145,6 +147,33 @@ def test_a_file_that_is_no_image_is_refused(visit, files, tmp_path):
     visit.open("")
     visit.upload(notes)
     visit.shows("not allowed")
+
+
+def test_a_files_name_is_shown_as_it_is(visit, tmp_path):
+    name = "![a](https:elsewhere.example) <b>b *c* :red[d] $e$.jpg"
+    (tmp_path / name).write_bytes(b"this is no image")
+    visit.open("")
+    visit.upload(tmp_path / name)
+    visit.shows(f"{name} is no image")
+    assert not visit.driver.find_elements("css selector", "[data-testid=stAlert] :is(img, b, em, a, .katex)")
+
+
+def test_twenty_uploads_at_once_are_received_in_turns():
+    receiving, most = [], []
+
+    async def server(scope, receive, send):
+        receiving.append(scope)
+        most.append(len(receiving))
+        await asyncio.sleep(0.01)
+        receiving.pop()
+
+    async def upload_all():
+        limited = access.LimitedUploads(server)
+        scope = {"type": "http", "method": "PUT", "path": "/_stcore/upload_file/session/file"}
+        await asyncio.gather(*(limited(scope, None, None) for _ in range(20)))
+
+    asyncio.run(upload_all())
+    assert (len(most), max(most)) == (20, access.AT_ONCE)
 
 
 def test_two_faces_two_models_and_a_true_label(visit, files):
@@ -223,7 +252,7 @@ def test_the_keyboard_reaches_all_and_images_have_texts(visit, files):
 
 
 @pytest.mark.skipif(own_address() is None, reason="this machine has no network")
-def test_phones_need_the_token_and_the_key_is_deleted_at_the_end(driver, tmp_path, monkeypatch):
+def test_phones_need_the_token_and_the_key_is_deleted_at_the_end(driver, files, tmp_path, monkeypatch):
     folder, log = tmp_path / "cloned", tmp_path / "app.log"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -236,8 +265,12 @@ def test_phones_need_the_token_and_the_key_is_deleted_at_the_end(driver, tmp_pat
         assert not visit.all("stFileUploader")
         visit.open(f"?token={token}x")
         visit.shows("This app needs a token")
+        place = f"{address}/_stcore/upload_file/any/1"
+        assert requests.put(place, data=bytes(1000), verify=False, timeout=5).status_code == 403
         visit.open(f"?token={token}")
         visit.shows("A photo with faces")
+        visit.upload(files / "face.jpg")
+        visit.shows("female")
         next(link for link in visit.all("stSidebarNavLink") if link.text.splitlines()[-1] == "Data").click()
         visit.shows("make repro")
         visit.driver.refresh()  # a new session, as when a phone reconnects

@@ -15,7 +15,7 @@ from app.site_pages import data
 from faces.images import preprocessing
 from faces.inference.predictor import SHIPPED, ModelError
 from faces.tracking import model_choice
-from tests.conftest import ROOT, encoded, picture
+from tests.conftest import ROOT
 
 
 def test_ages_are_summarized_by_group_and_by_year():
@@ -70,12 +70,6 @@ def spooled(size):
     return form["f"].file._rolled
 
 
-def test_a_file_truncated_after_its_first_frame_has_one_frame():
-    animation = encoded(picture(1, (200, 100)), "GIF", save_all=True, append_images=[picture(2, (200, 100))] * 3)
-    for size in range(len(animation) // 3, len(animation), 97):
-        assert preprocessing.count_frames(animation[:size]) >= 1
-
-
 def test_the_shipped_models_are_listed_if_the_store_fails(monkeypatch):
     monkeypatch.chdir(ROOT)
 
@@ -83,16 +77,21 @@ def test_the_shipped_models_are_listed_if_the_store_fails(monkeypatch):
         raise ModelError("MLflow does not answer")
 
     monkeypatch.setattr(model_choice, "registered", registered)
-    known, message = resources.models.__wrapped__()
+    known, why = resources.models.__wrapped__()
     assert next(iter(known.values())) == str(SHIPPED)
-    assert message == "MLflow does not answer"
+    assert why == "MLflow does not answer"
 
 
 def test_the_champion_of_photos_is_first_and_other_champions_follow_the_shipped(monkeypatch):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(model_choice, "registered", lambda: ["faces-utkface/3", "faces-utkface-sample/1"])
-    assert next(iter(resources.models.__wrapped__()[0])) == "faces-utkface/3"
-    monkeypatch.setattr(model_choice, "registered", lambda: ["faces-utkface-sample/1"])
+    names = ["faces-utkface-sample/1", "faces-utkface/4", "faces-utkface/3"]
+    monkeypatch.setattr(model_choice, "registered", lambda: (names, "faces-utkface/3"))
+    known, why = resources.models.__wrapped__()
+    assert (next(iter(known)), why) == ("faces-utkface/3", "it is the champion of faces-utkface")
+    monkeypatch.setattr(model_choice, "registered", lambda: (names, ""))
+    known, why = resources.models.__wrapped__()
+    assert (next(iter(known.values())), why) == (str(SHIPPED), "no champion is registered")
+    monkeypatch.setattr(model_choice, "registered", lambda: (["faces-utkface-sample/1"], ""))
     names = list(resources.models.__wrapped__()[0].values())
     assert names[0] == str(SHIPPED)
     assert names[-1] == "models:/faces-utkface-sample/1"

@@ -1,17 +1,24 @@
 """Images of all kinds give rows, unusable ones with a reason, by the model that is chosen."""
 
+import base64
+import contextlib
 import csv
 import io
 import json
 import os
+import re
 import shutil
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import mlflow
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
+import requests
 import skimage.data
 from PIL import Image
 
@@ -99,6 +106,16 @@ def test_a_folder_gives_a_row_a_face(folder):
     assert int(first["left"]) < 225 < int(first["right"])
 
 
+def test_hidden_files_of_a_folder_are_no_images(tmp_path, monkeypatch):
+    folder = tmp_path / ".cache"
+    for name in ("a.jpg", "._a.jpg", ".thumbs/a.jpg", "__MACOSX/a.jpg", "set/b.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"1")
+    assert list(predict.expand([str(folder)])) == [str(folder / "a.jpg"), str(folder / "set/b.jpg")]
+    monkeypatch.chdir(folder)
+    assert list(predict.expand(["."])) == ["a.jpg", "set/b.jpg"]
+
+
 def test_json_lines_of_a_glob_and_of_a_cropped_face(folder, face):
     status, out, _ = run(f"{folder}/**/*.webp", "--format", "jsonl", "--model", SHIPPED_FILE)
     (row,) = map(json.loads, out.splitlines())
@@ -149,7 +166,7 @@ def test_pictures_that_are_too_large_are_not_decoded(tmp_path, monkeypatch):
     (tmp_path / "a.jpg").write_bytes(bytes(101))
     assert predict.prepare(str(tmp_path / "a.jpg"), None, object(), 0.5).error == "is larger than 0 MiB"
     monkeypatch.undo()
-    bomb = encoded(Image.new("1", (20_000, 10_000)), "PNG")
+    bomb = encoded(Image.new("1", (20_000, 12_000)), "PNG")
     (tmp_path / "b.png").write_bytes(bomb)
     assert "too many pixels" in predict.prepare(str(tmp_path / "b.png"), None, object(), 0.5).error
 
@@ -166,7 +183,7 @@ def registered(tracked, tmp_path, monkeypatch):
         client, experiment = store.open_experiment(name)
         run_ = runs.find_or_create(client, experiment, "m", name)
         model = models.add_model(client, run_, tmp_path / "data/model.onnx", encoded(picture()), "ab" * 32)
-        version = registry.register(client, name, run_, model, {})
+        version = registry.register(client, name, run_, model, {}).version
         client.set_registered_model_alias(name, "champion", version)
     return client
 
@@ -191,15 +208,71 @@ def test_a_registered_model_finds_faces_in_pictures(registered, face):
     assert rows["image"].tolist() == [0, 1, 2]
     assert rows["error"].tolist() == ["", "is no image", "no face was found"]
     assert rows["sex"][0] == "female"
+    wrapped = {"b64": base64.b64encode(contents[0]).decode()}  # as TensorFlow Serving has it
+    for form in (wrapped, str(wrapped), json.dumps(wrapped)):
+        assert model.predict(pd.DataFrame({"image": [form]}))["age"].tolist() == rows["age"].tolist()[:1]
     cropped = model.predict(pd.DataFrame({"image": contents[:1]}), params={"cropped": True})
     assert list(cropped) == list(rows)
-    assert np.isnan(cropped["left"][0])
+    assert cropped["left"][0] is None
 
 
-def test_a_server_answers_as_the_docs_say(folder):
-    shutil.copy(folder / "c two.png", folder / "photo.jpg")
+@pytest.fixture(scope="module")
+def port():
+    """Where the shipped model, or this folder's champion, is served."""
     with servers.served_model(ROOT) as port:
-        rows = servers.ask_as_documented(folder, port)
+        yield port
+
+
+def ask(port, **options):
+    return requests.post(f"http://127.0.0.1:{port}/invocations", timeout=60, **options)
+
+
+def server_memory(port):
+    """Most bytes of memory that the process which listens at a port has had."""
+    pid = next(c.pid for c in psutil.net_connections("tcp4") if c.laddr.port == port and c.status == "LISTEN")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[1]) * 1024
+
+
+def test_a_request_of_a_gigabyte_is_refused_while_it_arrives(port):
+    before = server_memory(port)
+    for length in (f"Content-Length: {10**9}", "Transfer-Encoding: chunked"):
+        head = f"POST /invocations HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n{length}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", port), 60) as client:
+            client.sendall(head.encode())
+            with contextlib.suppress(OSError):
+                for _ in range(1000 if "chunked" in length else 0):
+                    client.sendall(b"100000\r\n" + bytes(1 << 20) + b"\r\n")
+            with contextlib.suppress(ConnectionResetError):
+                assert client.recv(12) == b"HTTP/1.1 413"
+    assert server_memory(port) - before < 400 << 20
+    assert requests.get(f"http://127.0.0.1:{port}/ping", timeout=60).ok
+
+
+def test_a_request_of_too_many_images_is_refused(port):
+    data = {"columns": ["image"], "data": [["AAAA"]] * 257}
+    response = ask(port, json={"dataframe_split": data})
+    assert (response.status_code, "at most 256 are taken" in response.text) == (400, True)
+
+
+@pytest.mark.parametrize("type_", ["application/octet-stream", "application/vnd.apache.parquet", "", "text/plain"])
+def test_a_request_of_another_type_is_refused(port, type_):
+    assert ask(port, data=b"PAR1", headers={"Content-Type": type_}).status_code == 415
+
+
+def test_a_page_of_another_host_cannot_ask_the_server(port):
+    """A browser that is led here by DNS rebinding sends the name of the page's host."""
+    assert ask(port, json={}, headers={"Host": "elsewhere.example"}).status_code == 400
+    assert "dataframe_split" in ask(port, json={}, headers={"Host": f"localhost:{port}"}).text
+
+
+def test_the_server_listens_only_to_this_machine(port):
+    listening = [c.laddr.ip for c in psutil.net_connections("tcp") if c.laddr.port == port and c.status == "LISTEN"]
+    assert listening == ["127.0.0.1"]
+
+
+def test_a_server_answers_as_the_docs_say(folder, port):
+    shutil.copy(folder / "c two.png", folder / "photo.jpg")
+    rows = servers.ask_as_documented(folder, port)
     assert [(row["face"], row["sex"], row["error"]) for row in rows] == [(1, "female", ""), (2, "female", "")]
 
 

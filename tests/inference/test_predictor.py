@@ -73,6 +73,48 @@ def test_an_unusable_file_is_named_with_the_reason(model, broken, message):
         Predictor(model)
 
 
+@pytest.mark.parametrize("location", ["../weights.bin", "{folder}/weights.bin", "link.bin"])
+def test_weights_outside_of_the_models_folder_are_not_read(model, tmp_path, location):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    moved = folder / "model.onnx"
+    graph = onnx.load(model)
+    weights = max(graph.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    (tmp_path / "weights.bin").write_bytes(weights.raw_data)
+    (folder / "weights.bin").write_bytes(weights.raw_data)
+    (folder / "link.bin").symlink_to(tmp_path / "weights.bin")
+    weights.ClearField("raw_data")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    place = weights.external_data.add()
+    place.key, place.value = "location", "weights.bin"
+    moved.write_bytes(graph.SerializeToString())
+    Predictor(moved)
+    place.value = location.format(folder=tmp_path)
+    moved.write_bytes(graph.SerializeToString())
+    with pytest.raises(
+        ModelError, match=r"cannot open it.*(escapes model directory|Absolute path not allowed)"
+    ) as error:
+        Predictor(moved)
+    assert "\n" not in str(error.value)
+
+
+def test_an_operator_of_another_library_is_refused_in_one_line(model):
+    graph = onnx.load(model)
+    graph.graph.node[0].op_type, graph.graph.node[0].domain = "Run", "other.library"
+    graph.opset_import.append(onnx.helper.make_opsetid("other.library", 1))
+    model.write_bytes(graph.SerializeToString())
+    with pytest.raises(ModelError, match=r"other\.library:Run.* is not a registered function/op") as error:
+        Predictor(model)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_of_absurd_size_is_refused_before_it_is_read(model):
+    with model.open("r+b") as file:
+        file.truncate(predictor.MAX_BYTES + 1)  # a sparse file
+    with pytest.raises(ModelError, match=r"model\.onnx: is larger than 1024 MiB"):
+        Predictor(model)
+
+
 def test_a_model_of_other_classes_is_refused(tmp_path):
     built = networks.build("residual", 32, HEADS | {"ethnicity": 7}, 0.0, {"widths": [4], "blocks": [1]})
     export.export_onnx(built, tmp_path / "m.onnx", {"faces": json.dumps(METADATA)})

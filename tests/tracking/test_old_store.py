@@ -129,7 +129,7 @@ def assert_equal(rows, expected):
 def test_the_champion_is_named_with_its_origin(upgraded, client):
     champion = registry.version_by_alias(client, REGISTERED, "champion")
     assert (str(champion.version), champion.tags["model"]) == ("1", MODEL)
-    assert model_choice.registered() == [f"{REGISTERED}/1"]
+    assert model_choice.registered()[0] == [f"{REGISTERED}/1"]
     origin = run(upgraded.folder, "python", "-m", "commands.lineage")
     assert origin.startswith(f"# {REGISTERED}, version 1\n")
     assert f"- commit: {run(upgraded.folder, 'git', 'rev-parse', COMMIT)}" in origin
