@@ -5,8 +5,8 @@ import json
 import yaml
 
 from commands import command_line
-from faces.params import renamed
-from faces.tracking import lineage, origin, registry, runs, store
+from faces.params import loading, renamed
+from faces.tracking import candidates, lineage, origin, registry, runs, store
 
 MAIN = ("tensorflow", "keras", "keras-tuner", "numpy", "scipy", "pandas", "scikit-learn", "onnxruntime",
         "dvc", "mlflow")  # fmt: skip
@@ -45,7 +45,7 @@ def markdown(uri: str, every_package: bool = False) -> list[str]:
         f"- commit: {kept.get('commit') or 'not in a git repository'}",
         f"- uncommitted: {', '.join(changed) or 'nothing'}" + (" (patch below)" if changed else ""),
         f"- machine: {tags['machine']}, Python {tags['python']}",
-        f"- chosen by: {version.tags['score']} {float(version.tags['val']):.4f} on validation",
+        f"- chosen by: {candidates.chosen_by(version)}",
         f"- its test faces were used by {looks} training{'s' if looks != 1 else ''} that this store has in full (also "
         "by `make seeds` and `make leakage`, which choose nothing)",
         *("", "## Digests (sha256)", ""),
@@ -68,7 +68,7 @@ def nested(flat: dict[str, str]) -> dict:
         section = values
         for parent in parents:
             section = section.setdefault(parent, {})
-        section[last] = None if value == "None" else yaml.safe_load(value)
+        section[last] = None if value == "None" else loading.parse(value)
     return values
 
 

@@ -10,7 +10,7 @@ from faces import params
 from faces.data import provenance, records
 from faces.reporting import gate_page
 from faces.runtime import progress
-from faces.tracking import registry, store
+from faces.tracking import candidates, registry, store
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
         client, _ = store.open_experiment(name)
         if champion := registry.version_by_alias(client, name, "champion"):
             tags = champion.tags
-            about = f"{tags['model']}, {tags['score']} {float(tags['val']):.4f} on validation"
+            about = f"{tags['model']}, {candidates.chosen_by(champion)}"
             if tags["fingerprint"] not in fingerprints:
                 about += "; of an earlier run or experiment, not in the table"
             print(f"models:/{name}@champion is version {champion.version}: {about}")

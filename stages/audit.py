@@ -12,13 +12,13 @@ import pandas as pd
 from faces import params, scores, targets
 from faces.audit import label_issues, leaks
 from faces.data import duplicates, labelled_faces, packs, records
-from faces.evaluation import metrics, predictions, score_tables
+from faces.evaluation import dummy_baseline, metrics, predictions, score_tables
 from faces.inference.predictor import EMBEDDING, Predictor
 from faces.runtime import progress, running
 
 LISTED = 200  # most doubtful labels of each target
 PAIRS = ["model", "face_id", "other", "part", "by", "cosine", "hash_bits", "correlation", "duplicate"]
-CROSS_DATASET = ["model", "dataset", "target", "score", "n", "value", "low", "high"]
+CROSS_DATASET = ["model", "dataset", "target", "score", "n", "value", "low", "high", "dummy_baseline"]
 
 
 def main(dataset: str) -> None:
@@ -29,9 +29,7 @@ def main(dataset: str) -> None:
     pack = packs.Pack(f"data/packs/{dataset}/cropped")
     models = {name: row for name, row in p.models.items() if row.dataset == dataset}
     others = [other for other in p.datasets if other != dataset]
-    issues = label_issues.contradicted_labels(
-        {name: pd.concat([predictions.read(name, part) for part in ("val", "calibration", "test")]) for name in models}
-    )
+    issues = label_issues.contradicted_labels({name: judged(name) for name in models})
     shared = pd.concat([leaks.shared_with(dataset, pack, other, p.clean.duplicate_correlation) for other in p.datasets])
     pairs, cross_dataset, summaries = [], [], {}
     for name, row in models.items():
@@ -62,6 +60,16 @@ def main(dataset: str) -> None:
     records.write_json(summary, out / "summary.json")
     counted = [f"{name} {row['contradicted']} of {row['faces']}" for name, row in counts.items()]
     progress.say(f"{dataset}: labels that every model contradicts: {', '.join(counted) or 'no model has predictions'}")
+
+
+def judged(name: str) -> pd.DataFrame:
+    """Rows of predictions.csv, without the predictions of targets on which the model is a dummy baseline's equal.
+
+    On its word, no label is doubted.
+    """
+    rows = pd.concat([predictions.read(name, part) for part in ("val", "calibration", "test")])
+    useless = dummy_baseline.useless(records.read_json(f"reports/models/{name}/summary.json"))
+    return rows.drop(columns=[f"{target}_predicted" for target in useless])
 
 
 def table(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
@@ -139,7 +147,8 @@ def score_on(predictor: Predictor, row: params.Model, dataset: str, p: params.Pa
     images = labelled_faces.pixels(faces, *predictor.view)
     decoded = predictor.stream(progress.bar(images, f"{predictor.metadata['name']} on {dataset}", unit="batches"))
     predicted = predictions.as_rows(split.set_index("face_id").loc[ids], "test", decoded)
-    rows = score_tables.part_scores(predicted, "test", p.evaluate)
+    dummy = dummy_baseline.predicted(predicted, predictor.metadata[dummy_baseline.KEY])
+    rows = score_tables.part_scores(predicted, dummy, "test", p.evaluate)
     rows = scores.select(rows[(rows["group"] == "") & rows["value"].notna()], "cross_dataset")
     return rows.assign(dataset=dataset)
 

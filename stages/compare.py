@@ -6,7 +6,7 @@ import pandas as pd
 
 from faces import params, scores
 from faces.data import records
-from faces.evaluation import predictions, score_tables
+from faces.evaluation import dummy_baseline, predictions, score_tables
 from faces.reporting import markdown
 from faces.runtime import progress, running
 
@@ -19,7 +19,9 @@ def main() -> None:
     p = params.load()
     out = Path("reports/comparison")
     out.mkdir(parents=True, exist_ok=True)
-    table = models_table({name: records.read(f"reports/models/{name}/scores.csv") for name in p.models})
+    tables = {name: records.read(f"reports/models/{name}/scores.csv") for name in p.models}
+    summaries = {name: records.read_json(f"reports/models/{name}/summary.json") for name in p.models}
+    table = models_table(tables, {name: dummy_baseline.useless(row) for name, row in summaries.items()})
     records.write(table, out / "models.csv")
     for variants in AGAINST:
         tables = [paired(p, *variants, *names) for names in pairs(p.models, *variants)]
@@ -27,20 +29,27 @@ def main() -> None:
         if tables:
             records.write(scores.table(pd.concat(tables)), out / f"{'_against_'.join(variants)}.csv")
     count = sum(len(pairs(p.models, *variants)) for variants in AGAINST)
-    progress.say(f"{len(table)} models compared, {count} pair{'s' * (count != 1)} of variants")
+    progress.say(f"{len(tables)} models compared, {count} pair{'s' * (count != 1)} of variants")
 
 
-def models_table(score_tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """One row a model: test faces, then each score as `value [low, high]`."""
-    rows = []
-    for name, table in score_tables.items():
+def models_table(tables: dict[str, pd.DataFrame], useless: dict[str, list[str]]) -> pd.DataFrame:
+    """One row a model: test faces, then each score as `value [low, high]`; and a row for each dummy baseline.
+
+    tables: rows of scores.csv; useless: the targets on which a model is no better than the dummy baseline.
+    """
+    rows, dummies = [], {}
+    for name, table in tables.items():
         test = table[(table["part"] == "test") & (table["group"] == "")].set_index(["target", "score"])
-        row = {"model": name, "test faces": int(test["n"].max())}
+        row = {"test faces": int(test["n"].max())}
+        dummy = dict(row)
         for title, target, score in scores.headlines():
-            known = (target, score) in test.index
-            row[title] = markdown.interval(test.loc[(target, score)], scores.digits(score)) if known else ""
-        rows.append(row)
-    table = pd.DataFrame(rows)
+            known, digits = (target, score) in test.index, scores.digits(score)
+            row[title] = markdown.interval(test.loc[(target, score)], digits) if known else ""
+            dummy[title] = f"{test.loc[(target, score), dummy_baseline.KEY]:.{digits}f}" if known else ""
+        rows.append({"model": name, **row, dummy_baseline.NO_BETTER: ", ".join(useless[name])})
+        dummies.setdefault(tuple(dummy.items()), []).append(name)
+    rows += [{"model": f"dummy baseline of {', '.join(names)}", **dict(row)} for row, names in dummies.items()]
+    table = pd.DataFrame(rows).fillna("")
     return table.loc[:, (table != "").any()]
 
 

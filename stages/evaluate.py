@@ -10,11 +10,17 @@ import pandas as pd
 
 from faces import params, scores
 from faces.data import labelled_faces, records
-from faces.evaluation import metrics, predictions, reliability, score_tables, selection, subgroups
+from faces.evaluation import (
+    dummy_baseline,
+    metrics,
+    predictions,
+    reliability,
+    score_tables,
+    selection,
+    subgroups,
+)
 from faces.inference.predictor import Predictor
 from faces.runtime import progress, running
-
-PARTS = ("train", "val", "calibration", "test")
 
 
 def main(name: str) -> None:
@@ -23,11 +29,11 @@ def main(name: str) -> None:
     row, settings = p.models[name], p.evaluate
     pack, split = labelled_faces.open_pack(row)
     predictor = Predictor(f"data/calibrated/{name}/model.onnx")
-    about = predictor.metadata
+    constants = predictor.metadata[dummy_baseline.KEY]
     people = split.set_index("face_id")
     numbers: dict[str, dict[str, float]] = {}
     tables, rows = [], {}
-    for part in PARTS:
+    for part in params.PARTS:
         faces, ids = labelled_faces.select_part(split, pack, part, row.targets)
         if not len(faces):
             continue
@@ -35,8 +41,9 @@ def main(name: str) -> None:
         decoded = predictor.stream(progress.bar(images, f"{name} {part}", unit="batches"))
         rows[part] = predictions.as_rows(people.loc[ids], part, decoded)
         if part != "calibration":  # which is reserved for what is fitted to a finished model
-            tables.append(score_tables.part_scores(rows[part], part, settings))
-            selected = selection.evaluate(row.targets, faces.labels, decoded, about["dummy_baseline"])
+            dummy = dummy_baseline.predicted(rows[part], constants)
+            tables.append(score_tables.part_scores(rows[part], dummy, part, settings))
+            selected = selection.evaluate(row.targets, faces.labels, decoded, constants)
             values = score_tables.values(rows[part]) | selected
             numbers[part] = {key: value for key, value in values.items() if value == value}
     unrounded, out = predictions.FOLDER / name, Path("reports/models") / name
@@ -51,18 +58,21 @@ def main(name: str) -> None:
     records.write_json(rounded, out / "metrics.json")
     records.write(scores.table(pd.concat(tables, ignore_index=True)), out / "scores.csv")
     records.write(score_tables.confusion_counts(rows.get("test", pd.DataFrame())), out / "counts.csv")
-    history = pd.read_csv(f"data/models/{name}/history.csv") if about["best_epoch"] >= 0 else pd.DataFrame()
+    trained = predictor.metadata["best_epoch"] >= 0
+    history = pd.read_csv(f"data/models/{name}/history.csv") if trained else pd.DataFrame()
     history = scores.table(history.assign(epoch=history["epoch"] + 1)) if len(history) else history
     records.write(history, out / "history.csv")
-    write_subgroups(name, settings, p.calibrate.confidence, out)
+    write_subgroups(name, constants, settings, p.calibrate.confidence, out)
     shown = [f"{key.replace('_', ' ')} {value}" for key, value in rounded.get("test", {}).items() if key != "score"]
     progress.say(f"{name}, test faces: {', '.join(shown)}")
 
 
-def write_subgroups(name: str, settings: params.Evaluate, confidence: float, out: Path) -> None:
+def write_subgroups(
+    name: str, constants: dict[str, float], settings: params.Evaluate, confidence: float, out: Path
+) -> None:
     """Write subgroups.csv, gaps.csv, reliability.csv and summary.json of the test faces.
 
-    confidence: of the age intervals.
+    constants: of the dummy baseline; confidence: of the age intervals.
     """
     test = predictions.read(name)
     sums = subgroups.Sums(test, settings.bootstrap_samples, settings.seed)
@@ -70,16 +80,19 @@ def write_subgroups(name: str, settings: params.Evaluate, confidence: float, out
     width_in_group = (by_group["score"] == "width") & (by_group["by"] != "")
     by_group = scores.table(by_group, by_group["score"].mask(width_in_group, "group_width"))
     curves = scores.table(reliability.by_group(test, settings.min_group_size))
-    summary = subgroups.summary(by_group, curves, confidence)
+    worst = subgroups.worst(sums, settings.min_group_size, settings.confidence)
+    compared = dummy_baseline.comparison(test, constants, settings)
+    summary = subgroups.summary(by_group, curves, worst, confidence) | {dummy_baseline.KEY: compared}
     records.write(by_group, out / "subgroups.csv")
     records.write(scores.table(subgroups.gaps(sums, settings.min_group_size, settings.confidence)), out / "gaps.csv")
     records.write(curves, out / "reliability.csv")
     records.write_json(summary, out / "summary.json")
-    worst = [
-        f"{target} {row['score']} {row['value']} of {row['group']} (n {row['n']})"
-        for target, row in summary["worst"].items()
+    groups = [
+        f"{target} {row['score']} {row['value']} of {row['group']} (n {row['n']})" for target, row in worst.items()
     ]
-    progress.say(f"{name}, worst groups: {'; '.join(worst)}")
+    progress.say(f"{name}, worst groups: {'; '.join(groups)}")
+    if useless := dummy_baseline.useless(summary):
+        progress.say(f"{name} is {dummy_baseline.NO_BETTER} on {', '.join(useless)}")
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import pandas as pd
 from faces import params
 from faces.data import provenance, records
 from faces.data.sample import drawing
-from faces.evaluation import predictions
+from faces.evaluation import dummy_baseline, predictions
 from faces.runtime import progress, running
-from faces.tracking import lineage, models, origin, runs, store
+from faces.tracking import candidates, lineage, models, origin, runs, store
 
 
 def main(name: str) -> None:
@@ -27,9 +27,10 @@ def main(name: str) -> None:
     run_id = run.info.run_id
     runs.add_params(client, run_id, runs.recipe_params(about["recipe"]) | {"parameters": about["parameters"]})
     digests, commit = lineage.digests(name, row), origin.commit_tags()
-    run_tags = tags(name, about, tuned, source) | origin.machine() | commit
+    summary = records.read_json(f"reports/models/{name}/summary.json")
+    run_tags = tags(name, about, tuned, source, dummy_baseline.useless(summary)) | origin.machine() | commit
     runs.add_tags(client, run_id, run_tags | {"split": digests["split"]})
-    runs.add_metrics(client, run_id, final_metrics(predictions.scores(name)))
+    runs.add_metrics(client, run_id, final_metrics(predictions.scores(name)) | dummy_metrics(summary))
     if about["best_epoch"] >= 0:
         runs.add_curve(client, run_id, "curve", pd.read_csv(folder / "history.csv").to_dict("records"))
     runs.add_trials(client, run, name, tuned["trials"])
@@ -57,8 +58,11 @@ def main(name: str) -> None:
     progress.say(f"{name}: in MLflow experiment {experiment}")
 
 
-def tags(name: str, about: dict, tuned: dict, source: dict) -> dict[str, str]:
-    """Tags by which runs are filtered, and warnings about the images. source: as provenance.read returns it."""
+def tags(name: str, about: dict, tuned: dict, source: dict, useless: list[str]) -> dict[str, str]:
+    """Tags by which runs are filtered, and the run's description: warnings.
+
+    source: as provenance.read returns it; useless: targets on which the model is no better than the dummy baseline.
+    """
     named = {
         "model": name,
         "dataset": about["dataset"],
@@ -69,14 +73,23 @@ def tags(name: str, about: dict, tuned: dict, source: dict) -> dict[str, str]:
         "licence": source["licence"],
         "cut_short": str(about["cut_short"] or tuned["cut_short"]).lower(),
         "search_gain": str(tuned["gain"]),
+        candidates.USELESS: " ".join(useless),
     }
     warnings = provenance.warnings(source)
+    if useless:
+        warnings.append(f"This model is {dummy_baseline.NO_BETTER} on {', '.join(useless)}.")
     return named | ({"mlflow.note.content": "\n\n".join(warnings)} if warnings else {})
 
 
 def final_metrics(numbers: dict[str, dict[str, float]]) -> dict[str, float]:
     """Names that MLflow's charts group: {'test': {'age_mae': 4}} -> {'test/age_mae': 4}."""
     return {f"{part}/{key}": value for part, row in numbers.items() for key, value in row.items()}
+
+
+def dummy_metrics(summary: dict) -> dict[str, float]:
+    """The dummy baseline's headline scores on test: {'test/age_mae_dummy_baseline': 15.2}; summary: of evaluate."""
+    rows = summary[dummy_baseline.KEY].items()
+    return {f"test/{name}_{row['score']}_{dummy_baseline.KEY}": row[dummy_baseline.KEY] for name, row in rows}
 
 
 if __name__ == "__main__":

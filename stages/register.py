@@ -1,12 +1,12 @@
 """Register the best model of each dataset: receipts + validation scores -> versions and aliases in MLflow."""
 
-import json
+from mlflow.entities.model_registry import ModelVersion
 
 from faces import params
-from faces.data import provenance, records
+from faces.data import records
 from faces.evaluation import predictions, selection
 from faces.runtime import progress, running
-from faces.tracking import lineage, models, registry, runs, store
+from faces.tracking import candidates, registry, store
 
 VETO = ("regressed", "beyond its limit")  # kinds of the gate's reasons
 
@@ -16,6 +16,9 @@ def main() -> None:
     p = params.load()
     chosen, metric = {}, p.register_.metric
     for dataset in dict.fromkeys(row.dataset for row in p.models.values()):
+        if max(p.split.folds, len(p.split.from_[dataset].folds) if dataset in p.split.from_ else 1) > 1:
+            progress.say(f"{dataset}: models of a fold are no candidates, so none is registered")
+            continue
         scores = {
             name: predictions.scores(name).get("val", {}).get(metric)
             for name, row in p.models.items()
@@ -25,7 +28,7 @@ def main() -> None:
         if best is None:
             progress.say(f"{dataset}: no model has {metric} on validation, so none is registered")
             continue
-        promote(dataset, best, p.models[best].variant, scores[best], metric)
+        promote(best, p.models[best], metric)
         chosen[dataset] = best
     records.write_json(chosen, "mlruns/registered.json")
 
@@ -36,45 +39,22 @@ def choose(scores: dict[str, float | None], score: str) -> str | None:
     return max(known, key=known.__getitem__, default=None)
 
 
-def promote(dataset: str, name: str, variant: str, value: float, score: str) -> None:
+def promote(name: str, row: params.Model, score: str) -> None:
     """Register a model's run as a version and move the aliases."""
-    source = provenance.read(dataset, variant)
-    registered = provenance.store_name(dataset, source)
-    client, experiment_id = store.open_experiment(registered)
-    about = records.read_json(f"data/models/{name}/model.json")
-    run = runs.find_or_create(client, experiment_id, name, about["fingerprint"])
-    split = lineage.digest(f"data/splits/{dataset}.csv")[:16]
-    onnx = lineage.digest(f"data/calibrated/{name}/model.onnx")
-    tags = {
-        "model": name,
-        "split": split,
-        "score": score,
-        "val": repr(value),
-        "git_commit": run.data.tags.get("git_commit", ""),
-        "git_dirty": run.data.tags.get("git_dirty", ""),
-        "fingerprint": about["fingerprint"],
-        "onnx_sha256": onnx,
-        "archives": json.dumps({a["name"]: a["sha256"] for a in source["archives"]}),
-        "warnings": " ".join(provenance.warnings(source)),
-        "params": json.dumps(about["recipe"]),
-        **{f"test_{key}": str(number) for key, number in predictions.scores(name).get("test", {}).items()},
-    }
-    model = models.find_model(client, run, onnx)
-    if model is None:
-        raise SystemExit(f"{name} is not in MLflow any more: run `dvc repro -f log@{name}` first")
+    client, version = candidates.register(name, row, score)
+    registered, number = version.name, str(version.version)
     with store.lock():
-        version = registry.register(client, registered, run, model, tags)
-        client.set_registered_model_alias(registered, "challenger", version)
+        client.set_registered_model_alias(registered, "challenger", number)
         champion = registry.version_by_alias(client, registered, "champion")
-        if champion is not None and str(champion.version) == version:
+        if champion is not None and str(champion.version) == number:
             verdict = "it is the champion"
         else:
-            verdict = verdict_on(champion, split, value, score, about["fingerprint"]) or veto(name)
+            verdict = candidates.objection(version) or verdict_on(champion, version, name) or veto(name)
         if not verdict:
-            why = reason(champion, value, score, gate_result(name)["verdict"])
-            registry.promote(client, registered, version, champion, why)
+            why = reason(champion, version, gate_result(name)["verdict"])
+            registry.promote(client, registered, number, champion, why)
             verdict = f"champion now: {why}"
-    progress.say(f"{registered}, version {version}: {name}; {verdict}")
+    progress.say(f"{registered}, version {number}: {name}; {verdict}")
 
 
 def gate_result(name: str) -> dict:
@@ -93,25 +73,28 @@ def veto(name: str) -> str:
     return f"the gate vetoes it as champion: {against[0]}; see reports/gate/table.md" if against else ""
 
 
-def reason(champion: object, value: float, score: str, gate: str) -> str:
+def reason(champion: ModelVersion | None, version: ModelVersion, gate: str) -> str:
     """Why a version is promoted, for the log of promotions."""
-    better = f"{score} {value:.4f} on validation"
+    better = candidates.chosen_by(version)
     better = f"the first, {better}" if champion is None else f"{better} against {float(champion.tags['val']):.4f}"
     return f"{better}; gate: {gate}"
 
 
-def verdict_on(champion: object, split: str, value: float, score: str, fingerprint: str = "") -> str:
+def verdict_on(champion: ModelVersion | None, version: ModelVersion, name: str) -> str:
     """Why a version does not become champion, '' where it does: only a better one replaces a champion."""
-    if champion is None or champion.tags.get("fingerprint") == fingerprint:  # the same training, calibrated anew
+    if champion is None:
         return ""
-    if champion.tags.get("split") != split or champion.tags.get("score") != score:
+    old, new = champion.tags, version.tags
+    if any(old.get(key) != new[key] for key in ("split", "score")):
         return (
-            f"the champion, version {champion.version}, was chosen on another split or score and stays: move the alias "
-            "in the MLflow UI to replace it"
+            f"the champion, version {champion.version}, was chosen on another split or score and stays: "
+            f'`python -m commands.promote {name} "WHY"` replaces it'
         )
-    if selection.signed(value, score) > selection.signed(float(champion.tags["val"]), score):
+    now, before = (selection.signed(float(tags["val"]), new["score"]) for tags in (new, old))
+    calibrated_anew = old.get("fingerprint") == new["fingerprint"] and now == before
+    if now > before or calibrated_anew:
         return ""
-    return f"the champion stays version {champion.version} ({champion.tags['val']})"
+    return f"the champion stays version {champion.version} ({old['val']})"
 
 
 if __name__ == "__main__":

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from commands import command_line
-from faces import params, scores, targets
+from faces import params, scores
 from faces.data import provenance, records
-from faces.evaluation import metrics, predictions
+from faces.evaluation import dummy_baseline as baseline
+from faces.evaluation import predictions, score_tables
 from faces.reporting import published, training_cost
 from faces.runtime import pipeline
 
@@ -90,15 +91,12 @@ def dummy_baseline(model: str) -> dict:
     """Scores on test where every face is predicted the median age, or the commonest class, of a model's training."""
     constants = records.read_json(f"data/models/{model}/model.json")["dummy_baseline"]
     rows = predictions.read(model)
-    cells = {}
-    for title, name, score in scores.headlines():
-        if name in constants:
-            target, predicted = targets.TARGETS[name], np.full(len(rows), constants[name])
-            values, known = targets.encode(target, rows[name].to_numpy())
-            decoded = {f"{name}_{column}": predicted for column in ("predicted", "mean")}
-            decoded[f"{name}_bin"] = targets.age_bin(predicted)
-            totals = metrics.statistics(target, values, known, decoded).sum(axis=0)
-            cells[title] = f"{metrics.scores(target, totals)[score]:.{scores.digits(score)}f}"
+    values = score_tables.values(baseline.predicted(rows, constants))
+    cells = {
+        title: f"{values[f'{name}_{score}']:.{scores.digits(score)}f}"
+        for title, name, score in scores.headlines()
+        if name in constants
+    }
     return {"model": "median age, commonest class", "test faces": len(rows), "parameters": "3", **cells}
 
 

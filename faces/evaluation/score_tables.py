@@ -42,11 +42,18 @@ def target_scores(
     return pd.DataFrame(scored, columns=COLUMNS)
 
 
-def part_scores(rows: pd.DataFrame, part: str, settings: params.Evaluate) -> pd.DataFrame:
-    """Rows of scores.csv: those of target_scores for each predicted target, with the part; only test has intervals."""
-    predicted = [target for name, target in targets.TARGETS.items() if f"{name}_predicted" in rows]
-    tables = [target_scores(rows, target, settings, part == "test").assign(part=part) for target in predicted]
-    return pd.concat(tables, ignore_index=True)[["part", *COLUMNS]]
+def part_scores(rows: pd.DataFrame, dummy: pd.DataFrame, part: str, settings: params.Evaluate) -> pd.DataFrame:
+    """Rows of scores.csv: those of target_scores for each predicted target, with the part; only test has intervals.
+
+    dummy: the dummy baseline's predictions of the same faces, whose scores are the column `dummy_baseline`.
+    """
+    tables = []
+    for target in predictions.scored_targets(rows):
+        table = target_scores(rows, target, settings, part == "test")
+        constant = target_scores(dummy, target, settings, with_intervals=False)["value"]
+        tables.append(table.assign(part=part, dummy_baseline=constant))
+    columns = ["part", *COLUMNS, "dummy_baseline"]
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
 def one_score(rows: pd.DataFrame, target: targets.Target, score: str, settings: params.Evaluate) -> dict:

@@ -131,10 +131,8 @@ def _gap(
     one, other = np.triu_indices(len(names), 1)
     difference = resampled[:, one] - resampled[:, other]
     error = np.nanstd(difference, axis=0)
-    deviation = np.abs(difference - (value[one] - value[other])) / np.where(error > 0, error, np.inf)
     pair = (one == min(worst, best)) & (other == max(worst, best))
-    deviation = deviation[np.isfinite(deviation).any(axis=1)]  # a resample may hold one group alone
-    half = np.quantile(np.nanmax(deviation, axis=1), confidence) * error[pair].item()
+    half = _simultaneous(value[one] - value[other], difference, confidence) * error[pair].item()
     gap = value[worst] - value[best]
     return {
         "worst": names[worst], "best": names[best], "n_worst": int(n[worst]), "n_best": int(n[best]),
@@ -160,16 +158,48 @@ def _standardised(sums: Sums, i: int, inside: np.ndarray, decades: np.ndarray) -
     return {"equal": (n.sum(axis=0), share @ value, np.tensordot(share, resampled, 1))}
 
 
-def summary(by_group: pd.DataFrame, curves: pd.DataFrame, confidence: float) -> dict:
-    """Overall coverage, width and calibration errors, and worst groups, from subgroups.csv and reliability.csv."""
+def worst(sums: Sums, min_group_size: int, confidence: float) -> dict[str, dict]:
+    """The worst group of each target, {target: {score, group, n, value, low, high}}, rounded.
+
+    The same faces select the group and measure it, so the interval is simultaneous over all groups, by the largest
+    studentised deviation of any, as that of a gap. Where no resample changes its score, it is by the binomial
+    distribution, with the error rate divided by the number of groups (Bonferroni).
+    """
+    groups = predictions.groups(sums.cells)[1:]
+    n, value, resampled = sums.means(np.column_stack([inside for *_, inside in groups]).astype(float))
+    rows = {}
+    for i, (target, score) in enumerate(sums.scores):
+        (large,) = np.nonzero(n[i] >= min_group_size)
+        if f"{target}_{score}" not in scores.keys("worst") or not len(large):
+            continue
+        up = metrics.higher_is_better(score)
+        j = large[np.argmin(value[i, large]) if up else np.argmax(value[i, large])]
+        half = _simultaneous(value[i, large], resampled[:, i][:, large], confidence) * np.nanstd(resampled[:, i, j])
+        low, high = value[i, j] - half, value[i, j] + half
+        if score in metrics.SHARES:
+            low, high = max(low, 0.0), min(high, 1.0)
+            if half == 0:
+                low, high = bootstrap.exact(value[i, j], int(n[i, j]), 1 - (1 - confidence) / len(large))
+        by, group, _ = groups[j]
+        name = "recall" if score == "accuracy" and target in by.split(" x ") else score
+        rounded = {key: scores.number(x, name) for key, x in {"value": value[i, j], "low": low, "high": high}.items()}
+        rows[target] = {"score": name, "group": group, "n": int(n[i, j]), **rounded}
+    return rows
+
+
+def _simultaneous(value: np.ndarray, resampled: np.ndarray, confidence: float) -> float:
+    """Number of standard errors within which all values (g,) are at once, of resampled values (samples, g)."""
+    error = np.nanstd(resampled, axis=0)
+    deviation = np.abs(resampled - value) / np.where(error > 0, error, np.inf)
+    deviation = deviation[np.isfinite(deviation).any(axis=1)]  # a resample may hold no face of some groups
+    return float(np.quantile(np.nanmax(deviation, axis=1), confidence)) if len(deviation) else 0.0
+
+
+def summary(by_group: pd.DataFrame, curves: pd.DataFrame, worst: dict[str, dict], confidence: float) -> dict:
+    """Overall coverage, width and calibration errors, from subgroups.csv and reliability.csv, and the worst groups."""
     scored = by_group[by_group["value"].notna()]
     overall = scored[(scored["by"] == "") & scored["score"].isin(("coverage", "width"))].to_dict("records")
     errors = curves[curves["by"] == ""].groupby("target", sort=False)["error"].first()
-    worst = {}
-    for target, rows in scores.select(scored[scored["by"] != ""], "worst").groupby("target", sort=False):
-        up = metrics.higher_is_better(rows["score"].iloc[0])
-        row = rows.loc[rows["value"].idxmin() if up else rows["value"].idxmax()]
-        worst[target] = row[["score", "group", "n", "value", "low", "high"]].to_dict()
     return {
         "interval_confidence": confidence,
         **{f"{row['target']}_{row['score']}": row["value"] for row in overall},

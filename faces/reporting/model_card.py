@@ -43,6 +43,7 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         f"# {name}",
         "",
         *markdown.quotes(provenance.warnings(source)),
+        *score_sections.useless(summary),
         introduction(row, about, faces["train"], teachers),
         "",
         f"**Intended use.** {cards.INTENDED}",
@@ -60,7 +61,8 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         "",
         "## Subgroups",
         "",
-        f"The worst groups of at least {p.evaluate.min_group_size} test faces:",
+        f"The worst groups of at least {p.evaluate.min_group_size} test faces. The intervals take into account that "
+        "these groups were selected.",
         "",
         *score_sections.worst(summary),
         "",

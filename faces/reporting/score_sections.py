@@ -3,6 +3,7 @@
 import pandas as pd
 
 from faces import scores, targets
+from faces.evaluation import dummy_baseline
 from faces.reporting import markdown
 
 AGE_SCORES = (
@@ -11,10 +12,26 @@ AGE_SCORES = (
 
 
 def interval_table(rows: pd.DataFrame, columns: list[str]) -> str:
-    """Table of some columns of rows, their number of faces, and the value of their score with its interval."""
+    """Table of some columns of rows, their number of faces, and the value of their score with its interval.
+
+    The dummy baseline's score is shown beside it where rows have it.
+    """
     values = [markdown.interval(row, scores.digits(row["score"])) for row in rows.to_dict("records")]
     shown = rows[columns].assign(faces=rows["n"].astype(int), **{"value [interval]": values})
+    if dummy_baseline.KEY in rows:
+        pairs = zip(rows[dummy_baseline.KEY], rows["score"], strict=True)
+        shown["dummy baseline"] = [f"{value:.{scores.digits(score)}f}" for value, score in pairs]
     return markdown.table(shown.to_dict("records"))
+
+
+def useless(summary: dict) -> list[str]:
+    """A warning that a model is no better than the dummy baseline on some targets, from summary.json of evaluate."""
+    rows = [
+        f"{name} ({scores.find(row['score']).title} {markdown.difference(row, scores.digits(row['score']))})"
+        for name, row in summary[dummy_baseline.KEY].items()
+        if not row["better"]
+    ]
+    return markdown.quotes([f"**{dummy_baseline.NO_BETTER.capitalize()}** on {', '.join(rows)}."]) if rows else []
 
 
 def groups(rows: pd.DataFrame, by: str) -> str:

@@ -9,13 +9,14 @@ import mlflow
 from mlflow.entities import LoggedModel, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.tracking import MlflowClient
 
 from faces.images import detection
 from faces.tracking import store
 
 
-def register(client: MlflowClient, name: str, run: Run, model: LoggedModel, tags: dict[str, str]) -> str:
+def register(client: MlflowClient, name: str, run: Run, model: LoggedModel, tags: dict[str, str]) -> ModelVersion:
     """Return the version of a logged model under a registered name, created if there is none; set its tags."""
     with contextlib.suppress(MlflowException):
         client.create_registered_model(name)
@@ -24,11 +25,10 @@ def register(client: MlflowClient, name: str, run: Run, model: LoggedModel, tags
         if version.run_id == run.info.run_id and model.model_id in (version.source or "").split("/"):
             for key, value in tags.items():
                 client.set_model_version_tag(name, version.version, key, value)
-            return str(version.version)
-    created = client.create_model_version(
+            return client.get_model_version(name, version.version)
+    return client.create_model_version(
         name, model.artifact_location, run_id=run.info.run_id, tags=tags, model_id=model.model_id
     )
-    return str(created.version)
 
 
 def promote(client: MlflowClient, name: str, version: str, before: ModelVersion | None, reason: str) -> None:
@@ -85,8 +85,11 @@ def onnx_file(version: ModelVersion) -> Path:
 
 
 def version_by_alias(client: MlflowClient, name: str, alias: str) -> ModelVersion | None:
-    """The version that an alias names; None if there is none."""
+    """The version that an alias names; None if there is no such alias or model. Raises MlflowException for all else."""
     try:
-        return client.get_model_version_by_alias(name, alias)
-    except MlflowException:
+        number = client.get_registered_model(name).aliases.get(alias)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
         return None
+    return None if number is None else client.get_model_version(name, number)

@@ -287,17 +287,22 @@ def test_groups_that_are_all_right_have_a_gap_of_0_for_certain():
     assert (result[["gap", "low", "high"]] == 0).all(axis=None)
 
 
+def write_predictions(faces, folder):
+    faces = faces.assign(age_mean=faces["age_predicted"], age_bin="25-49")
+    faces.to_csv(folder / "predictions.csv", index=False)
+
+
 def write_subgroups(project):
     out = project / "reports/models/m"
     out.mkdir(parents=True)
-    evaluate.write_subgroups("m", params.load().evaluate, 0.9, out)
+    evaluate.write_subgroups("m", {"age": 30.0, "sex": 0.0}, params.load().evaluate, 0.9, out)
 
 
 @pytest.mark.parametrize("right", [67, 85])
 def test_the_stage_runs_where_groups_score_the_same(project, right):
     folder = project / "data/evaluated/m"
     folder.mkdir(parents=True)
-    tied("sex", ["male", "female"], right, 85).to_csv(folder / "predictions.csv", index=False)
+    write_predictions(tied("sex", ["male", "female"], right, 85), folder)
     write_subgroups(project)
     row = select(pd.read_csv(project / "reports/models/m/gaps.csv"), target="sex", by="sex", ages="as they are")
     assert (row["gap"], row["low"] < 0) == (0, right == 67)
@@ -309,7 +314,7 @@ def test_the_stage_runs_on_a_test_part_that_tells_little(project, kept):
     faces = {"none": faces.assign(part="val"), "men": faces[faces["sex"] == "male"], "ten": faces[:10]}[kept]
     folder = project / "data/evaluated/m"
     folder.mkdir(parents=True)
-    faces.to_csv(folder / "predictions.csv", index=False)
+    write_predictions(faces, folder)
     write_subgroups(project)
     pd.read_csv(project / "reports/models/m/gaps.csv")
     result = pd.read_csv(project / "reports/models/m/subgroups.csv")
@@ -328,4 +333,22 @@ def test_an_empty_test_and_one_of_one_class_are_no_error():
     assert (result["n"] == 0).all()
     assert result["value"].isna().all()
     assert not len(reliability.by_group(none, 20))
-    assert subgroups.summary(result, reliability.by_group(none, 20), 0.9)["worst"] == {}
+    assert subgroups.worst(subgroups.Sums(none, 100, 0), 20, 0.95) == {}
+
+
+def test_the_interval_of_the_worst_group_holds_though_it_was_selected():
+    """Groups that are truly alike: some group is the worst by chance, and an interval of it alone misses too often."""
+    inside, alone = [], []
+    for repeat in range(100):
+        rng = np.random.default_rng(repeat)
+        faces = table(400, repeat).assign(ethnicity=rng.choice(ETHNICITIES, 400))
+        faces["age_predicted"] = faces["age"] + rng.exponential(5, len(faces)) * rng.choice([-1, 1], len(faces))
+        sums = subgroups.Sums(faces, 400, 0)
+        row = subgroups.worst(sums, 20, 0.95)["age"]
+        inside.append(row["low"] <= 5 <= row["high"])
+        scored = subgroups.group_scores(sums, 20, 0.95)
+        own = scored[(scored["score"] == "mae") & (scored["group"] == row["group"])].iloc[0]
+        alone.append(own["low"] <= 5 <= own["high"])
+        assert row["value"] == pytest.approx(own["value"], abs=0.005)
+    assert np.mean(inside) >= 0.94
+    assert np.mean(alone) <= 0.85

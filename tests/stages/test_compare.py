@@ -1,5 +1,7 @@
 """Models in one table, and variants on the faces that both have."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -36,7 +38,10 @@ def three(project):
         rows.to_csv(kept / "predictions.csv", index=False)
         accuracy = (rows["sex"] == rows["sex_predicted"]).mean()
         scores = {"part": "test", "target": "sex", "score": "accuracy", "group": "", "n": len(rows), "value": accuracy}
-        pd.DataFrame([scores | {"low": 0.0, "high": 1.0}]).to_csv(folder / "scores.csv", index=False)
+        scores |= {"low": 0.0, "high": 1.0, "dummy_baseline": 1.0}
+        pd.DataFrame([scores]).to_csv(folder / "scores.csv", index=False)
+        judged = {"dummy_baseline": {"sex": {"better": name != "full"}}}
+        (folder / "summary.json").write_text(json.dumps(judged))
     return project / "reports/comparison"
 
 
@@ -68,6 +73,15 @@ def test_each_two_variants_are_compared_on_the_faces_that_both_have(three):
     assert row["low"] < -0.08 < row["high"]
     assert tables["full_against_detected"][["n", "difference"]].to_numpy().tolist() == [[25, -0.4]]
     assert tables["full_against_cropped"][["n", "difference"]].to_numpy().tolist() == [[30, -0.4]]
+
+
+def test_dummy_baselines_stand_below_the_models_and_useless_models_are_named(three):
+    compare.main()
+    rows = pd.read_csv(three / "models.csv", keep_default_na=False).to_dict("records")
+    names = ["utkface-cropped", "utkface-detected", "utkface-full", "dummy baseline of utkface-cropped, utkface-full"]
+    assert [row["model"] for row in rows] == [*names, "dummy baseline of utkface-detected"]  # on fewer faces
+    assert [row["no better than the dummy baseline"] for row in rows] == ["", "", "sex", "", ""]
+    assert [row["sex accuracy"] for row in rows[2:]] == ["0.500 [0.000, 1.000]", "1.000", "1.000"]
 
 
 def test_the_report_shows_each_two_variants(three):

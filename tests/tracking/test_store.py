@@ -4,20 +4,26 @@ import contextlib
 import json
 import os
 import platform
+import socket
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import mlflow
 import pandas as pd
 import pytest
+from mlflow.entities.model_registry import ModelVersion, ModelVersionTag
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from mlflow.tracking import MlflowClient
 
 from faces.data import provenance
 from faces.data.sample import drawing
-from faces.inference.predictor import SHIPPED
-from faces.tracking import live, models, registry, runs, store
+from faces.inference.predictor import SHIPPED, ModelError
+from faces.tracking import candidates, live, model_choice, models, registry, runs, store
 from stages import register
 from tests.conftest import ROOT
 
@@ -70,16 +76,29 @@ def test_names_and_warnings():
     assert provenance.store_name("wiki", record | {"kind": "sample"}) == "faces-wiki-sample"
 
 
-class Version:
-    version = "1"
-    tags = {"split": "s", "score": "score", "val": "0.5"}  # noqa: RUF012
+def version(val, split="s", number="2", **tags):
+    tags = {"split": split, "score": "score", "val": str(val), "fingerprint": f"f{number}", **tags}
+    return ModelVersion("faces-x", number, 0, tags=[ModelVersionTag(*tag) for tag in tags.items()])
 
 
 def test_a_champion_is_replaced_only_by_a_better_one_on_the_same_faces():
-    assert register.verdict_on(None, "s", 0.1, "score") == ""
-    assert register.verdict_on(Version, "s", 0.6, "score") == ""
-    assert "stays version 1" in register.verdict_on(Version, "s", 0.5, "score")
-    assert "another split" in register.verdict_on(Version, "other", 0.9, "score")
+    champion = version(0.5, number="1")
+    assert register.verdict_on(None, version(0.1), "m") == ""
+    assert register.verdict_on(champion, version(0.6), "m") == ""
+    assert "stays version 1" in register.verdict_on(champion, version(0.5), "m")
+    assert "commands.promote m" in register.verdict_on(champion, version(0.9, "other"), "m")
+    assert register.verdict_on(champion, version(0.5, fingerprint="f1"), "m") == ""  # calibrated anew
+    assert "stays version 1" in register.verdict_on(champion, version(0.4, fingerprint="f1"), "m")
+    assert "stays" in register.verdict_on(version("nan", "", "1", score=""), version(0.9), "m")  # the shipped one
+
+
+def test_a_model_that_is_no_better_than_the_dummy_baseline_is_never_champion():
+    assert candidates.objection(version(0.9)) == ""
+    useless = version(0.9, **{candidates.USELESS: "sex ethnicity"})
+    assert candidates.objection(useless) == "it is no better than the dummy baseline on sex, ethnicity"
+
+
+def test_the_best_on_validation_is_chosen():
     assert register.choose({"a": 5.0, "b": 4.0, "c": None}, "age_mae") == "b"
     assert register.choose({"a": None}, "age_mae") is None
 
@@ -223,7 +242,97 @@ def test_a_model_that_is_registered_again_stays_one_version(mlflow_store):
     client, experiment = mlflow_store
     run = runs.find_or_create(client, experiment, "m", "key")
     one, two = (client.create_logged_model(experiment, source_run_id=run.info.run_id) for _ in range(2))
-    assert registry.register(client, "faces-test", run, one, {"val": "0.1"}) == "1"
-    assert registry.register(client, "faces-test", run, one, {"val": "0.2"}) == "1"
+    assert str(registry.register(client, "faces-test", run, one, {"val": "0.1"}).version) == "1"
+    assert registry.register(client, "faces-test", run, one, {"val": "0.2"}).tags == {"val": "0.2"}
     assert client.get_model_version("faces-test", "1").tags["val"] == "0.2"
-    assert registry.register(client, "faces-test", run, two, {"val": "0.2"}) == "2"
+    assert str(registry.register(client, "faces-test", run, two, {"val": "0.2"}).version) == "2"
+
+
+def test_only_what_does_not_exist_is_none(tracked, monkeypatch):
+    client = store.open_client()
+    assert registry.version_by_alias(client, "faces-none", "champion") is None
+    client.create_registered_model("faces-some")
+    assert registry.version_by_alias(client, "faces-some", "champion") is None
+
+    def refuse(name):
+        raise MlflowException("403 Forbidden", PERMISSION_DENIED)
+
+    monkeypatch.setattr(client, "get_registered_model", refuse)
+    with pytest.raises(MlflowException, match="403"):
+        registry.version_by_alias(client, "faces-some", "champion")
+
+
+@contextlib.contextmanager
+def listening(answer):
+    """A server on this machine; answer(connection) is called with each connection."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve():
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    threading.Thread(target=answer, args=[connection], daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def silent(connection):
+    time.sleep(60)
+
+
+def refuses(connection):
+    connection.recv(1 << 16)
+    connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+    connection.close()
+
+
+def another_site(connection):
+    connection.recv(1 << 16)
+    connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>")
+    connection.close()
+
+
+@pytest.mark.parametrize("answer", [silent, refuses, another_site])
+def test_a_server_that_is_silent_or_refuses_is_told_within_seconds(tmp_path, monkeypatch, answer):
+    monkeypatch.setattr(store, "PATIENCE", 2.0)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    with listening(answer) as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        started = time.monotonic()
+        with pytest.raises(ModelError, match=rf"MLflow's store, {address}, .*pretrained/utkface.onnx"):
+            model_choice.find()
+    assert time.monotonic() - started < 4
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:9", "postgresql://127.0.0.1:9/x", "file:./old", "sqlite:////proc/no/x.db"]
+)
+def test_a_store_that_cannot_be_used_is_told_within_seconds(tmp_path, monkeypatch, address):
+    monkeypatch.setattr(store, "PATIENCE", 2.0)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with pytest.raises(ModelError, match=r"so the champion is unknown; --model pretrained/utkface.onnx"):
+        model_choice.find()
+
+
+LOGGED = """
+from faces.tracking import runs, store
+client, experiment = store.open_experiment("faces-test")
+client.log_artifact(runs.find_or_create(client, experiment, "m", "abc").info.run_id, "file.txt")
+assert runs.find(store.open_client(), experiment, "abc")
+"""
+
+
+@pytest.mark.parametrize("name", ["a%2Fb", "what?", "100%", "a#b", "é b"])
+def test_a_store_is_in_the_project_whatever_its_folder_is_called(tmp_path, name):
+    """In a process of its own, since MLflow keeps the stores that it opened by their addresses."""
+    root = tmp_path / name
+    root.mkdir()
+    (root / "file.txt").write_text("here")
+    removed = ("MLFLOW_TRACKING_URI", "DVC_ROOT")
+    environment = {key: value for key, value in os.environ.items() if key not in removed} | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", LOGGED], cwd=root, env=environment, check=True)
+    assert sorted(path.name for path in root.iterdir()) == ["file.txt", "mlflow.db", "mlruns"]
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(list((root / "mlruns").rglob("file.txt"))) == 1
