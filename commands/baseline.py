@@ -5,9 +5,11 @@ Baselines of synthetic faces that no model is compared with any more are removed
 """
 
 import shutil
+from pathlib import Path
 
 from commands import command_line
 from faces import params
+from faces.data import records
 from faces.evaluation import predictions
 from faces.gate import baselines, decisions
 
@@ -18,11 +20,20 @@ def main() -> None:
     parser.add_argument("why", nargs="?", default="", help="reason for accepting a worse result; CI shows it")
     why = parser.parse_args().why.strip()
     by_name = baselines.by_name(params.load())
+    worse = {} if why else unexplained(Path("reports/gate/verdict.json"))
+    command_line.require(
+        not worse,
+        f"{', '.join(f'{model} {verdict}' for model, verdict in worse.items())}: see reports/gate/table.md; "
+        '`make baseline WHY="..."` accepts it, with the reason that CI shows',
+    )
     for name, models in by_name.items():
         baseline = baselines.Baseline(
             metrics={model: predictions.scores(model).get("test", {}) for model in models},
             predictions={model: predictions.read(model) for model in models},
             accepted=why,
+            recipes={
+                model: baselines.recipe_digest(records.read_json(f"data/models/{model}/model.json")) for model in models
+            },
         )
         try:
             if old := baselines.load(name):
@@ -35,6 +46,17 @@ def main() -> None:
     for name in decisions.removed_baselines(by_name):
         shutil.rmtree(baselines.FOLDER / name)
         print(f"{baselines.FOLDER / name} is removed: params.yaml has no model of this dataset")
+
+
+def unexplained(path: Path) -> dict[str, str]:
+    """Verdicts of the gate, by model, that a new baseline would hide; path: of verdict.json."""
+    kinds = (decisions.REGRESSED, decisions.REMOVED, decisions.OTHER_FACES)
+    return {
+        model: row["verdict"]
+        for judged in (records.read_json(path) if path.exists() else {}).values()
+        for model, row in judged["models"].items()
+        if row["verdict"] in kinds
+    }
 
 
 if __name__ == "__main__":

@@ -13,15 +13,14 @@ import subprocess
 from pathlib import Path
 
 import pandas as pd
-import pydantic
-import yaml
+from ruamel.yaml.error import YAMLError
 
 from commands import command_line
 from faces import params
 from faces.data import records
 from faces.evaluation import predictions
 from faces.gate import baselines, decisions
-from faces.params import renamed
+from faces.params import loading, renamed
 from faces.reporting import gate_page
 
 SUMMARIES = ("GITHUB_STEP_SUMMARY", "GATE_TABLE")  # variables that name files to append the table to
@@ -41,10 +40,19 @@ def main() -> None:
     for path in filter(None, map(os.environ.get, SUMMARIES)):
         with Path(path).open("a") as file:
             file.write(text + "\n")
-    command_line.require(
-        not gate_page.failed(decided, missing_fails=bool(os.environ.get("CI")) and commit is None),
-        'The gate failed, as shown above. `make baseline WHY="..."` accepts an intended change.',
-    )
+    failed = gate_page.failed(decided, missing_fails=bool(os.environ.get("CI")) and commit is None)
+    command_line.require(not failed, " ".join(["The gate failed, as shown above.", *advice(failed)]))
+
+
+def advice(failed: set[str]) -> list[str]:
+    """What can be done about verdicts and reasons of these kinds."""
+    accepted = {decisions.REGRESSED, decisions.REMOVED, decisions.OTHER_FACES}
+    lines = {
+        '`make baseline WHY="..."` accepts an intended change.': accepted,
+        "A limit is a line of `gate.limits` in params.yaml.": {decisions.BEYOND_LIMIT},
+        "`make baseline` makes a missing baseline.": {decisions.NO_BASELINE},
+    }
+    return [line for line, kinds in lines.items() if kinds & failed]
 
 
 def compare(commit: str) -> tuple[dict, str]:
@@ -79,6 +87,7 @@ def compare(commit: str) -> tuple[dict, str]:
         if gate_page.failed({name: judged}, False) and why:
             notes.append(f"- ⚠️ **{name}: {judged['verdict']}, accepted**: {why}")
             notes += [f"    - {line}" for row in judged["models"].values() for line in row["reasons"]]
+            decided[name] = {"verdict": f"{judged['verdict']}, accepted", "models": {}}
         else:
             decided[name] = judged
             compared[name] = [table.assign(name=name) for table in rows]
@@ -102,9 +111,9 @@ def rules(commit: str, p: params.Params) -> tuple[params.Gate, params.Evaluate, 
     Raises SystemExit if they cannot be read: this tree must not choose the rules that it is judged by.
     """
     try:
-        values = renamed.complete(renamed.translate(yaml.safe_load(file_at(commit, params.PATH) or b"")))
+        values = renamed.complete(renamed.translate(loading.parse(file_at(commit, params.PATH) or b"")))
         gate_, evaluate = params.Gate.model_validate(values["gate"]), params.Evaluate.model_validate(values["evaluate"])
-    except (KeyError, TypeError, yaml.YAMLError, pydantic.ValidationError) as error:
+    except (KeyError, TypeError, ValueError, YAMLError) as error:
         raise SystemExit(
             f"The gate fails: sections gate and evaluate of {params.PATH} cannot be read in {commit[:12]}, by whose "
             f"rules this tree is judged: {error}"

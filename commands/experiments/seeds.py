@@ -4,6 +4,7 @@ It writes reports/baselines/NAME/spread.csv, or, with --keep, the predictions to
 seeds, so the spread of a distilled model is that of the student alone.
 """
 
+import json
 import shutil
 from pathlib import Path
 
@@ -40,23 +41,35 @@ def main() -> None:
             for model in models
             if model in wanted
         }
+        recipes = {model: recipe(f"seed-{next(iter(seeds))}", model) for model in tables}
         if tables and args.keep:
             keep(tables, name, args.keep / name)
         elif tables:
-            write_spread(tables, name, p.evaluate.min_group_size)
+            write_spread(tables, recipes, name, p.evaluate.min_group_size)
 
 
-def write_spread(tables: dict[str, dict[int, pd.DataFrame]], name: str, min_group_size: int) -> None:
-    """Write the spread of predictions {model: {seed: rows}} to the baseline of a name; other models keep theirs."""
+def recipe(experiment: str, model: str) -> str:
+    """Digest of what a DVC experiment trained a model with, but for its seed."""
+    return baselines.recipe_digest(json.loads(dvc_experiments.read(experiment, f"data/models/{model}/model.json")))
+
+
+def write_spread(
+    tables: dict[str, dict[int, pd.DataFrame]], recipes: dict[str, str], name: str, min_group_size: int
+) -> None:
+    """Write the spread of predictions {model: {seed: rows}} to the baseline of a name; other models keep theirs.
+
+    recipes: {model: digest of what it was trained with}.
+    """
     baseline = baselines.load(name)
     command_line.require(baseline, f"there is no baseline {name} yet: `make baseline` makes it")
     rows = [baseline.seed_sd[~baseline.seed_sd["model"].isin(tables)]]
     rows += [
-        tolerance.sd_over_seeds(list(by_seed.values()), min_group_size).assign(model=model)
+        tolerance.sd_over_seeds(list(by_seed.values()), min_group_size).assign(
+            model=model, faces=baselines.faces_digest(next(iter(by_seed.values()))), recipe=recipes[model]
+        )
         for model, by_seed in tables.items()
     ]
-    columns = ["model", "target", "slice", "n", "seeds", "sd"]
-    baseline.seed_sd = pd.concat(rows, ignore_index=True)[columns].round(6)
+    baseline.seed_sd = pd.concat(rows, ignore_index=True)[baselines.SEED_COLUMNS].round(6)
     baselines.write(name, baseline)
     print(baseline.seed_sd[baseline.seed_sd["slice"] == paired.ALL].to_markdown(index=False))
     print(f"{baselines.FOLDER / name / baselines.SEED_SD}: commit it")

@@ -1,11 +1,12 @@
 """The results that a change is compared with: reports/baselines/NAME/, one folder for each dataset and source kind.
 
-about.json           the format, each model's test metrics, and the reason why a worse result was accepted, if any
+about.json           the format, each model's test metrics and recipe, and why a worse result was accepted, if one was
 predictions.csv.gz   each model's predictions for each test face
 spread.csv           standard deviation of each mean loss between trainings that differ only in their seed; optional
 """
 
 import gzip
+import hashlib
 import io
 import json
 from collections.abc import Callable
@@ -24,6 +25,7 @@ FOLDER = Path("reports/baselines")
 REMEDY = "make it again with `make baseline`"
 PREDICTED = [f"{name}_{end}" for name, row in targets.TARGETS.items() for end in predictions.PREDICTED[row.kind]]
 COLUMNS = ["face_id", "group", "part", *targets.TARGETS, *PREDICTED]  # of predictions.csv, that comparisons need
+SEED_COLUMNS = ["model", "target", "slice", "n", "seeds", "sd", "faces", "recipe"]  # of spread.csv
 FILES = ABOUT, PREDICTIONS, SEED_SD = "about.json", "predictions.csv.gz", "spread.csv"
 
 
@@ -31,14 +33,17 @@ FILES = ABOUT, PREDICTIONS, SEED_SD = "about.json", "predictions.csv.gz", "sprea
 class Baseline:
     """Content of one folder.
 
-    metrics: {model: {score: value}} on test; predictions: {model: rows of predictions.csv}; seed_sd: columns model,
-    target, slice, n, seeds, sd (of the mean loss; see tolerance.py), no rows if not measured; accepted: the reason.
+    metrics: {model: {score: value}} on test; predictions: {model: rows of predictions.csv}; seed_sd: columns of
+    SEED_COLUMNS, sd of the mean loss (see tolerance.py), no rows if not measured; accepted: the reason;
+    recipes: {model: recipe_digest}; split_rules: by which the faces were split.
     """
 
     metrics: dict[str, dict[str, float]]
     predictions: dict[str, pd.DataFrame]
-    seed_sd: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["model", "target", "slice", "n", "sd"]))
+    seed_sd: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=SEED_COLUMNS))
     accepted: str = ""
+    recipes: dict[str, str] = field(default_factory=dict)
+    split_rules: int = provenance.SPLIT_RULES
 
 
 def baseline_name(registered_name: str) -> str:
@@ -74,13 +79,43 @@ def load(name: str, read: Callable[[str], bytes | None] | None = None) -> Baseli
         raise PredictionsError(f"{where} has format {about.get('format')!r}, not {FORMAT}: {REMEDY}")
     if packed is None:
         raise PredictionsError(f"{where}: {PREDICTIONS} is missing: {REMEDY}")
-    baseline = Baseline(about["metrics"], unpack(packed, where), accepted=about.get("accepted", ""))
+    baseline = Baseline(
+        about["metrics"],
+        unpack(packed, where),
+        accepted=about.get("accepted", ""),
+        recipes=about.get("recipes", {}),
+        split_rules=about.get("split_rules", 1),
+    )
     missing = [model for model in baseline.metrics if model not in baseline.predictions]
     if missing:
         raise PredictionsError(f"{where}: {PREDICTIONS} has no rows of {missing[0]}: {REMEDY}")
     if seed_sd is not None:
-        baseline.seed_sd = pd.read_csv(io.BytesIO(seed_sd), dtype={"model": str, "target": str, "slice": str})
+        words = dict.fromkeys(("model", "target", "slice", "faces", "recipe"), str)
+        baseline.seed_sd = pd.read_csv(io.BytesIO(seed_sd), dtype=words, keep_default_na=False)
+        baseline.seed_sd = baseline.seed_sd.reindex(columns=SEED_COLUMNS, fill_value="")
     return baseline
+
+
+def faces_digest(rows: pd.DataFrame) -> str:
+    """Digest of the test faces of rows of predictions.csv."""
+    return hashlib.sha256(" ".join(predictions.nameless(rows)["face_id"]).encode()).hexdigest()[:12]
+
+
+def recipe_digest(about: dict) -> str:
+    """Digest of what a model was trained with, but for its seed; about: model.json."""
+    recipe = {key: value for key, value in about["recipe"].items() if key != "seed"}
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def stale_spread(baseline: Baseline, model: str) -> str:
+    """Why the spread of seeds of a model is not that of its baseline, '' where it is or was not measured."""
+    rows = baseline.seed_sd[baseline.seed_sd["model"] == model]
+    now = {"test faces": faces_digest(baseline.predictions[model]), "settings": baseline.recipes.get(model, "")}
+    measured = {"test faces": set(rows["faces"]), "settings": set(rows["recipe"])}
+    other = [kind for kind, digest in now.items() if len(rows) and measured[kind] != {digest}]
+    return (
+        f"the spread of seeds was measured with other {' and other '.join(other)}: type `make seeds`" if other else ""
+    )
 
 
 def unpack(packed: bytes, where: str) -> dict[str, pd.DataFrame]:
@@ -107,7 +142,13 @@ def write(name: str, baseline: Baseline) -> None:
     """Write about.json, predictions.csv.gz and, of the models in baseline.metrics, the rows of spread.csv, if any."""
     folder = FOLDER / name
     folder.mkdir(parents=True, exist_ok=True)
-    about = {"format": FORMAT, "accepted": baseline.accepted, "metrics": baseline.metrics}
+    about = {
+        "format": FORMAT,
+        "split_rules": baseline.split_rules,
+        "accepted": baseline.accepted,
+        "metrics": baseline.metrics,
+        "recipes": baseline.recipes,
+    }
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
     (folder / PREDICTIONS).write_bytes(pack(baseline.predictions))
     seed_sd = baseline.seed_sd[baseline.seed_sd["model"].isin(baseline.metrics)]

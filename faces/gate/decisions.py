@@ -5,12 +5,14 @@ from collections.abc import Collection
 import pandas as pd
 
 from faces import params, scores, targets
+from faces.data import provenance
 from faces.evaluation import metrics, predictions, score_tables
 from faces.gate import baselines, tolerance
 from faces.gate.baselines import Baseline
 from faces.gate.paired import ALL, COLUMNS, IMPROVED, INCONCLUSIVE, REGRESSED, UNCHANGED, compare
 
 NO_BASELINE, OTHER_FACES, REMOVED, BEYOND_LIMIT = "no baseline", "other test faces", "vanished", "beyond its limit"
+NOTE = "note"  # kind of a reason that fails nothing
 OTHER_COLUMNS = ["target", "score", "baseline", "candidate", "difference", "low", "high"]
 FAILURES = (REMOVED, OTHER_FACES, REGRESSED, BEYOND_LIMIT)  # verdicts that stop a change
 
@@ -42,6 +44,10 @@ def decide(
                 old, seed_sd = baseline.predictions[model], baseline.seed_sd[baseline.seed_sd["model"] == model]
                 verdict, regressions, table, other = decide_model(candidates[model], old, seed_sd, gate, evaluate)
                 reasons += regressions
+                if verdict == OTHER_FACES and baseline.split_rules != provenance.SPLIT_RULES:
+                    reasons.append((NOTE, f"the baseline is of the earlier split. {provenance.EARLIER}"))
+                if stale := baselines.stale_spread(baseline, model):
+                    reasons.append((NOTE, stale))
                 tables.append(table.assign(model=model))
                 others.append(other.assign(model=model))
         kinds = [kind for kind, _ in reasons]

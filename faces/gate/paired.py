@@ -83,7 +83,7 @@ def compare(
     """
     masks, alpha = slices(baseline, settings.min_group_size), 1 - settings.confidence
     member, people = np.column_stack(list(masks.values())), baseline["group"].to_numpy()
-    samples = max(settings.bootstrap_samples, math.ceil(len(tolerances) / alpha))
+    samples = max(settings.bootstrap_samples, math.ceil(2 * len(tolerances) / alpha))
     rows = []
     for target in predictions.scored_targets(baseline, candidate):
         old, new = loss(target, baseline), loss(target, candidate)
@@ -100,9 +100,21 @@ def compare(
                  **comparison(after - before, mean[i], error[i], studentised[:, i], tolerance, settings.confidence),
                  "p_mcnemar": mcnemar(after, before) if binary else np.nan})  # fmt: skip
     table = pd.DataFrame(rows, columns=COLUMNS)
-    table["p_holm"] = bootstrap.holm(table["p"].to_numpy(float))
+    table["p_holm"] = adjusted(table["p"].to_numpy(float), table["slice"].to_numpy() == ALL)
     table["verdict"] = [verdict(row, alpha) for row in table.to_dict("records")]
     return table
+
+
+def adjusted(p: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Adjusted p-values (n,): half of the error rate is for the comparisons of all faces, half for those of groups.
+
+    Each half is adjusted by Holm's method, and doubled (Bonferroni). whole: (n,) whether one is of all faces. In one
+    family, a loss over all faces would need the evidence that the worst of more than a hundred groups needs.
+    """
+    out = np.empty(len(p))
+    for family in (whole, ~whole):
+        out[family] = np.minimum(2 * bootstrap.holm(p[family]), 1.0)
+    return out
 
 
 def comparison(

@@ -15,9 +15,10 @@ SIGNS = {
 MEANING = (
     "A difference is the score now minus that of the baseline, on the same test faces, with a {:.0%} bootstrap "
     "interval over people. The verdict is *regressed* if the score is worse by significantly more than the tolerance; "
-    "the test is adjusted for all comparisons of the model (Holm). Otherwise it is *unchanged* if the whole interval "
-    "is within the tolerance, *improved* if the whole interval is on the better side of 0, and else *inconclusive*. "
-    "Errors are in years. Accuracies are shares, and also have McNemar's exact test."
+    "the test is adjusted for the comparisons of all faces and, apart from them, for those of groups (Holm). Otherwise "
+    "it is *unchanged* if the whole interval is within the tolerance, *improved* if the whole interval is on the "
+    "better side of 0, and else *inconclusive*. Errors are in years. Accuracies are shares, and also have McNemar's "
+    "exact test."
 )
 
 
@@ -67,10 +68,14 @@ def summary(results: dict[str, dict]) -> str:
     return "; ".join(f"{name} {result['verdict']}" for name, result in results.items()) or "nothing to compare"
 
 
-def failed(results: dict[str, dict], missing_fails: bool) -> bool:
-    """Whether the gate fails. missing_fails: whether it does where a model has no baseline."""
-    bad = (*decisions.FAILURES, *((decisions.NO_BASELINE,) if missing_fails else ()))
-    return any(row["verdict"] in bad for result in results.values() for row in result["models"].values())
+def failed(results: dict[str, dict], missing_fails: bool) -> set[str]:
+    """Kinds of verdicts and reasons by which the gate fails, none where it does not.
+
+    missing_fails: whether it does where a model has no baseline.
+    """
+    bad = {*decisions.FAILURES, *((decisions.NO_BASELINE,) if missing_fails else ())}
+    rows = [row for result in results.values() for row in result["models"].values()]
+    return bad & {kind for row in rows for kind in (row["verdict"], *(text.split(":")[0] for text in row["reasons"]))}
 
 
 def table(rows: pd.DataFrame) -> str:

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from commands import gate
+from commands import baseline, gate
 from faces.gate import baselines, decisions
 from faces.gate.baselines import Baseline
 from tests.gate.test_decisions import faces, predict
@@ -75,6 +75,7 @@ def test_a_worse_result_that_is_meant_passes_and_is_shown(old, monkeypatch, caps
     status, page = run(monkeypatch, capsys, "--against", before)
     assert status == 0
     assert "**utkface: regressed, accepted**: half the parameters" in page
+    assert page.startswith("# Gate: utkface regressed, accepted (against")
     assert "sex accuracy of female" in page
     commit()
     baselines.write("utkface", Baseline({"m": {}}, {"m": worse(table)[1:]}, accepted="half the parameters"))
@@ -96,7 +97,7 @@ def test_code_that_changed_without_its_results_is_not_measured(old, monkeypatch,
 def test_a_change_is_judged_by_the_rules_that_it_found(old, monkeypatch, capsys, edit):
     table, before = old
     baselines.write("utkface", Baseline({"m": {"age_mae": 5.0}}, {"m": worse(table)}))
-    edit(r"  tolerance_accuracy: 0.05 ", "  tolerance_accuracy: 0.99 ")
+    edit(r"  tolerance_accuracy: 0.008 ", "  tolerance_accuracy: 0.99 ")
     edit(r"  min_group_size: 20", "  min_group_size: 5000")
     status, page = run(monkeypatch, capsys, "--against", before)
     assert status == 1
@@ -185,3 +186,27 @@ def test_what_the_stage_wrote_decides_and_goes_to_the_summary(project, monkeypat
     monkeypatch.setenv("GATE_TABLE", str(tmp_path / "table"))
     run(monkeypatch, capsys)
     assert (tmp_path / "table").read_text() == "# Gate: the table\n\n"
+
+
+@pytest.mark.parametrize(
+    ("failed", "advised"),
+    [
+        ({decisions.REGRESSED}, ["make baseline WHY="]),
+        ({decisions.BEYOND_LIMIT}, ["gate.limits"]),
+        ({decisions.NO_BASELINE}, ["`make baseline` makes"]),
+        ({decisions.REGRESSED, decisions.BEYOND_LIMIT}, ["make baseline WHY=", "gate.limits"]),
+    ],
+)
+def test_the_advice_fits_the_failure(failed, advised):
+    lines = gate.advice(failed)
+    assert len(lines) == len(advised)
+    assert all(part in line for part, line in zip(advised, lines, strict=True))
+
+
+@pytest.mark.parametrize(("verdict", "refused"), [("regressed", True), ("vanished", True), ("other test faces", True),
+                                                  ("unchanged", False), ("beyond its limit", False)])  # fmt: skip
+def test_a_worse_result_is_accepted_only_with_a_reason(tmp_path, verdict, refused):
+    path = tmp_path / "verdict.json"
+    path.write_text(json.dumps({"x": {"models": {"m": {"verdict": verdict, "reasons": []}}}}))
+    assert baseline.unexplained(path) == ({"m": verdict} if refused else {})
+    assert baseline.unexplained(tmp_path / "none.json") == {}
