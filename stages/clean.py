@@ -9,6 +9,8 @@ from faces import params, targets
 from faces.data import duplicates, packs, records
 from faces.runtime import progress, running
 
+COPY = "copy of another"
+
 
 def main(dataset: str) -> None:
     """Join labels and images, group copies, reconcile their labels, write what was rejected and why."""
@@ -74,6 +76,9 @@ def group(
         return rows.drop(columns="reject"), rows[:0][["face_id", "reject"]], pd.DataFrame(columns=columns)
     conflicts = pd.DataFrame(reconcile(rows[again], first[again], max_age_difference), columns=columns)
     faces = rows[ids == first].drop(columns="reject").copy()
+    known = rows[[*targets.TARGETS]].replace("", np.nan).groupby(first).first().reindex(faces["face_id"])
+    for name, target in targets.TARGETS.items():  # a label that only another copy has is kept
+        faces[name] = (known[name] if target.kind == "years" else known[name].fillna("")).to_numpy()
     for target, labels in conflicts.groupby("target"):
         kept = labels.set_index("face_id")["kept"].reindex(faces["face_id"])
         changed = faces["face_id"].isin(labels["face_id"])
@@ -100,16 +105,15 @@ def reconcile(rows: pd.DataFrame, first: pd.Series, max_age_difference: float): 
 
 
 def summary(rows: pd.DataFrame, faces: pd.DataFrame, dropped: pd.DataFrame, conflicts: pd.DataFrame, bare: int) -> dict:
-    """Counts of records, faces, rejects and conflicts. bare: images without a record."""
-    reasons = dropped["reject"].replace(
-        {r"^copy of .*": "copy of another", r"(cannot be decoded): .*": r"\1"}, regex=True
-    )
+    """Counts of records, faces, rejects (left_out: but for copies) and conflicts. bare: images without a record."""
+    reasons = dropped["reject"].replace({r"^copy of .*": COPY, r"(cannot be decoded): .*": r"\1"}, regex=True)
     masked = conflicts[conflicts["kept"].fillna("").astype(str) == ""]
     return {
         "records": len(rows),
         "kept": len(faces),
         "rejected": {str(k): int(v) for k, v in sorted(reasons.value_counts().items())},
         "faces_with_copies": int((faces["images"] > 1).sum()),
+        "left_out": int((reasons != COPY).sum()),
         "labels_in_conflict": {name: int((conflicts["target"] == name).sum()) for name in targets.TARGETS},
         "labels_masked": {name: int((masked["target"] == name).sum()) for name in targets.TARGETS},
         "groups": int(faces["group"].nunique()),

@@ -15,9 +15,9 @@ from faces.data.archives import ArchiveError
 from faces.data.datasets import table
 from faces.runtime import progress, running
 
-PARTS = ("train", "val", "calibration", "test")
 NAMES = {name: part for part, names in {"train": ("train", "training"), "test": ("test", "testing"),
-         "val": ("val", "valid", "validation", "dev")}.items() for name in names}  # fmt: skip
+         "val": ("val", "valid", "validation", "dev"), "calibration": ("calibration",)}.items()
+         for name in names}  # fmt: skip
 
 
 def main(dataset: str) -> None:
@@ -28,11 +28,11 @@ def main(dataset: str) -> None:
     count, counts = len(faces), {}
     faces = faces[faces["age"].isna() | faces["age"].between(*p.ages)].reset_index(drop=True)
     groups, moved = faces["group" if p.by == "group" else "face_id"], []
-    named = faces["published"].map(lambda word: NAMES.get(word.strip().lower(), ""))
+    named = parts_of_words(faces["published"], f"tables.{dataset}")
     if dataset in p.from_:
-        reader = next(row.reader for row in params_.variants.values() if row.dataset == dataset)
-        values, counts = published(faces["face_id"], p.from_[dataset], reader)
-        named = parts_of_fold(values, p.from_[dataset].folds[p.fold])
+        variant = next(row for row in params_.variants.values() if row.dataset == dataset)
+        values, counts = published(faces["face_id"], p.from_[dataset], variant)
+        named = parts_of_fold(values, p.from_[dataset].folds[p.fold], p.from_[dataset].file)
     if dataset in p.from_ or (faces["published"] != "").any():
         whole = complete(named, faces["group"], p.val, p.calibration, p.seed)
         part, counts["left_out_as_tied_to_another_part"] = keep_apart(faces["group"], whole)
@@ -47,9 +47,16 @@ def main(dataset: str) -> None:
     faces = faces.assign(part=part)[part != ""]
     if len(faces) < count:
         counts["left_out"] = count - len(faces)
+    empty = [name for name in ("train", "val", "test") if not (faces["part"] == name).any()]
+    if empty:
+        raise ArchiveError(
+            f"{dataset}: no face is for {' and '.join(empty)}; there are {count} in {groups.nunique()} groups (of "
+            "copies, or of one person), by part: "
+            f"{progress.counts(faces['part'].value_counts().to_dict() | counts)}. See `split` in params.yaml"
+        )
     records.write(faces[["face_id", "group", "part", *targets.TARGETS]], f"data/splits/{dataset}.csv")
     report = {
-        "faces": {part: int((faces["part"] == part).sum()) for part in PARTS},
+        "faces": {part: int((faces["part"] == part).sum()) for part in params.PARTS},
         **counts,
         "balance": balance(faces),
         "moved_with_their_group": [] if counts else moved,
@@ -64,7 +71,8 @@ def main(dataset: str) -> None:
 def assign_parts(groups: pd.Series, val: float, test: float, calibration: float, seed: int) -> pd.Series:
     """Part (n,) of each face from the id of its group: test, val and calibration are shares of all, train the rest.
 
-    A group's part depends on its id and the seed alone, so new faces do not move others.
+    A group's part depends on its id and the seed alone, so new faces do not move others. A new face of a group whose id
+    sorts first gives the group its id, and so perhaps another part.
     """
     place = groups.map({group: place_of(group, seed) for group in groups.unique()})
     bounds = {"test": test, "val": test + val, "calibration": test + val + calibration}
@@ -87,7 +95,9 @@ def in_fold(faces: pd.DataFrame, groups: pd.Series, folds: int, fold: int, seed:
     return np.isin(np.arange(len(faces)), members)
 
 
-def published(face_ids: pd.Series, source: params.Published, reader: str) -> tuple[pd.Series, dict[str, int]]:
+def published(
+    face_ids: pd.Series, source: params.Published, variant: params.Variant
+) -> tuple[pd.Series, dict[str, int]]:
     """The part or fold (n,) that a published split gives each face, as text, '' where it has none; and counts of rows.
 
     The file is a CSV or Parquet table, or JSON: a list of entries, as the benchmark of Paplham and Franc (CVPR 2024,
@@ -99,8 +109,11 @@ def published(face_ids: pd.Series, source: params.Published, reader: str) -> tup
         if column not in rows:
             raise ArchiveError(f"{path}: has no {column!r}; it has {', '.join(map(str, rows.columns))}")
     names = rows[source.image].astype(str)
-    find_id = table.suffixes(face_ids).get if reader == "table" else datasets.find(reader).face_id
-    ids = [find_id(name) or "" for name in names]
+    if variant.images is not None:
+        find = table.finder(face_ids, Path(variant.images).name)
+        ids = [face if not reason else "" for face, reason in map(find, names)]
+    else:
+        ids = [datasets.find(variant.reader).face_id(name) or "" for name in names]
     by_id = dict(zip(ids, rows[source.part].astype(str), strict=True))
     values = face_ids.map(lambda face: by_id.get(face, ""))
     counts = {"published_rows": len(rows), "published_rows_with_a_face": len(set(ids) & set(face_ids))}
@@ -120,9 +133,30 @@ def read_json(path: Path) -> list[dict]:
     return entries
 
 
-def parts_of_fold(values: pd.Series, fold: params.Fold) -> pd.Series:
-    """Part (n,) of each face in a fold of a published split, by its value there; '' where the fold does not use it."""
-    part = {str(value): name for name in ("train", "val", "test") for value in getattr(fold, name)}
+def parts_of_words(words: pd.Series, table: str) -> pd.Series:
+    """Part (n,) of each face by a table's word for it, '' where it has none. Raises ArchiveError for other words."""
+    parts = words.map(lambda word: NAMES.get(word.strip().casefold(), ""))
+    unknown = words[(words != "") & (parts == "")].value_counts()
+    if len(unknown):
+        counted = ", ".join(f"{word!r} ({count} faces)" for word, count in unknown.head(5).items())
+        raise ArchiveError(
+            f"{table}.columns.split in params.yaml names a column with {counted}: {table}.classes.split must say which "
+            f"of {', '.join(params.PARTS)} they are, or '' for none"
+        )
+    return parts
+
+
+def parts_of_fold(values: pd.Series, fold: params.Fold, source: str) -> pd.Series:
+    """Part (n,) of each face in a fold of a published split, by its value there; '' where the fold does not use it.
+
+    Raises ArchiveError where the split lacks a value of the fold.
+    """
+    part = {records.as_code(str(value)): name for name in ("train", "val", "test") for value in getattr(fold, name)}
+    values = values.map(records.as_code)
+    missing = [value for value in part if not (values == value).any()]
+    if missing:
+        known = ", ".join(sorted(set(values) - {""}))
+        raise ArchiveError(f"{source}: has no part {missing[0]!r} with a face, which the fold names; it has {known}")
     return values.map(lambda value: part.get(value, ""))
 
 
@@ -156,7 +190,7 @@ def balance(faces: pd.DataFrame) -> list[dict]:
     for name, target in targets.TARGETS.items():
         index = pd.Series(targets.group_index(target, faces[name].to_numpy()), faces.index)
         table = pd.crosstab(index[index >= 0], faces["part"]).rename(dict(enumerate(target.groups)))
-        table = table[[part for part in PARTS if part in table]]
+        table = table[[part for part in params.PARTS if part in table]]
         if table.size == 0 or min(table.shape) < 2:
             continue
         rows.append(

@@ -27,10 +27,14 @@ def main(name: str) -> None:
         soft_targets.write(out, np.array([], str), {})
         return
     rounds = params.teacher_rows(p.teachers[name])
-    from faces.training import loop  # noqa: F401 - here, since without teachers no TensorFlow is needed
+    from faces.training import loop, reproducibility  # noqa: F401 - here: without teachers no TensorFlow is needed
 
     key_rows = [row for rows in rounds.values() for row in rows]
-    settings = [overrides.recipe(*overrides.for_row(p, row)) for row in key_rows]
+    settings = []
+    for row in key_rows:
+        values, budget, full = overrides.for_row(p, row)
+        budget = budget.model_copy(update={"precision": reproducibility.resolved(budget.precision)})
+        settings.append(overrides.recipe(values, budget, full))
     key = fingerprint.key("teachers", name, key_rows, [settings, p.teachers[name].model_dump()], [])
     history: list[pd.DataFrame] = []
     with running.unfinished("teachers", name, key) as state:

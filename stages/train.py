@@ -25,6 +25,7 @@ def main(name: str) -> None:
     precision = reproducibility.resolved(budget.precision)
     budget = budget.model_copy(update={"precision": precision})
     (train, ids), (val, _) = (labelled_faces.select_part(split, pack, part, row.targets) for part in ("train", "val"))
+    labelled_faces.check_labels({"train": train, "val": val})
     folder = Path("data/soft_targets") / row.teachers
     soft = soft_targets.read(folder, ids, row.targets)
     recipe = overrides.recipe(settings, budget, row)

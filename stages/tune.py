@@ -17,6 +17,11 @@ def main(name: str) -> None:
     settings, budget, row = overrides.for_row(p, row)
     settings = settings.model_copy(update={"seed": p.tune.seed})  # the result must not depend on the seed of training
     result = {"values": {}, "defaults": None, "best": None, "gain": None, "cut_short": False, "trials": []}
+    at_random = 3 * len(p.tune.space)  # so many points KerasTuner draws before its model proposes one
+    if p.tune.method == "bayesian" and 0 < budget.trials <= at_random:
+        progress.say(
+            f"{name}: bayesian search begins with {at_random} random trials, so these {budget.trials} are random"
+        )
     if budget.trials and p.tune.space:
         # here, since without trials no TensorFlow is needed; before the key, which is of the code that is loaded
         from faces.training import reproducibility, search
@@ -25,6 +30,7 @@ def main(name: str) -> None:
         (train, ids), (val, _) = (
             labelled_faces.select_part(split, pack, part, row.targets) for part in ("train", "val")
         )
+        labelled_faces.check_labels({"train": train, "val": val})
         folder = Path("data/soft_targets") / row.teachers
         soft = soft_targets.read(folder, ids, row.targets)
         values = [overrides.recipe(settings, budget, row), p.tune.model_dump()]

@@ -9,6 +9,7 @@ import pandas as pd
 from faces import params, targets
 from faces.data import packs, records
 from faces.images import preprocessing
+from faces.runtime import progress
 
 BATCH = 256  # images decoded together
 
@@ -48,6 +49,22 @@ def select_part(split: pd.DataFrame, pack: packs.Pack, part: str, target_names: 
     labels = {name: targets.encode(targets.TARGETS[name], faces[name].to_numpy()) for name in target_names}
     cell = targets.age_bin(faces["age"].to_numpy(float)) * 3 + faces["sex"].map({"male": 1, "female": 2}).fillna(0)
     return Faces(pack, rows, labels, cell.to_numpy(int)), faces["face_id"].to_numpy()
+
+
+def check_labels(parts: dict[str, Faces]) -> None:
+    """Say which classes no face of a part has. Raises SystemExit where a part has no label of a target at all."""
+    for part, faces in parts.items():
+        for name, (values, known) in faces.labels.items():
+            target = targets.TARGETS[name]
+            if not known.any():
+                raise SystemExit(
+                    f"no face of the part {part!r} has a label of {name}: take it out of the model's `targets` in "
+                    "params.yaml, or see data/clean/ for what became of the labels"
+                )
+            missing = set(range(target.units)) - set(values[known > 0].astype(int)) if target.kind == "classes" else ()
+            if missing:
+                names = ", ".join(target.classes[i] for i in sorted(missing))
+                progress.say(f"warning: no face of the part {part!r} is labelled {names} ({name})")
 
 
 def view(side: int, settings: params.Train) -> tuple[int, int, int, float]:

@@ -3,6 +3,12 @@
 import json
 from pathlib import Path
 
+SPLIT_RULES = 2  # raised where clean or split put other faces, or other labels, into the parts of published archives
+EARLIER = (
+    "Measured on the test faces of the earlier split: since then, images without detail are left out, and a label that "
+    "only a copy has is kept."
+)  # said of results of lower SPLIT_RULES
+
 
 def read(dataset: str, variant: str) -> dict:
     """Read the provenance of a variant: {kind (sample, real or own), simulated, licence, archives}.

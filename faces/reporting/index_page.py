@@ -18,6 +18,7 @@ def page(p: params.Params) -> str:
         "",
         *markdown.quotes(text for source in sources for text in provenance.warnings(source)),
         *gate(out / "gate"),
+        *rows_left(p),
         *comparison(out / "comparison", p.evaluate.confidence),
         "## Data",
         "",
@@ -36,6 +37,28 @@ def gate(folder: Path) -> list[str]:
         for model, row in decided["models"].items()
     ]
     return ["Verdict of the gate, against the committed baseline ([table](gate/table.md)):", "", *lines, ""]
+
+
+def rows_left(p: params.Params) -> list[str]:
+    """What became of the rows of each dataset, from the archive to the test part, and a warning where many are lost."""
+    table, warnings = [], []
+    for name in p.datasets:
+        clean = records.read_json(f"data/clean/{name}/summary.json")
+        split = records.read_json(f"data/splits/{name}-balance.json")
+        left_out = {reason: n for reason, n in clean["rejected"].items() if reason != "copy of another"}
+        left_out |= {"image without a row": clean["pictures_without_record"]}
+        left_out |= {key.replace("_", " "): n for key, n in split.items() if key.startswith("left_out")}
+        most = sorted(((n, reason) for reason, n in left_out.items() if n), reverse=True)
+        usable = clean["records"] - clean["left_out"]
+        table.append(
+            {"dataset": name, "rows": f"{clean['records']:,}", "usable": f"{usable:,}",
+             "without copies": f"{clean['kept']:,}", **{part: f"{n:,}" for part, n in split["faces"].items()},
+             "left out": ", ".join(f"{n:,} {reason}" for n, reason in most[:4]) or "none"}
+        )  # fmt: skip
+        if clean["left_out"] > p.report.max_left_out * clean["records"]:
+            warnings.append(f"{name}: {clean['left_out']:,} of {clean['records']:,} rows cannot be used.")
+    return ["What became of the rows, from the archive to the parts:", "", markdown.table(table), "",
+            *markdown.quotes(warnings)]  # fmt: skip
 
 
 def comparison(folder: Path, confidence: float) -> list[str]:
@@ -114,6 +137,7 @@ def model(name: str, dataset: str, out: Path, min_group_size: int) -> list[str]:
     return [
         f"## {name}",
         "",
+        *score_sections.useless(summary),
         f"Its [card](cards/models/{name}.md) names intended and out-of-scope uses. The worst groups of at least "
         f"{min_group_size} test faces:",
         "",

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import filelock
 from faces.runtime import progress
 
 PARENT = os.getppid()
+ABANDONED_AFTER = 7 * 86400  # seconds
 
 
 def root() -> Path:
@@ -93,6 +95,16 @@ def unfinished(stage_name: str, name: str, key: str) -> Iterator[Path]:
         yield folder
         if os.getppid() == PARENT:
             shutil.rmtree(folder, ignore_errors=True)
+            remove_abandoned(partial / stage_name)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the state of a stage's runs in which nothing was written for ABANDONED_AFTER seconds."""
+    for state in folder.iterdir():
+        newest = max((path.stat().st_mtime for path in (state, *state.rglob("*"))), default=0.0)
+        if time.time() - newest > ABANDONED_AFTER:
+            progress.say(f"{state} is removed: nothing was written there for {ABANDONED_AFTER // 86400} days")
+            shutil.rmtree(state, ignore_errors=True)
 
 
 def replace(path: Path, write: Callable[[Path], None]) -> None:

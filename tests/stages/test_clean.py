@@ -25,9 +25,27 @@ def test_copies_settle_their_labels():
     assert faces["face_id"].tolist() == ["a", "d"]
     assert duplicates["reject"].tolist() == ["copy of a", "copy of a", "copy of d"]
     assert np.isnan(faces["age"].iloc[0])  # 20 to 50 is too far apart
-    assert faces["ethnicity"].tolist() == ["", ""]
+    assert faces["ethnicity"].tolist() == ["", "indian"]
     assert faces["age"].iloc[1] == 10  # one known label among the copies
     assert set(conflicts["target"]) == {"age", "ethnicity"}
+
+
+def test_a_label_that_only_another_copy_has_is_kept():
+    rows = records.frame(
+        pd.DataFrame(
+            {
+                "face_id": ["a", "b", "c"],
+                "age": [np.nan, 24.0, np.nan],
+                "sex": ["", "", "female"],
+                "ethnicity": "",
+                "identity": "",
+                "reject": "",
+            }
+        )
+    )
+    faces, _, conflicts = clean.group(rows, np.array([[0, 1]]), np.array(["1", "2", "2"]), 5)
+    assert faces[["face_id", "age", "sex", "ethnicity"]].values.tolist() == [["a", 24.0, "female", ""]]
+    assert len(conflicts) == 0
 
 
 def test_close_ages_give_their_median():

@@ -34,6 +34,8 @@ def test_parts_are_stable_when_faces_come_and_go():
 
 
 ASTRONAUT = "20170116172300001_45_1_0"
+CHIPS = params.Variant(dataset="utkface", variant="cropped", reader="utkface")
+TABLE = params.Variant(dataset="mine", variant="cropped", reader="table", images="/data/faces")
 
 
 def photos_of(project, edit, **photos):
@@ -129,9 +131,12 @@ def test_a_published_split_is_read(sampled, name):
         return [{"img_path": as_published(face), "age": 1, "folder": i % 4} for i, face in enumerate(ids[:100])]
 
     source, ids = published(sampled, entries, name)
-    values, message = split.published(ids, source, "utkface")
+    values, message = split.published(ids, source, CHIPS)
     assert message == {"published_rows": 100, "published_rows_with_a_face": 100}
-    part = split.parts_of_fold(values, source.folds[1])
+    part = split.parts_of_fold(values, source.folds[1], "split.json")
+    lacking = source.folds[1].model_copy(update={"test": [1, 9]})
+    with pytest.raises(archives.ArchiveError, match=r"split.json: has no part '9' with a face, .*; it has 0, 1, 2, 3"):
+        split.parts_of_fold(values, lacking, "split.json")
     assert part.tolist() == (["val", "test", "train", "train"] * 25 + [""] * (len(ids) - 100))
     whole = split.complete(part, ids, 0.1, 0.2, 0)
     assert set(whole) == {"", "val", "test", "train", "calibration"}
@@ -141,13 +146,13 @@ def test_a_published_split_is_read(sampled, name):
 def test_a_published_split_that_is_none_is_named(sampled):
     source, ids = published(sampled, lambda ids: [{"img_path": "other.jpg", "folder": 0}])
     with pytest.raises(archives.ArchiveError, match=r"names none of these faces; the first is 'other\.jpg'"):
-        split.published(ids, source, "utkface")
+        split.published(ids, source, CHIPS)
     source, ids = published(sampled, lambda ids: [{"path": "other.jpg", "folder": 0}])
     with pytest.raises(archives.ArchiveError, match=r"has no 'img_path'; it has path, folder"):
-        split.published(ids, source, "utkface")
+        split.published(ids, source, CHIPS)
     source, ids = published(sampled, lambda ids: {"a": 1})
     with pytest.raises(archives.ArchiveError, match="is not a list of entries"):
-        split.published(ids, source, "utkface")
+        split.published(ids, source, CHIPS)
 
 
 def test_nobody_stands_on_both_sides_of_a_published_split():
@@ -204,10 +209,10 @@ def test_entries_that_are_none_are_refused(tmp_path, text):
 
 def test_a_published_split_of_a_table_names_pictures_by_the_end_of_their_path(tmp_path):
     path = tmp_path / "split.csv"
-    pd.DataFrame({"img_path": ["a.jpg", "y/b.jpg", "other.jpg"], "folder": [0, 1, 2]}).to_csv(path, index=False)
+    pd.DataFrame({"img_path": ["a.jpg", "faces/x/y/b.jpg", "other.jpg"], "folder": [0, 1, 2]}).to_csv(path, index=False)
     ids = pd.Series(["x/a.jpg", "x/y/b.jpg", "x/c.jpg"])
     values, message = split.published(
-        ids, params.Published(file=str(path), folds=[], image="img_path", part="folder"), "table"
+        ids, params.Published(file=str(path), folds=[], image="img_path", part="folder"), TABLE
     )
     assert values.tolist() == ["0", "1", ""]
     assert message == {"published_rows": 3, "published_rows_with_a_face": 2}
@@ -246,19 +251,20 @@ def test_the_stage_says_which_faces_their_group_moved_and_what_is_out_of_balance
     edit(r"^  calibration: 0.05", "  calibration: 0.25")
     edit(r"^  ages: .*?\]", "  ages: [10, 40]")
     young = ["0.13", "0.14", "0.15", "0.16"]
-    ids = ["0.1", "0.3", "0.6", "0.8", "0.9", "0.11", "0.12", *young]
+    ids = ["0.1", "0.3", "0.6", "0.8", "0.9", "0.11", "0.12", *young, "0.31"]
     clean_faces(
-        project, ids, group=["0.1", "0.1", "0.8", "0.8", "0.2", "0.2", "0.2", *young],
-        age=[10, 40, np.nan, 30, 9.9, 40.1, 30, 1, 2, 3, 4],
+        project, ids, group=["0.1", "0.1", "0.8", "0.8", "0.2", "0.2", "0.2", *young, "0.31"],
+        age=[10, 40, np.nan, 30, 9.9, 40.1, 30, 1, 2, 3, 4, 30],
     )  # fmt: skip
     lines, parts, report = divided(project)
-    assert parts.to_dict() == {"0.1": "test", "0.3": "test", "0.6": "train", "0.8": "train", "0.12": "test"}
-    assert report["faces"] == {"train": 2, "val": 0, "calibration": 0, "test": 3}
+    assert parts.to_dict() == {"0.1": "test", "0.3": "test", "0.6": "train", "0.8": "train", "0.12": "test",
+                               "0.31": "val"}  # fmt: skip
+    assert report["faces"] == {"train": 2, "val": 1, "calibration": 0, "test": 3}
     assert report["left_out"] == 6
     assert report["moved_with_their_group"] == []  # not told where faces are left out
     edit(r"^  ages: .*?\]", "  ages: [0, 124]")
     lines, parts, report = divided(project)
-    assert len(parts) == 11
+    assert len(parts) == 12
     assert report["moved_with_their_group"] == ["0.3", "0.6", "0.9"]  # alone: val, calibration, train
     assert "left_out" not in report
     assert not any("by more than chance" in line for line in lines)
@@ -298,15 +304,27 @@ def test_parts_that_a_table_names_are_read_in_any_case(project, edit):
     edit(r"^  calibration: 0.05", "  calibration: 0.0")
     ids = [f"f{i}" for i in range(8)]
     words = ["train", " Training", "TEST", "testing ", "val", "Valid", "validation", "dev"]
-    clean_faces(project, [*ids, "f8", "f9"], published=[*words, "", "holdout"])
+    clean_faces(project, [*ids, "f8"], published=[*words, ""])
     _, parts, report = divided(project)
     assert parts.tolist() == ["train"] * 2 + ["test"] * 2 + ["val"] * 4
-    assert (report["left_out"], report["left_out_as_tied_to_another_part"]) == (2, 0)
+    assert (report["left_out"], report["left_out_as_tied_to_another_part"]) == (1, 0)
+    clean_faces(project, [*ids, "f8", "f9"], published=[*words, "holdout", "0"])
+    with pytest.raises(SystemExit, match=r"with 'holdout' \(1 faces\), '0' \(1 faces\): .*classes.split must say"):
+        divided(project)
+
+
+def test_a_split_without_a_part_is_an_error(project):
+    clean_faces(project, list("abcd"), published=["train", "train", "val", "val"])
+    with pytest.raises(
+        SystemExit, match=r"utkface: no face is for test; there are 4 in 4 groups .*, by part: train: 2; val: 2"
+    ):
+        divided(project)
 
 
 def test_ages_outside_the_range_are_left_out(project, edit):
     edit(r"^  ages: .*?\]", "  ages: [16, 60]")
-    clean_faces(project, list("abcd"), age=[15.0, 16.0, np.nan, 61.0])
+    ids = [f"{i}" for i in range(100)]
+    clean_faces(project, [*"ad", *ids], age=[15.0, 61.0, 16.0, np.nan, *[60.0] * 98])
     _, parts, report = divided(project)
-    assert list(parts.index) == ["b", "c"]
+    assert set(parts.index) == set(ids)
     assert report["left_out"] == 2
