@@ -21,10 +21,11 @@ from faces import params, targets
 from faces.data import records
 from faces.evaluation import metrics, predictions
 from faces.gate import baselines, paired, tolerance
-from faces.params import renamed
+from faces.params import loading, renamed
 from faces.runtime import dvc_internals
 from faces.tracking import lineage, origin, registry, runs, store
 
+FLAGS = "processor_flags"
 TOLERANCE_SD = 3.0  # standard deviations of the difference between two seeds by which a score may differ
 
 
@@ -44,7 +45,7 @@ def main() -> None:
         texts["lineage.json"],
         f"{args.model}: its run has no lineage: `dvc repro -f log@{name}` at its commit writes it",
     )
-    kept, old = json.loads(texts["lineage.json"]), yaml.safe_load(texts["params.yaml"])
+    kept, old = json.loads(texts["lineage.json"]), loading.parse(texts["params.yaml"])
     with tempfile.TemporaryDirectory() as temporary:
         folder = args.folder or Path(temporary, "faces")
         check_out(folder, kept["commit"], texts[origin.DIFF])
@@ -66,6 +67,8 @@ def main() -> None:
     print("\n".join(f"- {key}: {a} -> {b}" for key, (a, b) in changes.items()) or "- nothing differed")
     if rows:
         print("\n" + pd.DataFrame(rows).to_markdown(index=False))
+    if first := lineage.first_difference(kept["digests"], digests):
+        print(f"\n{first}")
     print(f"\n{verdict}")
     sys.exit(verdict.startswith("different"))
 
@@ -74,7 +77,8 @@ def facts(values: dict, machine: dict, packages: dict[str, str], digests: dict[s
     """What a result depends on, as text by name, with digests cut to their first digits; values: of params.yaml."""
     return {
         **{f"params {key}": repr(value) for key, value in runs.flatten(values).items() if value is not None},
-        **machine,
+        **{key: text for key, text in machine.items() if key != FLAGS},
+        **{f"processor flag {flag}": "there" for flag in (machine.get(FLAGS) or "").split()},
         **{f"package {name}": number for name, number in packages.items()},
         **{key: f"sha256 {digest[:16]}…" for key, digest in digests.items()},
     }
@@ -111,7 +115,7 @@ def changed(old: dict, settings: list[str], source: str | None, run: object) -> 
             sign and isinstance(section, dict) and last in section,
             f"--set {text}: {key} is not a key of params.yaml; write KEY=VALUE, as seed=2",
         )
-        section[last] = yaml.safe_load(value)
+        section[last] = loading.parse(value)
     if source is not None:
         new["data"]["source"] = str(Path(source).resolve()) if "://" not in source else source
         if new["budget"] == "auto":  # of runs before version 1.0.0
@@ -145,7 +149,7 @@ def allowed_differences(run: object, name: str) -> tuple[dict[str, float], bool]
     experiment = store.open_client().get_experiment(run.info.experiment_id).name
     seeds = (baselines.load(baselines.baseline_name(experiment)) or baselines.Baseline({}, {})).seed_sd
     seeds = seeds[seeds["model"] == name]
-    wanted = yaml.safe_load(run.data.params["model.targets"])
+    wanted = loading.parse(run.data.params["model.targets"])
     whole = pd.DataFrame([{"target": key, "slice": paired.ALL, "n": 1e9} for key in wanted])
     tolerances = tolerance.tolerances(seeds, whole, p.gate.model_copy(update={"tolerance_sd": TOLERANCE_SD}))
     allowed = {

@@ -11,6 +11,7 @@ from faces.params import recipes
 from faces.reporting import published, score_sections
 from faces.tracking import lineage, origin
 
+SPLIT = "split"
 PACKAGES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "dvc", "mlflow")
 
 
@@ -31,6 +32,7 @@ def collect(name: str, p: params.Params) -> dict:
         "parameters": model["parameters"],
         "resampled": score_sections.resampled_units(records.read(f"data/evaluated/{name}/predictions.csv")["group"]),
         "faces": records.read(split)["part"].value_counts().to_dict(),
+        "split_rules": provenance.SPLIT_RULES,
         "trained": model["recipe"],
         "search": {key: value for key, value in tuned.items() if key != "trials"},
         "params": p.model_dump(mode="json", by_alias=True, exclude={"data"}),
@@ -40,9 +42,17 @@ def collect(name: str, p: params.Params) -> dict:
 
 def changed_faces(about: dict, before: dict) -> str:
     """A line, after a line break, for the split and each archive that differs from the published one; '' if none."""
-    old, new = (run["digests"] | {a["name"]: a["sha256"] for a in run["archives"]} for run in (before, about))
-    names = ["split", *(a["name"] for a in before["archives"])]
-    return "".join(f"\n{name}: not that of the published result" for name in names if old.get(name) != new.get(name))
+    old, new = all_digests(before), all_digests(about)
+    names = ["split", *(key for key in old if key.startswith("archive "))]
+    earlier = f" ({provenance.EARLIER})" if before.get("split_rules", 1) != about.get("split_rules", 1) else ""
+    return "".join(
+        f"\n{name}: not that of the published result{earlier}" for name in names if old.get(name) != new.get(name)
+    )
+
+
+def all_digests(about: dict) -> dict[str, str]:
+    """Digests of a result, from its archives to its metrics, in pipeline order."""
+    return {f"archive {a['name']}": a["sha256"] for a in about["archives"]} | about["digests"]
 
 
 def earlier_models(folder: Path, about: dict) -> list[dict]:
@@ -65,8 +75,13 @@ def earlier_models(folder: Path, about: dict) -> list[dict]:
 
 
 def outdated_tables(name: str, about: dict, folder: Path) -> dict[str, str]:
-    """Warnings {file: text} for tables of a folder that were not measured on what is published now."""
+    """Warnings {file: text} for tables of a folder that were not measured on what is published now.
+
+    That for all of them, where the split has changed, is under SPLIT.
+    """
     warnings = {}
+    if about.get("split_rules", 1) != provenance.SPLIT_RULES:
+        warnings[SPLIT] = provenance.EARLIER
     if (folder / published.ABLATIONS).exists():
         rows = pd.read_csv(folder / published.ABLATIONS, dtype={"basis": str})
         common = recipes.ablations(name).get("short", {})

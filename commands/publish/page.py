@@ -60,7 +60,7 @@ def render(name: str, rows: pd.DataFrame, about: dict, folder: Path) -> str:
         f"Written by `make publish RECIPE={name}` from a finished run of `{about['recipe']}`; no number is typed by "
         "hand. The recipe was chosen on validation faces alone.",
         "",
-        *(line for text in provenance.warnings(about) for line in (f"> {text}", "")),
+        *(line for text in warnings(about) for line in (f"> {text}", "")),
         results.as_table(rows),
         "",
         "Copies of one photo are never on both sides of the split. MAE is of the median of the age distribution, RMSE "
@@ -213,11 +213,16 @@ def readme_section(rows: pd.DataFrame, about: dict) -> str:
     link = f"[All results](reports/published/{Path(about['recipe']).stem}/README.md)."
     return "\n\n".join(
         [
-            *(f"> {text}" for text in provenance.warnings(about)),
+            *(f"> {text}" for text in warnings(about)),
             results.as_table(pd.concat(shown)),
             f"{short_cost(about)} {earlier}{link}",
         ]
     )
+
+
+def warnings(about: dict) -> list[str]:
+    """Warnings about the photos, and about test faces that are no longer those of the split."""
+    return [*provenance.warnings(about), *([stale] if (stale := about.get("stale", {}).get("split")) else [])]
 
 
 def short_cost(about: dict) -> str:

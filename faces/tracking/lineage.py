@@ -7,14 +7,16 @@ from pathlib import Path
 from faces import params
 
 WEIGHTS, MODEL, PREDICTIONS, METRICS = "weights", "model", "predictions", "metrics"
+SOFT = "soft_targets.npz"
 RESULTS = (WEIGHTS, PREDICTIONS, METRICS)  # equal if the model is reproduced
 
 
 def digests(name: str, row: params.Model, root: Path = Path()) -> dict[str, str]:
     """sha256 of the files that a model was made from and of its results, in pipeline order; missing files left out.
 
-    Keys: `archive NAME`, records, pack (of its shards' digests), split, hyperparameters, weights, model (exported and
-    calibrated; the file contains its name and source kind), predictions, metrics.
+    Keys: `archive NAME`, records, pack (of its shards' digests), split, soft targets (of a model with teachers),
+    hyperparameters, weights, model (exported and calibrated; the file contains its name and source kind), predictions,
+    metrics.
     """
     provenance = root / "data/raw" / row.dataset / row.variant / "provenance.json"
     archives = json.loads(provenance.read_text())["archives"] if provenance.exists() else []
@@ -22,6 +24,7 @@ def digests(name: str, row: params.Model, root: Path = Path()) -> dict[str, str]
         "records": f"data/records/{row.dataset}.csv",
         "pack": f"data/packs/{row.dataset}/{row.variant}/pack.json",
         "split": f"data/splits/{row.dataset}.csv",
+        **({"soft targets": f"data/soft_targets/{row.teachers}/{SOFT}"} if row.teachers != params.NO_TEACHERS else {}),
         "hyperparameters": f"data/tuned/{name}.json",
         WEIGHTS: f"data/models/{name}/model.weights.h5",
         MODEL: f"data/calibrated/{name}/model.onnx",
@@ -32,6 +35,15 @@ def digests(name: str, row: params.Model, root: Path = Path()) -> dict[str, str]
     return {f"archive {archive['name']}": archive["sha256"] for archive in archives} | {
         key: _pack_digest(path) if key == "pack" else digest(path) for key, path in files.items()
     }
+
+
+def first_difference(old: dict[str, str], new: dict[str, str]) -> str:
+    """The first digest, in pipeline order, in which two runs differ, in words; '' where none does.
+
+    A digest that one of them lacks is passed over: earlier versions kept fewer.
+    """
+    different = (key for key in old if key in new and old[key] != new[key])
+    return next((f"the first digest that differs is that of the {key}" for key in different), "")
 
 
 def _pack_digest(manifest: Path) -> str:

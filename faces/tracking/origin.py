@@ -15,20 +15,32 @@ LARGE = 1 << 20  # bytes
 
 
 def machine() -> dict[str, str]:
-    """Tags of the machine and the main packages that a result may depend on."""
+    """Tags of the machine and the main packages that a result may depend on.
+
+    oneDNN chooses its kernels by the processor's flags and caches, and other kernels give other last digits.
+    """
     return {
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, {_processor()}",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, "
+        + (_cpuinfo("model name") or platform.processor()),
+        "processor_flags": _cpuinfo("flags"),
+        "processor_caches": _caches(),
         "python": platform.python_version(),
         "tensorflow": importlib.metadata.version("tensorflow"),
         "keras": importlib.metadata.version("keras"),
     }
 
 
-def _processor() -> str:
+def _cpuinfo(key: str) -> str:
+    """A value of the first processor in Linux's list of them; '' on other systems."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")
+
+
+def _caches() -> str:
+    """Levels and sizes of the first processor's caches, as Linux tells them: `1 32K, 1 32K, 2 1024K, 3 32768K`."""
+    folders = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"))
+    return ", ".join(f"{(f / 'level').read_text().strip()} {(f / 'size').read_text().strip()}" for f in folders)
 
 
 def packages() -> dict[str, str]:

@@ -5,6 +5,7 @@ import json
 import pandas as pd
 
 from commands.publish import origin, page, results
+from faces.data import provenance
 from faces.params import recipes
 from faces.reporting import published
 
@@ -39,7 +40,7 @@ def test_earlier_models_with_the_same_test_faces_are_listed(tmp_path):
 
 
 def test_tables_of_another_recipe_or_other_faces_are_marked(tmp_path):
-    about = {"digests": {published.TEST_FACES: "a" * 64}}
+    about = {"digests": {published.TEST_FACES: "a" * 64}, "split_rules": provenance.SPLIT_RULES}
     assert origin.outdated_tables("utkface", about, tmp_path) == {}
     pd.DataFrame({"split": ["a" * 8]}).to_csv(tmp_path / published.PEERS, index=False)
     common = recipes.ablations("utkface")["short"]
@@ -50,3 +51,5 @@ def test_tables_of_another_recipe_or_other_faces_are_marked(tmp_path):
     rows.assign(basis="12345678").to_csv(tmp_path / published.ABLATIONS, index=False)
     about["digests"][published.TEST_FACES] = "b" * 64
     assert list(origin.outdated_tables("utkface", about, tmp_path)) == ["levers.csv", "peers.csv"]
+    del about["split_rules"]  # published before it was kept
+    assert origin.outdated_tables("utkface", about, tmp_path)[origin.SPLIT] == provenance.EARLIER
