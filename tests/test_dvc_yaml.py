@@ -6,6 +6,7 @@ import re
 import pytest
 import yaml
 
+from faces.params import checks
 from tests.conftest import ROOT
 
 # Code that cannot change what a stage writes, and what of it can; see the head of dvc.yaml.
@@ -74,6 +75,11 @@ def test_each_import_is_a_dependency(name):
         if "${" not in dep and not any(re.fullmatch(pattern, path) for path in used)
     }
     assert (missing, idle) == (set(), set())
+
+
+def test_no_file_of_a_user_may_be_where_a_stage_writes():
+    outs = [next(iter(out)) if isinstance(out, dict) else out for name in STAGES for out in body(name).get("outs", [])]
+    assert {out for out in outs if not out.startswith(tuple(f"{folder}/" for folder in checks.STAGE_FOLDERS))} == set()
 
 
 @pytest.mark.parametrize("name", ["teachers", "tune", "train"])
