@@ -7,6 +7,7 @@ import pandas as pd
 
 from faces import params, targets
 from faces.data import duplicates, packs, records
+from faces.images import preprocessing
 from faces.runtime import progress, running
 
 COPY = "copy of another"
@@ -23,7 +24,11 @@ def main(dataset: str) -> None:
     usable = rows[rejects == ""].reset_index(drop=True)
     at = pack.rows(usable["face_id"])
     progress.say(f"{dataset}: comparing {len(at)} images with each other")
-    near = duplicates.near_pairs(duplicates.thumbnails(pack, at), p.duplicate_correlation)
+    thumbs = duplicates.thumbnails(pack, at)
+    shown = preprocessing.detail(thumbs) >= preprocessing.MIN_DETAIL
+    rejects[rows["face_id"].isin(usable["face_id"][~shown])] = "image has no detail"
+    usable, at, thumbs = usable[shown].reset_index(drop=True), at[shown], thumbs[shown]
+    near = duplicates.near_pairs(thumbs, p.duplicate_correlation)
     faces, dropped, conflicts = group(usable, near, pack.column("sha256")[at], p.max_age_spread, p.deduplicate)
     dropped = pd.concat(
         [

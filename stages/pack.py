@@ -137,11 +137,7 @@ def pack_images(
         except ImageError as error:
             rows.append({"face_id": face, "reject": str(error)})
             continue
-        luma = preprocessing.luma(image)
-        if preprocessing.detail(luma[None])[0] < preprocessing.MIN_DETAIL:
-            rows.append({"face_id": face, "reject": "has no detail"})
-            continue
-        lumas.append(luma)
+        lumas.append(preprocessing.luma(image))
         row = {"face_id": face, "image": preprocessing.encode(image, quality), "width": width, "height": height}
         rows.append(row | {"sha256": hashlib.sha256(content).hexdigest()})
     if lumas:

@@ -247,10 +247,11 @@ def luma(image: Image.Image) -> np.ndarray:
 
 
 def detail(lumas: np.ndarray) -> np.ndarray:
-    """Detail (n,) of lumas (n, 32, 32): the standard deviation of pixels less the mean of their four neighbours.
+    """Detail (n,) of grey thumbnails (n, s, s): the standard deviation of pixels less the mean of their neighbours.
 
-    In levels of 255. Below MIN_DETAIL, an image shows nothing sharp: that is the largest of 2,000 generated blanks,
-    which are of one colour, or shaded, darker to the edges, with noise of up to 5 levels, and stored as JPEG.
+    In levels of 255. Below MIN_DETAIL, an image shows nothing sharp: so do 2,000 generated blanks as thumbnails of
+    24 x 24, of which the largest has 1.41. They are of one colour, or shaded, darker to the edges, with noise of up to
+    5 levels.
     """
     levels = lumas.astype(float)
     neighbours = (levels[:, :-2, 1:-1] + levels[:, 2:, 1:-1] + levels[:, 1:-1, :-2] + levels[:, 1:-1, 2:]) / 4

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
-from faces.data import records
-from stages import clean
+from faces.data import packs, records
+from stages import clean, pack
+from tests.conftest import encoded, picture
 
 
 def test_copies_settle_their_labels():
@@ -53,3 +55,20 @@ def test_close_ages_give_their_median():
     assert list(clean.reconcile(rows, pd.Series(["a", "a"]), 5)) == [
         {"face_id": "a", "target": "age", "labels": "20.0 24.0", "kept": 22.0}
     ]
+
+
+def test_images_without_detail_are_left_out_and_counted(project):
+    contents = [encoded(picture(seed, (104, 104))) for seed in range(3)] + [
+        encoded(Image.new("RGB", (104, 104), "red"))
+    ]
+    lot = [(f"f{i}", content, None) for i, content in enumerate(contents)]
+    folder = project / "data/packs/utkface/cropped"
+    shards = packs.write(pack.pack_images(lot, "cropped", 104, 92, False, 0.4), folder, 9)
+    records.write_json({"kind": "real", "variant": "cropped", "side": 104, "shards": shards}, folder / packs.MANIFEST)
+    records.write(pd.DataFrame(columns=["face_id", "reject"]), folder / "rejects.csv")
+    rows = pd.DataFrame({"face_id": [face for face, *_ in lot], "age": 30.0, "sex": "male", "reject": ""})
+    records.write(records.frame(rows), project / "data/records/utkface.csv")
+    clean.main("utkface")
+    assert records.read(project / "data/clean/utkface/faces.csv")["face_id"].tolist() == ["f0", "f1", "f2"]
+    summary = records.read_json(project / "data/clean/utkface/summary.json")
+    assert (summary["rejected"], summary["left_out"]) == ({"image has no detail": 1}, 1)
