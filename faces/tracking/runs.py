@@ -163,9 +163,9 @@ def artifact(client: MlflowClient, run: Run, path: str) -> str:
 
 def recipe_params(recipe: dict) -> dict[str, Any]:
     """Params of a training's run: its recipe, flattened, without the budget's options of other networks."""
-    own = f"budget.options.{recipe['model']['network']}."
-    params = flatten(recipe).items()
-    return {key: value for key, value in params if key.startswith(own) or not key.startswith("budget.options.")}
+    params = flatten(recipe)
+    own = f"budget.options.{params.get('model.network')}."
+    return {key: value for key, value in params.items() if key.startswith(own) or not key.startswith("budget.options.")}
 
 
 def flatten(values: dict, prefix: str = "") -> dict[str, Any]:
