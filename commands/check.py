@@ -40,7 +40,7 @@ def main() -> None:
         for path in files or [params.PATH]:
             migrate(path)
         return
-    if not Path(".git").exists():
+    if Path("dvc.yaml").exists() and not Path(".git").exists():
         sys.exit("This folder is no git repository, which DVC needs: type `git init`, then this again.")
     mend_environment(Path(sys.prefix))
     p = params.load()

@@ -45,5 +45,5 @@ def test_the_scripts_of_a_moved_environment_are_mended(tmp_path, capsys):
 def test_a_folder_without_git_is_told_so_first(project):
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit, match=r"no git repository.*`git init`"):
         patch.setattr(sys, "argv", ["check"])
-        (project / "params.yaml").unlink()
+        (project / "dvc.yaml").touch()
         check.main()

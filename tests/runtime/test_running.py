@@ -125,7 +125,6 @@ def test_files_are_replaced_as_a_whole(tmp_path):
 
 
 def test_a_truncated_dvc_lock_is_reported_with_its_remedy(project):
-    (project / ".git").mkdir()
     check.main()
     (project / "dvc.lock").write_text("schema: '2.0'\nstages:\n  a: {x: [")
     with pytest.raises(SystemExit, match=r"git checkout dvc\.lock"):
