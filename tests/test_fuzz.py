@@ -429,10 +429,7 @@ def mat_file(rng):
     if rng.random() < 0.1:
         odd = rng.choice([*columns])
         columns[odd], expected = rng.choice([columns[odd].T, columns[odd][:, :-1], np.zeros((0, 0)), "word", {}]), None
-    buffer, compressed = (
-        io.BytesIO(),
-        rng.random() < 0.95,
-    )  # others are read in a process of their own, which takes time
+    buffer, compressed = io.BytesIO(), rng.random() < 0.7
     scipy.io.savemat(buffer, {"wiki": columns}, do_compression=compressed)
     content, start = buffer.getvalue(), 136 if compressed else 0
     return (content, expected) if rng.random() < 0.7 else (content[:start] + hurt(rng, content[start:]), None)

@@ -164,3 +164,12 @@ def test_one_odd_cell_does_not_change_the_others(tmp_path):
     with (tmp_path / "wiki.tar").open("wb") as file:
         archives.write_tar(file, [("wiki/wiki.mat", buffer.getvalue())])
     assert imdb_wiki.records(imdb_wiki.read_mat(tmp_path / "wiki.tar", "wiki"))["sex"].tolist() == ["male", ""]
+
+
+def test_a_mat_without_rows_is_an_error(tmp_path):
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, {"wiki": {field: np.zeros((1, 0)) for field in imdb_wiki.FIELDS}})
+    with (tmp_path / "wiki.tar").open("wb") as file:
+        archives.write_tar(file, [("wiki/wiki.mat", buffer.getvalue())])
+    with pytest.raises(ArchiveError, match=r"wiki\.mat has no rows"):
+        imdb_wiki.read_mat(tmp_path / "wiki.tar", "wiki")

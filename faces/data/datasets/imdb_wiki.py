@@ -81,6 +81,8 @@ def read_mat(archive: Path, name: str) -> pd.DataFrame:
     lengths = {field: len(column) for field, column in columns.items()}
     if len(set(lengths.values())) != 1:
         raise ArchiveError(f"{archive}: {name}.mat has fields of different lengths: {lengths}")
+    if not lengths["dob"]:
+        raise ArchiveError(f"{archive}: {name}.mat has no rows")
     return pd.DataFrame(columns, dtype=object)  # one odd cell must not change the type of others
 
 
