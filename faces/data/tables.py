@@ -99,10 +99,9 @@ def as_cell(value: object) -> str:
 def parquet(content: bytes) -> pd.DataFrame:
     """Rows of a Parquet file as text. Raises ValueError."""
     try:
-        rows = pd.read_parquet(io.BytesIO(content))
-    except Exception as error:  # noqa: BLE001 - pandas raises anything for a damaged file
-        raise ValueError(f"{type(error).__name__}: {error}") from None
-    return rows.apply(lambda column: column.map(as_cell))
+        return pd.read_parquet(io.BytesIO(content)).apply(lambda column: column.map(as_cell))
+    except Exception as error:  # noqa: BLE001 - pandas raises anything for a damaged file, also for text in another code
+        raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())) from None
 
 
 def pixel_names(count: int) -> list[str]:
