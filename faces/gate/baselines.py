@@ -108,14 +108,13 @@ def recipe_digest(about: dict) -> str:
 
 
 def stale_spread(baseline: Baseline, model: str) -> str:
-    """Why the spread of seeds of a model is not that of its baseline, '' where it is or was not measured."""
+    """Why the spread of seeds of a model may not be that of its baseline, '' where it is or was not measured."""
     rows = baseline.seed_sd[baseline.seed_sd["model"] == model]
     now = {"test faces": faces_digest(baseline.predictions[model]), "settings": baseline.recipes.get(model, "")}
     measured = {"test faces": set(rows["faces"]), "settings": set(rows["recipe"])}
     other = [kind for kind, digest in now.items() if len(rows) and measured[kind] != {digest}]
-    return (
-        f"the spread of seeds was measured with other {' and other '.join(other)}: type `make seeds`" if other else ""
-    )
+    words = f"the spread of seeds is not known to be of these {' and '.join(other)}: type `make seeds`"
+    return words if other else ""
 
 
 def unpack(packed: bytes, where: str) -> dict[str, pd.DataFrame]:
