@@ -33,7 +33,7 @@ def main(name: str) -> None:
     runs.add_metrics(client, run_id, final_metrics(predictions.scores(name)) | dummy_metrics(summary))
     if about["best_epoch"] >= 0:
         runs.add_curve(client, run_id, "curve", pd.read_csv(folder / "history.csv").to_dict("records"))
-    runs.add_trials(client, run, name, tuned["trials"])
+    runs.add_trials(client, run, name, tuned["trials"], p.evaluate.confidence)
     faces = records.read(f"data/splits/{row.dataset}.csv")
     runs.add_datasets(client, run, faces, digests["split"], row.dataset)
     for path in (f"reports/models/{name}", evaluated):  # the second metrics.json, unrounded, replaces the first

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from faces import params
 from faces.data import labelled_faces, records
+from faces.evaluation import gains
 from faces.params import overrides
 from faces.runtime import progress, running
 from faces.training import fingerprint, soft_targets
@@ -27,7 +30,7 @@ def main(name: str) -> None:
         from faces.training import reproducibility, search
 
         budget = budget.model_copy(update={"precision": reproducibility.resolved(budget.precision)})
-        (train, ids), (val, _) = (
+        (train, ids), (val, val_ids) = (
             labelled_faces.select_part(split, pack, part, row.targets) for part in ("train", "val")
         )
         labelled_faces.check_labels({"train": train, "val": val})
@@ -37,13 +40,26 @@ def main(name: str) -> None:
         key = fingerprint.key("tune", name, [row], values, [folder / soft_targets.FILE])
         with running.unfinished("tune", name, key) as state:
             result = search.run(name, settings, p.tune, row, train, val, pack.manifest["side"], budget, state, soft)
+        add_gains(result["trials"], split.set_index("face_id").loc[val_ids, "group"].to_numpy())
+        best = max(result["trials"], key=lambda trial: trial["score"])
         progress.say(
             f"{name}: the best trial's values are kept, {search.as_text(result['values'])}: its score is "
-            f"{result['gain']:.4f} better"
+            f"{result['gain']:.4f} better (standard error {best['standard_error']:.4f})"
             if result["values"]
             else f"{name}: the values of params.yaml are kept, since no trial scores {p.tune.min_improvement:g} better"
         )
     records.write_json(result, f"data/tuned/{name}.json")
+
+
+def add_gains(trials: list[dict], people: np.ndarray) -> None:
+    """Replace the face_scores of trials by what each gains over the first, the defaults: difference, standard_error.
+
+    people: (n,) the group of each validation face.
+    """
+    defaults, *others = [np.array(trial.pop("face_scores")) for trial in trials]
+    for trial, face_scores in zip(trials[1:], others, strict=True):
+        gain = gains.paired(face_scores, defaults, people)
+        trial |= {key: round(value, 6) for key, value in gain.items()}
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import streamlit as st
 
 from app import charts, resources
 from app.models import results
+from faces.evaluation import gains
 
 PLOTS = {"loss": "loss", "years": "mae", "share": ("accuracy", "score")}  # title: ends of the curves' names
 
@@ -39,13 +40,16 @@ def by_unit(names: list[str]) -> dict[str, list[str]]:
 
 
 def read_trials(name: str, folder: Path) -> pd.DataFrame | None:
-    """One row per trial; None if there is no file of a search."""
+    """One row per trial, with what its score gains over the defaults; None if there is no file of a search."""
     published = name.startswith(results.PUBLISHED)
     path = folder / "trials.csv" if published else Path(f"data/tuned/{name}.json")
     if not path.exists():
         return None
     if published:
         return resources.read_table(path)
+    trials = resources.read_json(path)["trials"]
+    gained = gains.of_trials(trials, resources.evaluate_params().confidence)
     return pd.DataFrame(
-        {"trial": row["trial"], "score": row["score"], **row["values"]} for row in resources.read_json(path)["trials"]
+        {"trial": row["trial"], **row["values"], "score": row["score"], **gain}
+        for row, gain in zip(trials, gained, strict=True)
     )

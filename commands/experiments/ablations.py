@@ -2,7 +2,8 @@
 
 recipes/NAME.ablations.yaml lists the changes, and settings that all of them share to make trainings short. Each is a
 DVC experiment that ends with `train`, so test faces are not used. Those under `readings` train nothing: they predict
-with the model of `base` in other ways. It writes reports/published/NAME/levers.csv, with each gain over `base`.
+with the model of `base` in other ways. It writes reports/published/NAME/levers.csv, with each gain over `base` and its
+paired interval over people; what another seed changes is not in it.
 """
 
 import json
@@ -18,10 +19,12 @@ import pandas as pd
 from commands import command_line
 from faces import params, targets
 from faces.data import labelled_faces, packs, records
-from faces.evaluation import metrics, score_tables, selection
+from faces.evaluation import gains, metrics, score_tables, selection
 from faces.params import loading, overrides, recipes
 from faces.reporting import published
 from faces.runtime import dvc_experiments, pipeline, progress
+
+GAINS = ("score", "age_mae", "sex_accuracy", "ethnicity_accuracy")  # whose gain over base is given, where measured
 
 
 def main() -> None:
@@ -41,16 +44,23 @@ def main() -> None:
     pipeline.run_to_split(params.load().models[model].dataset)
     out = published.FOLDER / args.recipe / published.ABLATIONS
     wanted = args.ablations or list(every)
+    base: pd.DataFrame | None = None
     for number, name in enumerate(wanted, 1):
         changed = every[name]
         progress.say(f"ablation {number} of {len(wanted)}: {name}, {changed or 'nothing changed'}")
         before = core_minutes()
         if name in readings:
-            row = evaluate(dvc_experiments.commit(experiment_name("base")), model, **changed)
+            row, faces = evaluate(dvc_experiments.commit(experiment_name("base")), model, **changed)
         else:
             dvc_experiments.run(experiment_name(name), common | changed, [f"train@{model}"])
-            row = evaluate(dvc_experiments.commit(experiment_name(name)), model)
+            row, faces = evaluate(dvc_experiments.commit(experiment_name(name)), model)
         took = core_minutes() - before
+        if name == "base":
+            base = faces
+        elif base is None and experiment_name("base") in dvc_experiments.names():
+            base = evaluate(dvc_experiments.commit(experiment_name("base")), model)[1]
+        if name != "base" and base is not None:
+            row |= intervals(faces, base, params.load().evaluate.confidence)
         row |= {
             "lever": name,
             "changed": json.dumps(changed),
@@ -75,11 +85,12 @@ def experiment_name(ablation: str) -> str:
 
 def evaluate(
     commit: str, model: str, tta_flip: bool | None = None, decode: str = "median", zoom: float | None = None
-) -> dict[str, float]:
+) -> tuple[dict[str, float], pd.DataFrame]:
     """Validation scores of a DVC experiment's model, and of the groups where models of faces are weakest.
 
-    tta_flip: whether to average with the mirror image; decode: the age's median or mean; zoom: scale at prediction.
-    As in the experiment unless given.
+    Also a row for each validation face, by face_id: its group, and selection.face_scores.
+    tta_flip: whether to average with the mirror image; decode: the age's median or mean; zoom: scale at prediction. As
+    in the experiment unless given.
     """
     from faces.training import callbacks, loop
 
@@ -94,7 +105,8 @@ def evaluate(
         files.get(f"data/packs/{row.dataset}/{row.variant}", str(pack), recursive=True)
         files.get(f"data/splits/{row.dataset}.csv", str(split))
         network.load_weights(weights)
-        val, _ = labelled_faces.select_part(records.read(split), packs.Pack(pack), "val", row.targets)
+        rows = records.read(split)
+        val, ids = labelled_faces.select_part(rows, packs.Pack(pack), "val", row.targets)
         images = np.concatenate([*labelled_faces.pixels(val, *labelled_faces.view(about["pack_size"], settings))])
     decoded: dict[str, np.ndarray] = {}
     flip = settings.tta_flip if tta_flip is None else tta_flip
@@ -102,13 +114,31 @@ def evaluate(
         decoded |= targets.decode(targets.TARGETS[name], p)
         if decode == "mean" and targets.TARGETS[name].kind == "years":
             decoded[f"{name}_predicted"] = decoded[f"{name}_mean"]
+    compared = list(val.labels), val.labels, decoded, about["dummy_baseline"]
+    faces = pd.DataFrame(selection.face_scores(*compared), index=ids)
+    faces["group"] = rows.set_index("face_id").loc[ids, "group"]
     return {
         "epochs": files.read_text(f"data/models/{model}/history.csv").count("\n") - 1,  # a line each, after the header
         "parameters": about["parameters"],
         "precision": about["recipe"]["budget"]["precision"],
-        **selection.evaluate(list(val.labels), val.labels, decoded, about["dummy_baseline"]),
+        **selection.evaluate(*compared),
         **weak_groups(val, decoded),
-    }
+    }, faces
+
+
+def intervals(faces: pd.DataFrame, base: pd.DataFrame, confidence: float) -> dict[str, float]:
+    """Paired intervals of what `faces` gain over `base`, as `evaluate` returns both: SCORE_gain_low and _high.
+
+    Empty if they are not the same validation faces.
+    """
+    limits: dict[str, float] = {}
+    people = base["group"].to_numpy()
+    for score in GAINS if faces.index.equals(base.index) else ():
+        if score in faces and score in base:
+            values = (selection.signed(rows[score].to_numpy(), score) for rows in (faces, base))
+            gain = gains.interval(gains.paired(*values, people), confidence)
+            limits |= {f"{score}_gain_{end}": gain[end] for end in ("low", "high")}
+    return limits
 
 
 def weak_groups(faces: labelled_faces.Faces, decoded: dict[str, np.ndarray]) -> dict[str, float]:
@@ -144,9 +174,9 @@ def with_gains(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows with the gain of each score over `base`, where that has run; less error is a gain."""
     rows = rows[[name for name in rows if not name.endswith("_gain")]].copy()
     base = rows[rows["lever"] == "base"]
-    for name, sign in {"score": 1, "age_mae": -1, "sex_accuracy": 1, "ethnicity_accuracy": 1}.items():
+    for name in GAINS:
         if len(base) and name in rows:
-            rows[f"{name}_gain"] = sign * (rows[name].astype(float) - float(base[name].iloc[0]))
+            rows[f"{name}_gain"] = selection.signed(rows[name].astype(float) - float(base[name].iloc[0]), name)
     first = [name for name in ("lever", "changed", "core_minutes", "precision", "epochs", "parameters") if name in rows]
     return rows[first + [name for name in rows if name not in (*first, "basis")] + ["basis"]]
 

@@ -63,7 +63,7 @@ def publish(name: str, p: params.Params) -> None:
     about["cost"]["files"] = {path.name: path.stat().st_size for path in files}
     records.write(model_files.scores(files, row, results.HEADLINES).round(6), folder / published.FILES)
     records.write(scores, folder / published.RESULTS)
-    trials = results.trials(records.read_json(f"data/tuned/{name}.json"))
+    trials = results.trials(records.read_json(f"data/tuned/{name}.json"), p.evaluate.confidence)
     if len(trials):  # else those of a model published before stay, and the page says so
         records.write(trials, folder / published.TRIALS)
     copy_reports(name, folder)

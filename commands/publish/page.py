@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from commands.publish import results
@@ -37,13 +38,13 @@ def render(name: str, rows: pd.DataFrame, about: dict, folder: Path) -> str:
         published.TRIALS: (
             "Search",
             f"Short trainings with other numbers, by `tune`, judged on {about['faces']['val']:,} validation faces: "
-            + search_result(tune["min_improvement"], about["search"]),
+            + search_result(tune["min_improvement"], about["search"], folder / published.TRIALS),
         ),
         published.ABLATIONS: (
             "What was tried",
             "Each changes one thing of `base`, judged on validation. In brackets what it gains over `base`, less error "
-            "being a gain. All scores, those of groups too: `levers.csv`; what all have in common: "
-            f"`recipes/{name}.ablations.yaml`.",
+            f"being a gain. {gain_note(folder / published.ABLATIONS)} All scores, those of groups too: `levers.csv`; "
+            f"what all have in common: `recipes/{name}.ablations.yaml`.",
         ),
         published.PEERS: (
             "Other networks",
@@ -98,7 +99,8 @@ def table_section(path: Path, title: str, text: str, warnings: dict[str, str]) -
     if not path.exists():
         return []
     rows = pd.read_csv(path).drop(columns="split", errors="ignore")
-    cells = ablation_cells(rows) if path.name == published.ABLATIONS else as_text(rows)
+    as_cells = {published.ABLATIONS: ablation_cells, published.TRIALS: trial_cells}.get(path.name, as_text)
+    cells = as_cells(rows)
     return [f"## {title}", "", f"{text} {warnings.get(path.name, '')}".rstrip(), "", markdown.table(cells), ""]
 
 
@@ -118,13 +120,14 @@ def earlier_section(earlier: list[dict]) -> list[str]:
     ]
 
 
-def search_result(min_improvement: float, search: dict) -> str:
-    """What a search chose; search: data/tuned/NAME.json without its trials."""
+def search_result(min_improvement: float, search: dict, trials: Path) -> str:
+    """What a search chose; search: data/tuned/NAME.json without its trials; trials: their table."""
     if search["gain"] is None:
         return "of a model published before; this one was not searched for."
     kept = f"less than the {min_improvement:g} that is asked for, so these were kept."
     best = f"the best is {search['gain']:.4f} of score above the defaults"
-    return f"{best}, {'and its numbers were taken.' if search['values'] else kept}"
+    intervals = "paired, and simultaneous over the trials" if "low" in columns(trials) else "not measured"
+    return f"{best}, {'and its numbers were taken.' if search['values'] else kept} Intervals: {intervals}."
 
 
 def folds_section(name: str) -> list[str]:
@@ -180,12 +183,45 @@ def ablation_cells(rows: pd.DataFrame) -> list[dict]:
         }
         for key, title in TITLES.items():
             if key in row and row[key] == row[key]:
-                gain = f" ({round(row[f'{key}_gain'], 3) + 0.0:+.3f})" if row["lever"] != "base" else ""
-                cells[title] = f"{row[key]:.3f}{gain}"
+                limits = {end: row.get(f"{key}_gain_{end}", np.nan) for end in ("low", "high")}
+                shown = gain_text({"difference": row[f"{key}_gain"], **limits})
+                cells[title] = f"{row[key]:.3f}" + (f" ({shown})" if row["lever"] != "base" else "")
         if row["core_minutes"] == row["core_minutes"]:
             cells["core minutes"] = short(round(row["core_minutes"], 1))
         table.append(cells)
     return table
+
+
+def trial_cells(rows: pd.DataFrame) -> list[dict]:
+    """Cells of each trial of a search, with what its score gains over the defaults, where that was measured."""
+    if "low" not in rows:
+        return as_text(rows)
+    gains = [np.nan if row["low"] != row["low"] else gain_text(row) for row in rows.to_dict("records")]
+    return as_text(rows.drop(columns=["difference", "low", "high"]).assign(gain=gains))
+
+
+def gain_text(row: dict) -> str:
+    """A gain with its interval, said to be inconclusive where 0 is inside; without an interval the gain alone."""
+    if row["low"] != row["low"]:
+        return f"{round(row['difference'], 3) + 0.0:+.3f}"
+    return markdown.difference(row, 3) + (", inconclusive" if row["low"] <= 0 <= row["high"] else "")
+
+
+def columns(path: Path) -> list[str]:
+    """Names of the columns of a table; none where there is no table."""
+    return [*pd.read_csv(path, nrows=0)] if path.exists() else []
+
+
+def gain_note(path: Path) -> str:
+    """What the gains of a table of ablations are worth; empty where there is none."""
+    if not path.exists():
+        return ""
+    if "score_gain_low" in columns(path):
+        return (
+            "Each has its paired interval over people, and is called inconclusive where 0 is inside; the differences "
+            "between seeds are not in the interval, `another seed` shows one."
+        )
+    return "No intervals were measured: a gain counts only if it is clearly above what `another seed` changes."
 
 
 def as_text(rows: pd.DataFrame) -> list[dict]:

@@ -5,7 +5,7 @@ import pandas as pd
 
 from faces import params, scores, targets
 from faces.data import records
-from faces.evaluation import predictions, score_tables
+from faces.evaluation import gains, predictions, score_tables
 from faces.reporting import markdown
 
 HEADLINES = (
@@ -96,15 +96,15 @@ def differences(rows: pd.DataFrame, before: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def trials(tuned: dict) -> pd.DataFrame:
-    """A row for each trial of a search: what was changed, and the validation scores of its best epoch.
+def trials(tuned: dict, confidence: float) -> pd.DataFrame:
+    """A row for each trial of a search: what was changed, the validation scores of its best epoch, and its gain.
 
-    tuned: data/tuned/NAME.json.
+    tuned: data/tuned/NAME.json; confidence: of the intervals of gains.
     """
     rows = []
-    for trial in tuned["trials"]:
+    for trial, gain in zip(tuned["trials"], gains.of_trials(tuned["trials"], confidence), strict=True):
         best = max(trial["history"], key=lambda epoch: epoch["val_score"])
         val = {key.removeprefix("val_"): value for key, value in best.items() if key.startswith("val_")}
         changed = ", ".join(f"{key} {value:.3g}" for key, value in trial["values"].items()) or "nothing"
-        rows.append({"trial": trial["trial"], "changed": changed, "epochs": len(trial["history"]), **val})
+        rows.append({"trial": trial["trial"], "changed": changed, "epochs": len(trial["history"]), **val, **gain})
     return pd.DataFrame(rows)

@@ -38,13 +38,18 @@ def skill(target: Target, values: np.ndarray, known: np.ndarray, headline: float
 
     headline: the MAE in years, or the accuracy; constant: as dummy_prediction returns it.
     """
-    values = values[known > 0]
-    if not len(values):
-        return float("nan")
-    if target.kind == "years":
-        return float(1 - headline / max(np.abs(values - constant).mean(), 1e-9))
-    error = float((values != constant).mean())
-    return float(1 - (1 - headline) / max(error, 1e-9))
+    error = dummy_error(target, values[known > 0], constant)
+    return float(1 - (headline if target.kind == "years" else 1 - headline) / error)
+
+
+def dummy_error(target: Target, values: np.ndarray, constant: float) -> float:
+    """The dummy baseline's error on labels (n,): mean in years, or share of wrong classes; NaN without labels."""
+    return max(mean(losses(target, values, np.full(len(values), constant))), 1e-9)
+
+
+def losses(target: Target, values: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Error of each face (n,): in years, or 1 for a wrong class and 0 for the right one."""
+    return np.abs(predicted - values) if target.kind == "years" else (predicted != values).astype(np.float64)
 
 
 def evaluate(wanted: list[str], labels: dict, decoded: dict, constants: dict[str, float]) -> dict[str, float]:
@@ -67,6 +72,24 @@ def evaluate(wanted: list[str], labels: dict, decoded: dict, constants: dict[str
         skills.append(skill(target, values, known, headline, constants[name]))
     skills = [value for value in skills if np.isfinite(value)]
     return numbers | {"score": mean(np.array(skills))}
+
+
+def face_scores(wanted: list[str], labels: dict, decoded: dict, constants: dict[str, float]) -> dict[str, np.ndarray]:
+    """The values (n,) of which age_mae, sex_accuracy, ... and score of `evaluate` are the means over faces.
+
+    NaN where a label is unknown; a face adds nothing to `score` for a target whose label it lacks.
+    """
+    columns, parts = {}, []
+    for name in wanted:
+        target = targets.TARGETS[name]
+        (values, known), predicted = labels[name], decoded[f"{name}_predicted"]
+        error = np.where(known > 0, losses(target, values, predicted), np.nan)
+        years = target.kind == "years"
+        columns[f"{name}_{'mae' if years else 'accuracy'}"] = error if years else 1 - error
+        if (known > 0).any():
+            share = (known > 0).mean() * dummy_error(target, values[known > 0], constants[name])
+            parts.append(1 - np.nan_to_num(error) / share)
+    return columns | {"score": np.mean(parts, axis=0) if parts else np.full(len(values), np.nan)}
 
 
 def mean(values: np.ndarray) -> float:

@@ -66,7 +66,12 @@ def read(name: str, path: Path | str) -> str:
 
 def commit(name: str) -> str:
     """The revision by which DVC finds the DVC experiment `name`. Raises SystemExit where there is none."""
-    command = ["dvc", "exp", "list", "--all-commits", "--names-only"]
-    if name not in subprocess.run(command, capture_output=True, text=True, check=True).stdout.split():
+    if name not in names():
         raise SystemExit(f"there is no DVC experiment {name}")
     return name
+
+
+def names() -> list[str]:
+    """Names of all DVC experiments here."""
+    command = ["dvc", "exp", "list", "--all-commits", "--names-only"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()

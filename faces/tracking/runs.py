@@ -14,6 +14,7 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
+from faces.evaluation import gains
 from faces.params import renamed
 from faces.tracking import origin, store
 
@@ -92,15 +93,16 @@ def timings(client: MlflowClient, experiment_id: str, key: str) -> tuple[str, li
     return run.data.tags.get("machine", ""), [metric.timestamp / 1000 for metric in history]
 
 
-def add_trials(client: MlflowClient, parent: Run, name: str, trials: list[dict]) -> None:
-    """Log each trial of a search as a nested run, once."""
-    for trial in trials:
+def add_trials(client: MlflowClient, parent: Run, name: str, trials: list[dict], confidence: float) -> None:
+    """Log each trial of a search as a nested run, once; confidence: of the intervals of what they gain."""
+    for trial, gain in zip(trials, gains.of_trials(trials, confidence), strict=True):
         key = f"{parent.data.tags['fingerprint']}-{trial['trial']}"
         label = f"{name} {'defaults' if trial['trial'] == 0 else 'trial ' + str(trial['trial'])}"
         run_id = find_or_create(client, parent.info.experiment_id, label, key, "tune").info.run_id
         add_tags(client, run_id, {"mlflow.parentRunId": parent.info.run_id, "model": name})
         add_params(client, run_id, trial["values"])
-        add_metrics(client, run_id, {"val/score": trial["score"]})
+        limits = {f"val/score_{key}": value for key, value in gain.items()}
+        add_metrics(client, run_id, {"val/score": trial["score"], **limits})
         add_curve(client, run_id, "curve", trial["history"])
         client.set_terminated(run_id, "FINISHED")
 

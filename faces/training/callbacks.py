@@ -54,6 +54,7 @@ class Validation(keras.callbacks.Callback):
         self.best: list[np.ndarray] = []
         self.best_value, self.best_epoch, self.cut_short = -np.inf, -1, False
         self.history: list[dict[str, float]] = []
+        self.face_scores = np.empty(0)  # (n,) of the epoch with the highest val_score: their mean
         self.seconds, self.done = 0.0, False
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -88,9 +89,11 @@ class Validation(keras.callbacks.Callback):
         weights = self.model.get_weights()
         averaged = [mean.numpy() for mean in self.average]
         self.model.set_weights(averaged)
-        scores = self.score()
+        scores, face_scores = self.score()
         self.model.set_weights(weights)
         row = {"epoch": epoch, "loss": float(logs["loss"]), **{f"val_{k}": v for k, v in scores.items()}}
+        if not self.history or row["val_score"] > max(earlier["val_score"] for earlier in self.history):
+            self.face_scores = face_scores
         self.history.append(row)
         value = selection.signed(scores[self.settings.monitor], self.settings.monitor)
         if (np.isfinite(value) and value > self.best_value) or not self.best:
@@ -108,7 +111,7 @@ class Validation(keras.callbacks.Callback):
     def save_state(self, path: Path, spent: float) -> None:
         """Write all that the next epochs depend on into one file, replaced as a whole."""
         state = {name: getattr(self, name) for name in STATE} | {"seconds": spent}
-        arrays: dict[str, Any] = {"count": self.count, "state": json.dumps(state)}
+        arrays: dict[str, Any] = {"count": self.count, "face_scores": self.face_scores, "state": json.dumps(state)}
         for kind, values in (
             ("model", self.model.variables),
             ("optimizer", self.model.optimizer.variables),
@@ -142,18 +145,19 @@ class Validation(keras.callbacks.Callback):
                 variable.assign(saved[f"{kind}_{i}"])
         self.best = [saved[f"best_{i}"] for i in range(len(model.weights))]
         self.average = [saved[f"average_{i}"] for i in range(len(model.weights))]
-        self.count = saved["count"]
+        self.count, self.face_scores = saved["count"], saved["face_scores"]
         for name, value in json.loads(str(saved["state"])).items():
             setattr(self, name, value)
         progress.say(f"an earlier run was stopped after epoch {len(self.history)}: continuing from there")
         return len(self.history)
 
-    def score(self) -> dict[str, float]:
-        """Score the model's present weights on validation."""
+    def score(self) -> tuple[dict[str, float], np.ndarray]:
+        """Scores of the model's present weights on validation, and the part (n,) of each face in `score`."""
         decoded: dict[str, np.ndarray] = {}
         for name, p in probabilities(self.model, self.pixels, tta_flip=self.settings.tta_flip).items():
             decoded |= targets.decode(targets.TARGETS[name], p)
-        return selection.evaluate(list(self.val.labels), self.val.labels, decoded, self.baselines)
+        compared = list(self.val.labels), self.val.labels, decoded, self.baselines
+        return selection.evaluate(*compared), selection.face_scores(*compared)["score"]
 
 
 def logits(model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:

@@ -35,6 +35,7 @@ class Fitted:
     best_epoch: int
     cut_short: bool
     baselines: dict[str, float]
+    face_scores: np.ndarray
 
 
 def train_all(
@@ -84,9 +85,8 @@ def train_one(
         soft_targets=soft_targets,
         required_scores=job.required_scores,
     )
-    return Fitted(
-        model.get_weights(), validation.history, validation.best_epoch, validation.cut_short, validation.baselines
-    )
+    names = "history", "best_epoch", "cut_short", "baselines", "face_scores"
+    return Fitted(model.get_weights(), **{name: getattr(validation, name) for name in names})
 
 
 def trained_model(row: params.Model, settings: params.Settings, precision: str, fitted: Fitted) -> keras.Model:

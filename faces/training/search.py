@@ -38,7 +38,8 @@ def run(
 
     folder: for finished trials, and the state of each one under way after each epoch; made where there is none. The
     search is repeated from its start: a trial in the folder is not trained again, and one under way continues. So a
-    search that was stopped ends with the same result.
+    search that was stopped ends with the same result. A trial's face_scores are those of validation faces (n,) at its
+    best epoch; their mean is its score.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "trials.json"
@@ -54,6 +55,7 @@ def run(
         history = [{k: round(v, 6) for k, v in entry.items()} for entry in fitted.history]
         score = max(entry["val_score"] for entry in history)
         known[number] = {"trial": number, "values": values, "score": score, "history": history}
+        known[number]["face_scores"] = [round(float(value), 6) for value in fitted.face_scores]
         seconds = time.monotonic() - started
         state = {"seconds": seconds, "trials": [known[i] for i in sorted(known)]}
         running.replace(file, lambda part: records.write_json(state, part))

@@ -40,6 +40,22 @@ def test_scores_and_signs_are_those_of_metrics():
         assert selection.signed(2.0, name) == (2 if metrics.higher_is_better(name.split("_", 1)[-1]) else -2)
 
 
+def test_the_scores_are_the_means_of_those_of_faces():
+    rng = np.random.default_rng(1)
+    labels, decoded = {}, {}
+    for name, target in TARGETS.items():
+        values, known = rng.integers(0, target.units, 90).astype(np.float32), rng.integers(0, 2, 90).astype(np.float32)
+        labels[name] = values, known * (name != "ethnicity")  # without any label, no part in the score
+        decoded |= decode(target, rng.random((90, target.units)) ** 9)
+    given = list(TARGETS), labels, decoded, {"age": 40.0, "sex": 1.0, "ethnicity": 2.0}
+    scores, by_face = selection.evaluate(*given), selection.face_scores(*given)
+    for name in ("age_mae", "sex_accuracy", "score"):
+        assert np.nanmean(by_face[name]) == pytest.approx(scores[name], abs=1e-6)
+    assert np.isnan(by_face["ethnicity_accuracy"]).all()
+    assert (np.isfinite(by_face["age_mae"]) == (labels["age"][1] > 0)).all()
+    assert np.isfinite(by_face["score"]).all()
+
+
 def test_a_target_without_labels_has_no_part_in_the_score():
     labels = {"age": (np.zeros(3, np.float32), np.zeros(3)), "sex": (np.array([0.0, 1, 1]), np.ones(3))}
     decoded = {"age_predicted": np.zeros(3), "sex_predicted": np.array([0, 1, 1])}

@@ -42,14 +42,18 @@ def test_a_run_is_completed_not_duplicated(mlflow_store):
     client, experiment = mlflow_store
     history = [{"epoch": 0, "loss": 2.0}, {"epoch": 1, "loss": 1.0}]
     trials = [{"trial": 0, "values": {}, "score": 0.1, "history": history}]
+    trials += [{**trials[0], "trial": 1, "score": 0.2, "difference": 0.1, "standard_error": 0.01}]
     for _ in range(2):
         run = runs.find_or_create(client, experiment, "m", "abc")
         runs.add_params(client, run.info.run_id, {"a": 1})
         runs.add_metrics(client, run.info.run_id, {"test_mae": 4.0, "nothing": float("nan")})
         runs.add_curve(client, run.info.run_id, "curve", history)
-        runs.add_trials(client, run, "m", trials)
+        runs.add_trials(client, run, "m", trials, 0.95)
     created = client.search_runs([experiment])
-    assert len(created) == 2
+    assert len(created) == 3
+    better = next(r for r in created if r.data.metrics.get("val/score") == 0.2).data.metrics
+    assert better["val/score_difference"] == 0.1
+    assert 0.08 < better["val/score_low"] < 0.0805 and 0.1195 < better["val/score_high"] < 0.12
     run = next(r for r in created if r.data.tags["stage"] == "train")
     assert run.data.params == {"a": "1"}
     assert run.data.metrics == {"test_mae": 4.0, "curve/loss": 1.0}

@@ -448,6 +448,9 @@ def test_a_search_that_was_stopped_trains_no_epoch_twice(dataset, settings, proj
         search.run("m", settings, p.tune, small, train, val, 36, budget, tmp_path / "stopped")
     again = search.run("m", settings, p.tune, small, train, val, 36, budget, tmp_path / "stopped")
     assert again == whole
+    for trial in whole["trials"]:
+        assert len(trial["face_scores"]) == len(val)
+        assert np.mean(trial["face_scores"]) == pytest.approx(trial["score"], abs=1e-5)
     assert trained == [0, 1] * 2 + [1] + [0, 1]
     assert [path.name for path in (tmp_path / "stopped").glob("[0-9]*")] == []
 
@@ -509,7 +512,7 @@ def test_a_trial_is_kept_from_the_minimum_improvement_on(project, settings, tmp_
 
 
 def fitted(scores):
-    return loop.Fitted([], [{"val_score": score} for score in scores], 0, False, {})
+    return loop.Fitted([], [{"val_score": score} for score in scores], 0, False, {}, np.zeros(1))
 
 
 @pytest.mark.parametrize(("parallel_trials", "sizes"), [(1, [1] * 8), (3, [3, 3, 3, 2])])

@@ -1,5 +1,7 @@
 """The table of ablations: gains over base by hand, rows replaced by name."""
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from commands.experiments import ablations
@@ -25,3 +27,15 @@ def test_gains_by_hand(tmp_path):
     assert again.set_index("lever").loc["base", "core_minutes"] == 20
     assert len(again) == 2
     assert ablations.add(path, base | {"basis": "y"})["lever"].tolist() == ["base"]  # of another recipe
+
+
+def test_intervals_are_paired_and_of_the_same_faces():
+    rng = np.random.default_rng(0)
+    base = pd.DataFrame({"age_mae": rng.gamma(2, 3, 400), "score": rng.normal(0, 1, 400)})
+    base["group"] = [f"p{i}" for i in range(400)]
+    other = base.assign(age_mae=base["age_mae"] - 0.5 + rng.normal(0, 0.5, 400), score=base["score"] + 0.001)
+    found = ablations.intervals(other, base, 0.95)
+    assert 0.4 < found["age_mae_gain_low"] < 0.5 < found["age_mae_gain_high"] < 0.6  # far less than between faces
+    assert found["score_gain_low"] == pytest.approx(0.001) == found["score_gain_high"]
+    assert "sex_accuracy_gain_low" not in found
+    assert ablations.intervals(other.iloc[1:], base, 0.95) == {}

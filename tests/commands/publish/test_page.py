@@ -22,10 +22,14 @@ def test_folds_of_a_published_split_are_shown_and_others_are_not(project):
     assert "UTKFace_aligned.json" in table
 
 
-def test_the_result_of_a_search_says_whether_its_values_were_taken():
-    assert page.search_result(0.01, {"gain": 0.0073, "values": {}}).endswith("asked for, so these were kept.")
-    assert page.search_result(0.01, {"gain": 0.02, "values": {"dropout": 0.1}}).endswith("its numbers were taken.")
-    assert page.search_result(0.01, {"gain": None, "values": {}}).endswith("this one was not searched for.")
+def test_the_result_of_a_search_says_whether_its_values_were_taken(tmp_path):
+    trials = tmp_path / "trials.csv"
+    kept = page.search_result(0.01, {"gain": 0.0073, "values": {}}, trials)
+    assert kept.endswith("asked for, so these were kept. Intervals: not measured.")
+    trials.write_text("trial,score,difference,low,high\n")
+    taken = page.search_result(0.01, {"gain": 0.02, "values": {"dropout": 0.1}}, trials)
+    assert taken.endswith("its numbers were taken. Intervals: paired, and simultaneous over the trials.")
+    assert page.search_result(0.01, {"gain": None, "values": {}}, trials).endswith("this one was not searched for.")
 
 
 def test_ablations_are_shown_by_change_and_gain():
@@ -39,6 +43,18 @@ def test_ablations_are_shown_by_change_and_gain():
     assert second["MAE, years"] == "5.200 (-0.200)" and second["score"] == "0.500 (+0.000)"
     assert second["core minutes"] == "38.7" and second["parameters"] == "1,200"
     assert "accuracy of sex" not in second
+    limits = {"age_mae_gain_low": -0.31, "age_mae_gain_high": -0.1, "score_gain_low": -0.02, "score_gain_high": 0.01}
+    (cells,) = page.ablation_cells(pd.DataFrame([base | wide | limits]))
+    assert cells["MAE, years"] == "5.200 (-0.200 [-0.310, -0.100])"
+    assert cells["score"] == "0.500 (+0.000 [-0.020, +0.010], inconclusive)"
+
+
+def test_trials_are_shown_with_what_they_gain():
+    rows = pd.DataFrame([{"trial": 0, "score": 0.7}, {"trial": 1, "score": 0.71}])
+    assert page.trial_cells(rows)[1] == {"trial": "1", "score": "0.71"}
+    rows = rows.assign(difference=[np.nan, 0.01], low=[np.nan, -0.02], high=[np.nan, 0.03])
+    assert "gain" not in page.trial_cells(rows)[0]
+    assert page.trial_cells(rows)[1]["gain"] == "+0.010 [-0.020, +0.030], inconclusive"
 
 
 def test_size_and_cost_are_shown_where_they_are_known():

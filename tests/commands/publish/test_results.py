@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from commands.publish import results
 from faces import params
@@ -60,8 +61,11 @@ def test_trials_are_scored_by_their_best_epoch():
     history = [{"epoch": 0, "loss": 6.0, "val_score": 0.6}, {"epoch": 1, "loss": 5.0, "val_score": 0.7}]
     history.append({"epoch": 2, "loss": 4.0, "val_score": 0.5})
     other = {"trial": 1, "values": {"learning_rate": 0.00602, "batch_size": 64.0}, "history": history[:1]}
-    rows = results.trials({"trials": [{"trial": 0, "values": {}, "history": history}, other]})
-    assert rows.to_dict("records") == [
+    other |= {"difference": -0.1, "standard_error": 0.05}
+    rows = results.trials({"trials": [{"trial": 0, "values": {}, "history": history}, other]}, 0.95)
+    assert rows["difference"].isna().tolist() == [True, False]
+    assert rows[["low", "high"]].iloc[1].tolist() == pytest.approx([-0.198, -0.002], abs=1e-4)
+    assert rows[["trial", "changed", "epochs", "score"]].to_dict("records") == [
         {"trial": 0, "changed": "nothing", "epochs": 3, "score": 0.7},
         {"trial": 1, "changed": "learning_rate 0.00602, batch_size 64", "epochs": 1, "score": 0.6},
     ]
