@@ -129,12 +129,20 @@ EXACT = ("RGB", "L", "P", "1")  # modes whose pixels are known after a lossless 
 ANIMATED = ("PNG", "WEBP", "TIFF", "GIF")
 
 
+def in_mode(image, mode):
+    """An image in a mode of Pillow; those of 16 and 32 bits use all 16."""
+    if mode.startswith("I"):
+        values = np.asarray(image.convert("L")).astype(np.uint16 if ";" in mode else np.int32)
+        return Image.fromarray((values | 1) * 257)
+    return image.convert("L").convert(mode) if mode == "F" else image.convert(mode)
+
+
 def image_file(rng, kind):
     """A valid image file, its upright image as RGB where the pixels are known, its size, and its frames."""
     size = rng.choice([(rng.randrange(1, 90), rng.randrange(1, 90))] * 9 + [(1, 999), (999, 1), (240, 180)])
     mode, turn = rng.choice(MODES[kind]), rng.choice([1, 1, *range(1, 9)])
     image = picture(rng.randrange(99), size)
-    image = image.convert("L").convert(mode) if mode[0] in "IF" else image.convert(mode)
+    image = in_mode(image, mode)
     options, frames = {}, 1
     if kind in ("JPEG", "PNG", "WEBP") and turn > 1:
         faults = [
@@ -158,7 +166,7 @@ def image_file(rng, kind):
             add("Comment", rng.choice(WORDS) * rng.choice([1, 1, 9000]), zip=rng.random() < 0.5)
     if kind in ANIMATED and rng.random() < 0.3:
         frames = rng.randrange(2, 4)
-        others = [picture(100 + number, size).convert("L").convert(mode) for number in range(1, frames)]
+        others = [in_mode(picture(100 + number, size).convert("L"), mode) for number in range(1, frames)]
         options |= {"save_all": True, "append_images": others}
     known = kind in ("PNG", "BMP", "TIFF", "WEBP") and mode in EXACT
     if kind in ("PNG", "GIF") and mode in ("P", "L") and frames == 1 and rng.random() < 0.3:

@@ -87,14 +87,30 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     """An image as RGB; a large one in bands, since a conversion of the whole takes four times its memory."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    height = max(1, BAND // image.width)
-    if height >= image.height:
+    if image.mode.startswith("I"):
+        _check_range(image)
+    if len(_bands(image)) == 1:
         return _band_to_rgb(image)
     rgb = Image.new("RGB", image.size)
-    for top in range(0, image.height, height):
-        band = image.crop((0, top, image.width, min(top + height, image.height)))
-        rgb.paste(_band_to_rgb(band), (0, top))
+    for box in _bands(image):
+        rgb.paste(_band_to_rgb(image.crop(box)), box)
     return rgb
+
+
+def _bands(image: Image.Image) -> list[tuple[int, int, int, int]]:
+    """Boxes that divide an image into bands of about BAND pixels."""
+    height = max(1, BAND // image.width)
+    return [(0, y, image.width, min(y + height, image.height)) for y in range(0, image.height, height)]
+
+
+def _check_range(image: Image.Image) -> None:
+    """Raise ImageError where the values of an image of 16 bits or more are not those of one of 16 bits."""
+    limits = [f(np.asarray(image.crop(box))) for box in _bands(image) for f in (np.min, np.max)]
+    low, high = min(limits), max(limits)
+    if low < 0 or high > 65535:
+        raise ImageError("has values that are not 0 to 65535")
+    if high < 256:
+        raise ImageError("is black: its values have 16 bits, and all are below 256: save it with 8 bits")
 
 
 def _band_to_rgb(image: Image.Image) -> Image.Image:
@@ -102,12 +118,7 @@ def _band_to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image.convert("RGBA"))
     elif image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ImageError("has values that are not 0 to 65535")
-        if values.max() < 256:
-            raise ImageError("is black: its values have 16 bits, and all are below 256: save it with 8 bits")
-        image = Image.fromarray((values >> 8).astype(np.uint8))
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     elif image.mode == "F":
         raise ImageError("has fractions as values, whose range is unknown")
     return image if image.mode == "RGB" else image.convert("RGB")

@@ -146,7 +146,7 @@ def test_many_frames_take_no_time():
 def test_an_image_that_is_converted_in_bands_is_the_same(monkeypatch, mode):
     image = picture(1, (41, 37))
     if mode == "I;16":
-        image = Image.fromarray((np.arange(41 * 37, dtype=np.uint16) * 40).reshape(37, 41))
+        image = Image.fromarray(np.maximum(np.arange(41 * 37) * 40 - 20000, 0).astype(np.uint16).reshape(37, 41))
     elif mode in ("RGBA", "LA"):
         image.putalpha(picture(2, (41, 37)).convert("L"))
     options = {"transparency": 3} if mode == "P" else {}
