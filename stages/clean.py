@@ -110,19 +110,23 @@ def reconcile(rows: pd.DataFrame, first: pd.Series, max_age_difference: float): 
 
 
 def summary(rows: pd.DataFrame, faces: pd.DataFrame, dropped: pd.DataFrame, conflicts: pd.DataFrame, bare: int) -> dict:
-    """Counts of records, faces, rejects (left_out: but for copies) and conflicts. bare: images without a record."""
+    """Counts of records, faces, rejects and conflicts. bare: images without a record.
+
+    left_out: {reason: n} of what cannot be used, all but copies.
+    """
     reasons = dropped["reject"].replace({r"^copy of .*": COPY, r"(cannot be decoded): .*": r"\1"}, regex=True)
     masked = conflicts[conflicts["kept"].fillna("").astype(str) == ""]
+    rejected = {str(k): int(v) for k, v in sorted(reasons.value_counts().items())}
     return {
         "records": len(rows),
         "kept": len(faces),
-        "rejected": {str(k): int(v) for k, v in sorted(reasons.value_counts().items())},
+        "rejected": rejected,
         "faces_with_copies": int((faces["images"] > 1).sum()),
-        "left_out": int((reasons != COPY).sum()),
+        "left_out": {reason: n for reason, n in rejected.items() if reason != COPY},
         "labels_in_conflict": {name: int((conflicts["target"] == name).sum()) for name in targets.TARGETS},
         "labels_masked": {name: int((masked["target"] == name).sum()) for name in targets.TARGETS},
         "groups": int(faces["group"].nunique()),
-        "pictures_without_record": bare,
+        "images_without_record": bare,
     }
 
 

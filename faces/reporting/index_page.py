@@ -45,18 +45,17 @@ def rows_left(p: params.Params) -> list[str]:
     for name in p.datasets:
         clean = records.read_json(f"data/clean/{name}/summary.json")
         split = records.read_json(f"data/splits/{name}-balance.json")
-        left_out = {reason: n for reason, n in clean["rejected"].items() if reason != "copy of another"}
-        left_out |= {"image without a row": clean["pictures_without_record"]}
+        lost = sum(clean["left_out"].values())
+        left_out = clean["left_out"] | {"image without a row": clean["images_without_record"]}
         left_out |= {key.replace("_", " "): n for key, n in split.items() if key.startswith("left_out")}
         most = sorted(((n, reason) for reason, n in left_out.items() if n), reverse=True)
-        usable = clean["records"] - clean["left_out"]
         table.append(
-            {"dataset": name, "rows": f"{clean['records']:,}", "usable": f"{usable:,}",
+            {"dataset": name, "rows": f"{clean['records']:,}", "usable": f"{clean['records'] - lost:,}",
              "without copies": f"{clean['kept']:,}", **{part: f"{n:,}" for part, n in split["faces"].items()},
              "left out": ", ".join(f"{n:,} {reason}" for n, reason in most[:4]) or "none"}
         )  # fmt: skip
-        if clean["left_out"] > p.report.max_left_out * clean["records"]:
-            warnings.append(f"{name}: {clean['left_out']:,} of {clean['records']:,} rows cannot be used.")
+        if lost > p.report.max_left_out * clean["records"]:
+            warnings.append(f"{name}: {lost:,} of {clean['records']:,} rows cannot be used.")
     return ["What became of the rows, from the archive to the parts:", "", markdown.table(table), "",
             *markdown.quotes(warnings)]  # fmt: skip
 

@@ -71,4 +71,4 @@ def test_images_without_detail_are_left_out_and_counted(project):
     clean.main("utkface")
     assert records.read(project / "data/clean/utkface/faces.csv")["face_id"].tolist() == ["f0", "f1", "f2"]
     summary = records.read_json(project / "data/clean/utkface/summary.json")
-    assert (summary["rejected"], summary["left_out"]) == ({"image has no detail": 1}, 1)
+    assert (summary["rejected"], summary["left_out"]) == ({"image has no detail": 1}, {"image has no detail": 1})
