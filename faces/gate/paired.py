@@ -43,9 +43,11 @@ def differences(
     """Mean difference (s,), its standard error (s,) and studentised differences (bootstrap_samples, s), one a slice.
 
     loss_difference: (n,), NaN where unknown; member: (n, s) bool; people: (n,) name of the person on each face.
-    binary: whether the loss is 0 or 1, so that pseudo-faces are added.
+    binary: whether the loss is 0 or 1, so that pseudo-faces are added. All zeros if no face differs.
     """
     known = np.isfinite(loss_difference)
+    if not loss_difference[known].any():
+        return (*np.zeros((2, member.shape[1])), np.zeros((bootstrap_samples, member.shape[1])))
     inside = scipy.sparse.csr_matrix((member & known[:, None]).astype(float))
     value = np.where(known, loss_difference, 0.0)
     n, a = (bootstrap.gather(table, people) for table in (inside, inside.multiply(value[:, None])))
