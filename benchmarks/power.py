@@ -29,31 +29,33 @@ drawn_counts = bootstrap.counts
 
 
 def main() -> None:
-    """Draw, compare and print the share of draws that the gate calls regressed."""
+    """Draw, compare and print the percentage of draws that the gate calls regressed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--draws", type=int, default=500)
-    draws = parser.parse_args().draws
+    parser.add_argument("--draws", type=int, default=500, help="for losses among all faces (default: %(default)s)")
+    parser.add_argument("--group-draws", type=int, default=200, help=f"of {GROUP} faces (default: %(default)s)")
+    args = parser.parse_args()
     for name, label in itertools.product(("age", "sex"), (ALL, GROUP)):
         gap = mean_loss_difference(weak(), published(), name, label, params.load().evaluate.min_group_size)
-        print(f"the weaker training, {name}, {label}: {gap:+.4f}")
-    print(f"\n| loss | {ALL} | {GROUP} alone |\n| --- | --- | --- |")
-    single = [({"age": years}, f"{years} years") for years in YEARS]
-    single += [({"sex": points / 100}, f"{points} points of sex") for points in POINTS]
-    single += [({"age": 0.35, "sex": 0.016}, "0.35 years and 1.6 points of sex")]
+        print(f"the weaker training, {name}, {label}: {gap:+.4f}", flush=True)
+    losses = [{"age": years} for years in YEARS] + [{"sex": points / 100} for points in POINTS]
+    losses.append({"age": 0.35, "sex": 0.016})
     with ProcessPoolExecutor(2, initializer=share_counts) as pool:
-        for losses, title in single:
-            cells = []
-            for label in (ALL, GROUP):
-                found = [*pool.map(regressed, itertools.repeat(losses, draws), itertools.repeat(label), range(draws))]
-                known = [verdict for verdict in found if verdict is not None]
-                cells.append(as_text(known) if known else "the weaker training loses less")
-            print(f"| {title} | {' | '.join(cells)} |", flush=True)
+        for label, draws in ((ALL, args.draws), (GROUP, args.group_draws)):
+            print(f"\n| loss among {label} | regressed, % of {draws} draws [95 % interval] |\n| --- | --- |")
+            for loss in losses:
+                found = [*pool.map(regressed, itertools.repeat(loss, draws), itertools.repeat(label), range(draws))]
+                title = " and ".join(
+                    f"{lost:g} {'years' if name == 'age' else 'of sex'}" for name, lost in loss.items()
+                )
+                print(f"| {title} | {as_text(found)} |", flush=True)
 
 
-def as_text(found: list[bool]) -> str:
-    """`83 % (79 to 86)`: the share of draws, with its exact 95 % interval."""
+def as_text(found: list[bool | None]) -> str:
+    """`83 [79, 86]`: the percentage of draws, with its exact interval."""
+    if None in found:
+        return "the weaker training loses less"
     low, high = bootstrap.exact(np.mean(found), len(found), 0.95)
-    return f"{np.mean(found):.0%} ({low:.0%} to {high:.0%})"
+    return f"{100 * np.mean(found):.0f} [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 @functools.cache
