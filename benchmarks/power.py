@@ -24,6 +24,7 @@ NAME, MODEL = "utkface", "utkface"
 WEAKER = Path(__file__).parent / "weaker" / baselines.PREDICTIONS
 GROUP = "female"
 YEARS, POINTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0), (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+UNITS = {"age": "years", "sex": "of the sexes"}
 SEED = 20261128
 drawn_counts = bootstrap.counts
 
