@@ -26,7 +26,7 @@ GROUP = "female"
 YEARS, POINTS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0), (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 UNITS = {"age": "years", "sex": "of the sexes"}
 SEED = 20261128
-drawn_counts = bootstrap.counts
+counts = bootstrap.counts
 
 
 def main() -> None:
@@ -128,7 +128,7 @@ def share_counts() -> None:
 @functools.cache
 def same_counts(people: int, samples: int, seed: int) -> list[np.ndarray]:
     """What bootstrap.counts yields."""
-    return [*drawn_counts(people, samples, seed)]
+    return [*counts(people, samples, seed)]
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ def test_an_interval_holds_the_difference_of_paired_values():
     inside = 0
     for _ in range(1000):
         first = rng.normal(5, 4, 150)
-        found = gains.interval(gains.paired(first + rng.gamma(0.3, 1, 150), first, np.arange(150)), 0.95)
-        inside += found["low"] <= 0.3 <= found["high"]
-        assert found["high"] - found["low"] < 0.5  # that of a single mean is 1.3 wide
+        gain = gains.interval(gains.paired(first + rng.gamma(0.3, 1, 150), first, np.arange(150)), 0.95)
+        inside += gain["low"] <= 0.3 <= gain["high"]
+        assert gain["high"] - gain["low"] < 0.5  # that of a single mean is 1.3 wide
     assert 910 <= inside <= 970
 
 
@@ -27,8 +27,8 @@ def test_three_photos_of_a_person_are_no_three_people():
 
 def test_only_faces_that_both_know_are_compared():
     first, second, people = np.array([1.0, 2, np.nan, 4]), np.array([0.0, np.nan, 3, 1]), np.arange(4)
-    found = gains.paired(first, second, people)
-    assert found == {"difference": 2.0, "standard_error": pytest.approx(np.std([1, 3], ddof=1) / np.sqrt(2))}
+    gain = gains.paired(first, second, people)
+    assert gain == {"difference": 2.0, "standard_error": pytest.approx(np.std([1, 3], ddof=1) / np.sqrt(2))}
     assert np.isnan(gains.interval(gains.paired(first[:2], second[:2], people[:2]), 0.95)["low"])
 
 

@@ -34,8 +34,8 @@ def test_intervals_are_paired_and_of_the_same_faces():
     base = pd.DataFrame({"age_mae": rng.gamma(2, 3, 400), "score": rng.normal(0, 1, 400)})
     base["group"] = [f"p{i}" for i in range(400)]
     other = base.assign(age_mae=base["age_mae"] - 0.5 + rng.normal(0, 0.5, 400), score=base["score"] + 0.001)
-    found = ablations.intervals(other, base, 0.95)
-    assert 0.4 < found["age_mae_gain_low"] < 0.5 < found["age_mae_gain_high"] < 0.6  # far less than between faces
-    assert found["score_gain_low"] == pytest.approx(0.001) == found["score_gain_high"]
-    assert "sex_accuracy_gain_low" not in found
+    limits = ablations.intervals(other, base, 0.95)
+    assert 0.4 < limits["age_mae_gain_low"] < 0.5 < limits["age_mae_gain_high"] < 0.6  # far less than between faces
+    assert limits["score_gain_low"] == pytest.approx(0.001) == limits["score_gain_high"]
+    assert "sex_accuracy_gain_low" not in limits
     assert ablations.intervals(other.iloc[1:], base, 0.95) == {}
