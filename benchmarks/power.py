@@ -44,19 +44,19 @@ def main() -> None:
         for label, draws in ((ALL, args.draws), (GROUP, args.group_draws)):
             print(f"\n| loss among {label} | regressed, % of {draws} draws [95 % interval] |\n| --- | --- |")
             for loss in losses:
-                verdicts = [*pool.map(regressed, itertools.repeat(loss, draws), itertools.repeat(label), range(draws))]
+                regressions = [*pool.map(regressed, itertools.repeat(loss, draws), itertools.repeat(label), range(draws))]
                 title = " and ".join(
                     f"{lost:g} {'years' if name == 'age' else 'of sex'}" for name, lost in loss.items()
                 )
-                print(f"| {title} | {as_text(verdicts)} |", flush=True)
+                print(f"| {title} | {as_text(regressions)} |", flush=True)
 
 
-def as_text(verdicts: list[bool | None]) -> str:
+def as_text(regressions: list[bool | None]) -> str:
     """`83 [79, 86]`: the percentage of draws, with its exact interval."""
-    if None in verdicts:
+    if None in regressions:
         return "the weaker training loses less"
-    low, high = bootstrap.exact(np.mean(verdicts), len(verdicts), 0.95)
-    return f"{100 * np.mean(verdicts):.0f} [{100 * low:.0f}, {100 * high:.0f}]"
+    low, high = bootstrap.exact(np.mean(regressions), len(regressions), 0.95)
+    return f"{100 * np.mean(regressions):.0f} [{100 * low:.0f}, {100 * high:.0f}]"
 
 
 @functools.cache

@@ -13,8 +13,8 @@ from faces.targets import TARGETS
 @pytest.mark.parametrize("losses", [{"age": 0.4}, {"sex": 0.025}, {"age": 0.35, "sex": 0.016}], ids=str)
 def test_a_real_loss_is_called_regressed(losses, monkeypatch):
     monkeypatch.setattr(bootstrap, "counts", power.same_counts)
-    verdicts = [power.regressed(losses, power.ALL, draw) for draw in range(100)]
-    assert np.mean(verdicts) >= 0.8
+    regressions = [power.regressed(losses, power.ALL, draw) for draw in range(100)]
+    assert np.mean(regressions) >= 0.8
 
 
 def test_a_draw_loses_what_was_asked_for_on_the_mean():
