@@ -44,11 +44,9 @@ def main() -> None:
         for label, draws in ((ALL, args.draws), (GROUP, args.group_draws)):
             print(f"\n| loss among {label} | regressed, % of {draws} draws [95 % interval] |\n| --- | --- |")
             for loss in losses:
-                regressions = [*pool.map(regressed, itertools.repeat(loss, draws), itertools.repeat(label), range(draws))]
-                title = " and ".join(
-                    f"{lost:g} {'years' if name == 'age' else 'of sex'}" for name, lost in loss.items()
-                )
-                print(f"| {title} | {as_text(regressions)} |", flush=True)
+                draw = pool.map(regressed, itertools.repeat(loss, draws), itertools.repeat(label), range(draws))
+                title = " and ".join(f"{lost:g} {UNITS[name]}" for name, lost in loss.items())
+                print(f"| {title} | {as_text([*draw])} |", flush=True)
 
 
 def as_text(regressions: list[bool | None]) -> str:
