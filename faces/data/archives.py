@@ -42,6 +42,7 @@ SYSTEM_NAMES = (
     "@eadir",
     "thumbs.db",
     "desktop.ini",
+    "lost+found",
 )  # of files and folders that systems add
 LFS = b"version https://git-lfs"  # first bytes of a pointer
 LFS_FAULT = "a pointer of Git LFS, not the file: type `git lfs pull` where it is from"
@@ -62,7 +63,7 @@ def list_archives(folder: Path) -> list[Location]:
     """
     if not (folder / PROVENANCE).exists():
         raise ArchiveError(f"{folder}: nothing was downloaded yet: run `dvc repro`")
-    entries = json.loads((folder / PROVENANCE).read_text())["archives"]
+    entries = _entries(folder)
     for entry in entries:
         before = entry.get("size")
         size = file_size(entry["address"]) if "address" in entry else before
@@ -70,6 +71,15 @@ def list_archives(folder: Path) -> list[Location]:
             fault = f"has {size} bytes, before it had {before}" if size is not None else "no longer exists"
             raise ArchiveError(f"{entry['address']}: {fault}: `make fetch` reads it again")
     return [entry.get("address") or folder / entry["name"] for entry in entries]
+
+
+def sources(folder: Path) -> list[str | None]:
+    """The sha256 of the table that each archive of a folder under data/raw was made from; None of other archives."""
+    return [entry.get("made_from") for entry in _entries(folder)]
+
+
+def _entries(folder: Path) -> list[dict]:
+    return json.loads((folder / PROVENANCE).read_text())["archives"]
 
 
 def open_archive(location: Location) -> BinaryIO:
@@ -307,27 +317,44 @@ def pack_folder(folder: Path, path: Path) -> None:
     """Write the files of a folder, also those behind links, as a tar archive; the same files give the same bytes.
 
     Members are named by their path below the folder, whose own name does not matter. Hidden files are left out.
-    Raises ArchiveError where it has a link that leads nowhere.
+    A folder that is also behind links is read once. Raises ArchiveError where it has a link that leads nowhere, or what
+    may not be read.
     """
     files: list[Path] = []
     broken: list[Path] = []
+    top = os.path.realpath(folder)
+    inside = {place for place, _, _ in _walk(top, links=False)}
     seen = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
+    for place, folders, names in _walk(top, links=True):
         real = os.path.realpath(place)
-        if real in seen:  # a link to a folder above it
+        if real in seen or (real in inside and real != place):  # a link to a folder that is read without it
             folders.clear()
             continue
         seen.add(real)
         paths = [Path(place, name) for name in names]
-        paths = [path for path in paths if not is_hidden(path.relative_to(folder))]
+        paths = [path for path in paths if not is_hidden(path.relative_to(top))]
         files += [path for path in paths if path.is_file()]
         broken += [path for path in paths if path.is_symlink() and not path.exists()]
     if broken:
         raise ArchiveError(f"{broken[0]}: is a link that leads nowhere, one of {len(broken)}: restore or remove them")
     with tarfile.open(path, "w") as archive:
         for file in sorted(files):
-            with file.open("rb") as content:
-                _add(archive, file.relative_to(folder).as_posix(), file.stat().st_size, content)
+            try:
+                with file.open("rb") as content:
+                    _add(archive, file.relative_to(top).as_posix(), file.stat().st_size, content)
+            except PermissionError as error:
+                _unreadable(error)
+
+
+def _walk(top: str, links: bool) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Walk as os.walk does, in the order of names, past hidden folders. Raises ArchiveError for an unreadable one."""
+    for place, folders, names in os.walk(top, onerror=_unreadable, followlinks=links):
+        folders[:] = sorted(name for name in folders if not is_hidden(PurePosixPath(name)))
+        yield place, folders, names
+
+
+def _unreadable(error: OSError) -> None:
+    raise ArchiveError(f"{error.filename}: cannot be read ({error.strerror}): permit it, or move it away")
 
 
 def checksums(path: Location) -> dict[str, str]:

@@ -5,6 +5,7 @@ import io
 import os
 import tarfile
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -143,6 +144,38 @@ def test_the_files_of_a_folder_may_be_behind_links_which_may_go_in_circles(tmp_p
     (folder / "gone.jpg").symlink_to(tmp_path / "nothing")
     with pytest.raises(ArchiveError, match=r"gone.jpg: is a link that leads nowhere, one of 1"):
         archives.pack_folder(folder, tmp_path / "photos.tar")
+
+
+def test_a_folder_that_is_also_behind_links_is_read_once_by_its_own_name(tmp_path):
+    (tmp_path / "set/real/deep").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    for path in ("set/real/a.jpg", "set/real/deep/b.jpg", "other/c.jpg"):
+        (tmp_path / path).write_bytes(b"1")
+    links = (("set/alias", "real"), ("set/zoo", "real/deep"), ("set/m", "../other"), ("set/n", "../other"))
+    for link, target in links:
+        (tmp_path / link).symlink_to(target)
+    archives.pack_folder(tmp_path / "set", tmp_path / "set.tar")
+    names = [name for name, _ in archives.members(tmp_path / "set.tar")]
+    assert names == ["m/c.jpg", "real/a.jpg", "real/deep/b.jpg"]
+
+
+@pytest.mark.parametrize("path", ["locked", "a.jpg"])
+def test_what_may_not_be_read_in_a_folder_is_named(tmp_path, monkeypatch, path):
+    """A locked folder is not an empty one. Root may read all, so the test refuses in the place of the system."""
+    (tmp_path / "set/locked").mkdir(parents=True)
+    (tmp_path / "set/.trash").mkdir()
+    (tmp_path / "set/a.jpg").write_bytes(b"1")
+    scan, open_file = os.scandir, Path.open
+
+    def refuse(function, place, *arguments):
+        if Path(place).name in (path, ".trash"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return function(place, *arguments)
+
+    monkeypatch.setattr(os, "scandir", lambda place: refuse(scan, place))
+    monkeypatch.setattr(Path, "open", lambda place, *arguments: refuse(open_file, place, *arguments))
+    with pytest.raises(ArchiveError, match=rf"set/{path}: cannot be read \(Permission denied\): permit it, or move it"):
+        archives.pack_folder(tmp_path / "set", tmp_path / "set.tar")
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
