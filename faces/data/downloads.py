@@ -38,7 +38,7 @@ def link_from_variants(wanted: tuple[Archive, ...], folder: Path, target: Path) 
 def import_own_images(source: Path, folder: Path) -> dict:
     """Copy one's own images into a folder as one archive, and return its provenance entry.
 
-    source: a folder of images, a zip or tar, or a table with a column of pixels.
+    source: a folder of images, a zip or tar, or a table with a column of pixels, whose sha256 is then `made_from`.
     """
     if not source.exists():
         raise ArchiveError(f"{source}: does not exist; variants in params.yaml names it")
@@ -55,6 +55,7 @@ def import_own_images(source: Path, folder: Path) -> dict:
             raise ArchiveError(f"{source}: {fault}") from None
         path = folder / "pixels.tar"
         tables.write_pixels(source, path)
+        return provenance_entry(Archive(path.name), path) | {"made_from": archives.checksums(source)["sha256"]}
     return provenance_entry(Archive(path.name), path)
 
 

@@ -45,35 +45,45 @@ def load(path: Path) -> pd.DataFrame:
 
 
 def as_text(content: bytes) -> str:
-    """The text of a CSV, by its byte order mark, else UTF-8. Raises ValueError."""
+    """The text of a CSV, by its byte order mark, else UTF-8, with Unix line ends. Raises ValueError."""
     for start, name in KINDS.items():
         if content.startswith(start):
             raise ValueError(f"it is {name}")
     utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        return content.decode("utf-16" if utf16 else "utf-8-sig")
+        text = unix(content.decode("utf-16" if utf16 else "utf-8").lstrip("\ufeff"))
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise ValueError(f"line {line} is not UTF-8: save it as CSV in UTF-8") from None
+    if "\0" in text:  # UTF-16 without its mark, a file of a program, or one that a full disk filled up
+        line = text.partition("\0")[0].count("\n") + 1
+        raise ValueError(f"line {line} has zero bytes: {SAVE}")
+    return text
+
+
+def unix(text: str) -> str:
+    """Text with Unix line ends; another's in a cell would end the row of a record."""
+    return re.sub(r"\r\n?", "\n", text)
 
 
 def parse(text: str) -> pd.DataFrame:
     """Rows of a CSV's text, whose separator is the one that divides its first line into most columns.
 
     Blanks separate only where that line has no other separator, and several are one. Fields that a row lacks at its end
-    are empty; empty ones that it has too many are dropped. Raises ValueError.
+    are empty; empty ones that it has too many are dropped. Blanks after a separator do not count. Raises ValueError.
     """
     csv.field_size_limit(1 << 30)
     lines = io.StringIO(text, newline="")
-    head = re.match(r"sep=(.)\r?\n", text)  # a line that Excel writes and reads
+    head = re.match(r"sep=(.)\n", text)  # a line that Excel writes and reads
     separators = head[1] if head else ",;\t|"
     lines.seek(head.end() if head else 0)
     first = next((line for line in lines if line.strip()), "")
-    separator = max(separators, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
-    blank = len(next(csv.reader([first], delimiter=separator), [])) < 2 <= len(first.split()) and '"' not in first
+    widths = {mark: len(next(csv.reader([first], delimiter=mark, skipinitialspace=True), [])) for mark in separators}
+    separator = max(widths, key=lambda mark: widths[mark])
+    blank = widths[separator] < 2 <= len(first.split()) and '"' not in first
     lines.seek(head.end() if head else 0)
     texts = (f"{line.strip()}\n" for line in lines) if blank else lines
-    reader = csv.reader(texts, delimiter=" " if blank else separator, skipinitialspace=blank, strict=True)
+    reader = csv.reader(texts, delimiter=" " if blank else separator, skipinitialspace=True, strict=True)
     header: list[str] = []
     rows = []
     try:
@@ -83,6 +93,8 @@ def parse(text: str) -> pd.DataFrame:
                 header = fields
             elif any(map(str.strip, fields[len(header) :])):
                 raise csv.Error(f"{len(fields)} fields, and the header has {len(header)}")
+            elif not blank and has_rows_in_a_cell(fields, len(header), separator):
+                raise csv.Error("a cell has whole rows in it: a quotation mark before them is not meant as one")
             elif filled:
                 rows.append(fields[: len(header)] + [""] * (len(header) - len(fields)))
     except csv.Error as error:
@@ -90,16 +102,36 @@ def parse(text: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=header, dtype=object)
 
 
+def has_rows_in_a_cell(fields: list[str], width: int, separator: str) -> bool:
+    """Whether a cell of a row goes on where a row of `width` fields would end: it is then several rows.
+
+    Of two columns, any text of two lines with one comma may look so.
+    """
+    for place, cell in enumerate(fields):
+        if "\n" in cell and width > 2:
+            counts = [len(row) for row in csv.reader(cell.split("\n"), delimiter=separator, quoting=csv.QUOTE_NONE)]
+            if counts == [width - place, *[width] * (len(counts) - 2), place + 1]:
+                return True
+    return False
+
+
 def as_cell(value: object) -> str:
-    """A value of a Parquet file as text; '' for none, and for the bytes of a file."""
-    missing = value is None or isinstance(value, bytes | dict) or (np.isscalar(value) and bool(pd.isna(value)))
-    return "" if missing else f"{value}"
+    """A value of a Parquet or JSON file as text, bytes too if they are UTF-8; '' for none, and for an image's file."""
+    if isinstance(value, bytes):
+        try:
+            return unix(value.decode())
+        except UnicodeDecodeError:
+            return ""
+    missing = value is None or isinstance(value, dict) or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
+    return "" if missing else unix(f"{value}")
 
 
 def parquet(content: bytes) -> pd.DataFrame:
     """Rows of a Parquet file as text. Raises ValueError."""
     try:
-        return pd.read_parquet(io.BytesIO(content)).apply(lambda column: column.map(as_cell))
+        rows = pd.read_parquet(io.BytesIO(content))
+        rows = rows.reset_index() if any(rows.index.names) else rows
+        return rows.apply(lambda column: column.map(as_cell))
     except Exception as error:  # noqa: BLE001 - pandas raises anything for a damaged file, also for text in another code
         raise ValueError(" ".join(f"{type(error).__name__}: {error}".split())) from None
 

@@ -365,6 +365,8 @@ PLAIN = 'file,age,note\na b.jpg,30,"x, y"\né.jpg,,\n'
         '"file"|"age"|"note"\n"a b.jpg"|"30"|"x, y"\n"é.jpg"\n',
         'file,age,note,\na b.jpg,30,"x, y",\né.jpg,,,\n',
         ' file , age,note \na b.jpg,30,"x, y",,\né.jpg,,,,\n',
+        'file, "age", note\na b.jpg, 30, "x, y"\né.jpg, "", \n',
+        "\ufeff\ufeff" + PLAIN,
     ],
 )
 def test_one_table_written_in_many_ways_has_the_same_rows(tmp_path, text):
@@ -384,6 +386,10 @@ def test_one_table_written_in_many_ways_has_the_same_rows(tmp_path, text):
         (b"version https://git-lfs.github.com/spec/v1\n", "it is a pointer of Git LFS, .*`git lfs pull`"),
         ("a b\n1 2 3\n", r"line 2: 3 fields, and the header has 2"),
         (b"PAR1PAR1", "cannot be read as a table"),
+        ("a,b\n1,2\n".encode("utf-16-le"), r"line 1 has zero bytes: save it as CSV \(UTF-8\) or Parquet"),
+        ("a,b\n1,2\n\0\0\0", r"line 3 has zero bytes"),
+        ('a\tb\tc\n1\t2\t"x\n3\t4\ty"\n', r"line 3: a cell has whole rows in it: a quotation mark"),
+        ('a,b,c\n1,"2,x\n3,4,y\n5,6",z\n', r"line 4: a cell has whole rows in it"),
         ("a,b\n", "has no rows"),
         ("", "has no rows"),
     ],
@@ -391,6 +397,24 @@ def test_one_table_written_in_many_ways_has_the_same_rows(tmp_path, text):
 def test_a_table_that_cannot_be_read_is_named_with_its_line(tmp_path, text, fault):
     with pytest.raises(ArchiveError, match=fault):
         rows_of(text, tmp_path)
+
+
+def test_cells_may_have_lines_of_their_own(tmp_path):
+    text = 'a,b,c\n1,"two\nlines, and more",x\n2,"p\r\nr, s\rt",y\n'
+    rows = rows_of(text, tmp_path)
+    assert [row["b"] for row in rows] == ["two\nlines, and more", "p\nr, s\nt"]
+    assert rows_of('a,b\n1,"x\ny, z"\n', tmp_path) == [{"a": "1", "b": "x\ny, z"}]
+
+
+def test_text_of_a_parquet_may_be_bytes_or_an_index(tmp_path):
+    frame = pd.DataFrame({"file": ["a.jpg", "b.jpg"], "who": [b"Jos\xc3\xa9", b"\xff\xd8\xff"], "age": ["3\r4", None]})
+    frame["day"] = [pd.Timestamp("2020-01-02"), pd.NaT]
+    frame.set_index("file").to_parquet(tmp_path / "a.parquet")
+    rows = tables.load(tmp_path / "a.parquet")
+    assert rows["file"].tolist() == ["a.jpg", "b.jpg"]
+    assert rows["who"].tolist() == ["José", ""]
+    assert rows["age"].tolist() == ["3\n4", ""]
+    assert rows["day"].tolist() == ["2020-01-02 00:00:00", ""]
 
 
 def test_a_parquet_whose_notes_are_damaged_is_no_table(tmp_path):
@@ -424,10 +448,23 @@ def test_a_column_that_is_there_twice_is_no_column(mine):
         ("00012", "00012.jfif"),
         ("12.0", "12.jpg"),
         ("照片.jpg", "照片.jpg".encode("gb18030").decode("cp437")),
+        ("T:1.jpg", "photos/T:1.jpg"),
     ],
 )
 def test_an_image_is_found_by_a_name_that_is_written_otherwise(named, there):
     assert table.finder([there, "b/other.jpg"])(named) == (there, "")
+
+
+@pytest.mark.parametrize("start", ["./", "photos/./", "photos//"])
+def test_names_of_an_archive_may_have_parts_that_mean_nothing(mine, start):
+    rows = photos(mine.folder, 20)
+    files = sorted((mine.folder / "photos").iterdir())
+    with (mine.folder / "photos.tar").open("wb") as file:
+        archives.write_tar(file, [(start + path.name, path.read_bytes()) for path in files])
+    mine(rows, "photos.tar")
+    pack.main("mine", "cropped")
+    clean.main("mine")
+    assert len(records.read("data/clean/mine/faces.csv")) == 20
 
 
 @pytest.mark.parametrize(
@@ -438,6 +475,13 @@ def test_an_image_is_found_by_a_name_that_is_written_otherwise(named, there):
 )  # fmt: skip
 def test_an_image_that_is_not_found_has_a_reason(named, reason):
     assert table.finder(["a.jpg", "a.JPG"])(named) == ("" if not named.strip() else named, reason)
+
+
+def test_a_name_that_is_not_there_takes_no_time():
+    names = [f"faces/{i * 7919 % 10_000:04}_{'abc_0123' * 20}.jpg" for i in range(10_000)]
+    started = time.process_time()
+    assert "there is 'faces/" in read_table.hint(f"images/{names[5]}", names)
+    assert time.process_time() - started < 5
 
 
 def test_a_name_that_is_not_there_is_shown_beside_one_that_is(mine, capsys):
@@ -462,6 +506,51 @@ def test_words_for_nobody_are_nobody(mine):
     assert faces["identity"].tolist() == [""] * 6 + ["Anna"]
     assert faces["age"].isna().tolist() == [True] * 6 + [False]
     assert (faces["reject"] == "").all()
+
+
+def test_a_person_is_one_however_the_name_is_written(mine):
+    rows = photos(mine.folder, 4)
+    for row, word in zip(rows, ["José Li", "Jose\u0301  Li ", "Jos\u00e9\rLi", "jose li"], strict=True):
+        row["person"] = word
+    faces = mine(rows, name="labels.parquet")
+    assert faces["identity"].tolist() == ["José Li"] * 3 + ["jose li"]
+    assert faces["age"].tolist() == [row["years"] for row in rows]
+
+
+@pytest.mark.parametrize("role", ["identity", "split"])
+def test_a_column_that_says_nothing_is_an_error(mine, role):
+    rows = [{**row, "word": "unknown"} for row in photos(mine.folder)]
+    with pytest.raises(ArchiveError, match=rf"no row has a label of {role}: word is empty"):
+        mine(rows, columns={**COLUMNS, role: "word"})
+
+
+def test_rows_are_counted_where_their_image_is_again_or_none(mine, capsys):
+    rows = photos(mine.folder)
+    mine([*rows, *rows, *[{**rows[0], "file": " "}] * 4, {**rows[1], "years": 9}])
+    said = " ".join(capsys.readouterr().err.split())
+    assert "2 of 11 rows are usable; 4 x names no image; 1 x 3 rows of this image disagree; 4 x repeats" in said
+
+
+def test_the_greatest_age_is_that_of_the_targets(mine):
+    rows = photos(mine.folder)
+    rows[0]["years"], rows[1]["years"] = 124.5, 124
+    assert mine(rows)["reject"].tolist() == ["age '124.5' is not 0 to 124", "", ""]
+
+
+def test_images_that_belong_to_rows_by_their_order_are_those_of_the_present_file(mine):
+    rows = [{"age": i, "gender": "m", "pixels": " ".join([str(i)] * 9)} for i in range(4)]
+    columns = {"age": "age", "sex": "gender"}
+    mine(rows, "labels.csv", columns=columns)
+    pd.DataFrame(rows[1:]).to_csv(mine.folder / "labels.csv", index=False)
+    with pytest.raises(ArchiveError, match=r"labels.csv: has changed since its images were read: `make fetch`"):
+        read_table.main("mine")
+    assert len(mine(rows[1:], "labels.csv", columns=columns)) == 3
+    shutil.copy(mine.folder / "labels.csv", mine.folder / "images.csv")
+    with pytest.raises(ArchiveError, match=r"labels has 4 rows, and .*images.csv has 3 files, which are not one for"):
+        mine(rows, "images.csv", columns=columns)
+    photos(mine.folder)
+    with pytest.raises(ArchiveError, match=r"name the column of their names, tables.mine.columns.image"):
+        mine(rows[1:], "photos", columns=columns)
 
 
 def test_the_words_of_a_split_column_may_be_mapped(mine):

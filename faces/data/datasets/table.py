@@ -61,7 +61,7 @@ def records(
     Returns also how many labels, {reason: count}, are not known and so left empty.
     """
     wanted = tables.pixel_names(len(rows)) if settings.columns.image is None else list(rows[settings.columns.image])
-    places = _find_all(wanted, list(members), folder)
+    places = _find_all(wanted, members, folder)
     out = pd.DataFrame(places, columns=["face_id", "reject"], dtype=object)
     unknown: collections.Counter[str] = collections.Counter()
     for target in targets.TARGETS.values():
@@ -79,7 +79,8 @@ def records(
     for role, column in (("identity", settings.columns.identity), ("published", settings.columns.split)):
         words = parts if role == "published" else {}
         cells = list(rows[column]) if column is not None else [""] * len(rows)
-        out[role] = [words.get(faces_records.as_code(text), faces_records.as_known(text)) for text in cells]
+        known = faces_records.as_known if role == "published" else person
+        out[role] = [words.get(faces_records.as_code(text), known(text)) for text in cells]
     return _merge_repeats(out), dict(unknown)
 
 
@@ -105,7 +106,7 @@ def finder(paths: Iterable[str], folder: str = "") -> Callable[[str], tuple[str,
             return name, "image's path leads out of its folder"
         below = 2 if parts[0] == _plain(folder) else 1
         starts = range(len(parts) if drive or path.is_absolute() else min(below, len(parts)))
-        ends = ["/".join(parts[start:]) for start in starts]
+        ends = [_plain(name), *("/".join(parts[start:]) for start in starts)]  # `C:a.jpg` may be a name, too
         for level, fold in ((exact, str), (folded, str.casefold), (stems, str.casefold)):
             matches = [level()[fold(end)] for end in ends if fold(end) in level()]
             if matches:
@@ -117,10 +118,16 @@ def finder(paths: Iterable[str], folder: str = "") -> Callable[[str], tuple[str,
     return find
 
 
-def _find_all(names: list[str], members: list[str], folder: str) -> list[tuple[str, str]]:
-    """(path, reason that there is none) of each image; a file that is there and not read as an image is said to be."""
-    find = finder(filter(face_id, members), folder)
-    others = (member for member in members if not face_id(member) and not is_hidden(PurePosixPath(member)))
+def person(text: str) -> str:
+    """Who a cell says is in an image, however letters and blanks are written; '' for nobody."""
+    return " ".join(unicodedata.normalize("NFC", faces_records.as_known(text)).split())
+
+
+def _find_all(names: list[str], members: Iterable[str], folder: str) -> list[tuple[str, str]]:
+    """(face id, reason that there is none) of each image; a file that is not read as an image is said to be there."""
+    faces = {member: face_id(member) for member in members}
+    find = finder([face for face in faces.values() if face is not None], folder)
+    others = [member for member, face in faces.items() if face is None and not is_hidden(PurePosixPath(member))]
     find_other = finder(others, folder)
     places = []
     for name in names:
@@ -183,17 +190,17 @@ def _label(target: targets.Target, text: str, settings: params.Table) -> tuple[o
         date = DATE.fullmatch(text.strip())
         what = "a date, which a spreadsheet made of a bin such as 3-9" if date else "no number of years"
         return empty, f"age {text.strip()!r} is {what}"
-    inside = 0 <= years < target.units
+    inside = 0 <= years <= target.units - 1
     return (years, "") if inside else (empty, f"age {text.strip()!r} is not 0 to {target.units - 1}")
 
 
 def _merge_repeats(out: pd.DataFrame) -> pd.DataFrame:
-    """Keep one record per image; it is rejected where the image's usable rows disagree."""
+    """Keep one record per image; it is rejected where the image's usable rows disagree. Rows without a name all stay."""
     usable = out[out["reject"] == ""]
     counts, distinct = (rows.groupby("face_id").size() for rows in (usable, usable.astype(str).drop_duplicates()))
-    kept = (
-        pd.concat([usable, out[out["reject"] != ""]]).drop_duplicates("face_id").sort_values("face_id", kind="stable")
-    )
+    rows = pd.concat([usable, out[out["reject"] != ""]])
+    first = ~rows["face_id"].duplicated() | (rows["face_id"] == "")
+    kept = rows[first].sort_values("face_id", kind="stable")
     disagree = kept["face_id"].isin(distinct[distinct > 1].index)
     reasons = [f"{counts[face]} rows of this image disagree" for face in kept["face_id"][disagree]]
     kept.loc[disagree, "reject"] = reasons
