@@ -104,29 +104,36 @@ def published(
     "A Call to Reflect on Evaluation Practices for Age Estimation") publishes. Raises ArchiveError where it is not.
     """
     path = Path(source.file)
-    rows = pd.DataFrame(read_json(path)) if path.suffix.lower() == ".json" else tables.load(path)
+    is_json = path.suffix.lower() == ".json"
+    rows = pd.DataFrame(read_json(path), dtype=object).map(tables.as_cell) if is_json else tables.load(path)
     for column in (source.image, source.part):
-        if column not in rows:
-            raise ArchiveError(f"{path}: has no {column!r}; it has {', '.join(map(str, rows.columns))}")
-    names = rows[source.image].astype(str)
+        if (count := list(rows).count(column)) != 1:
+            fault = "more than one" if count else "no"
+            raise ArchiveError(f"{path}: has {fault} {column!r}; it has {', '.join(map(str, rows.columns))}")
+    names = rows[source.image]
     if variant.images is not None:
         find = table.finder(face_ids, Path(variant.images).name)
         ids = [face if not reason else "" for face, reason in map(find, names)]
     else:
-        ids = [datasets.find(variant.reader).face_id(name) or "" for name in names]
-    by_id = dict(zip(ids, rows[source.part].astype(str), strict=True))
-    values = face_ids.map(lambda face: by_id.get(face, ""))
+        module = datasets.find(variant.reader)
+        ids = [module.face_id(name.strip().replace("\\", "/")) or "" for name in names]
+    words = rows[source.part].map(records.as_code)
+    values = face_ids.map(words.groupby(ids).first()).fillna("").astype(object)
+    disagree = face_ids.isin(words.groupby(ids).nunique().loc[lambda count: count > 1].index)
     counts = {"published_rows": len(rows), "published_rows_with_a_face": len(set(ids) & set(face_ids))}
     if not counts["published_rows_with_a_face"]:
         raise ArchiveError(f"{path}: names none of these faces; the first is {names.iloc[0]!r}")
+    if disagree.any():
+        first = face_ids[disagree].iloc[0]
+        raise ArchiveError(f"{path}: has {disagree.sum()} faces in more than one part, such as {first!r}: remove rows")
     return values, counts
 
 
 def read_json(path: Path) -> list[dict]:
     """Entries of a JSON file; raises ArchiveError where it is not a list of them."""
     try:
-        entries = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        entries = json.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise ArchiveError(f"{path}: cannot be read: {error}") from None
     if not (isinstance(entries, list) and entries and all(isinstance(entry, dict) for entry in entries)):
         raise ArchiveError(f"{path}: is not a list of entries")

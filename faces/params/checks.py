@@ -162,6 +162,10 @@ def _check_split(p: schema.Params) -> Iterator[Check]:
     yield _ordered(p.split.ages), ("split", "ages"), f"{p.split.ages} is not [lowest, highest]"
     for name, published in p.split.from_.items():
         yield name in p.datasets, ("split", "from", name), "is not listed in datasets"
+        for i, row in enumerate(published.folds):
+            parts = [{str(value) for value in part} for part in (row.train, row.val, row.test)]
+            twice = sorted(value for value in set().union(*parts) if sum(value in part for part in parts) > 1)
+            yield not twice, ("split", "from", name, "folds", str(i)), f"{', '.join(twice)} is in more than one part"
         last = len(published.folds) - 1
         yield fold <= last, key, f"{fold}: split.from.{name} has folds 0 to {last}"
     yield fold < p.split.folds or p.split.from_ != {}, key, f"{fold} is not below split.folds, {p.split.folds}"

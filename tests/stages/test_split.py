@@ -198,7 +198,7 @@ def test_what_a_published_split_lacks_is_taken_from_training_alone(placed):
     assert whole.to_dict() == {7: "calibration", 3: "train", 5: "train", 1: "test", 9: "val"}
 
 
-@pytest.mark.parametrize("text", ["{", "{}", "[]", "[1]", '[{"a": 1}, 2]', None])
+@pytest.mark.parametrize("text", ["{", "{}", "[]", "[1]", '[{"a": 1}, 2]', None, "[" * 100_000])
 def test_entries_that_are_none_are_refused(tmp_path, text):
     path = tmp_path / "split.json"
     if text is not None:
@@ -216,6 +216,44 @@ def test_a_published_split_of_a_table_names_pictures_by_the_end_of_their_path(tm
     )
     assert values.tolist() == ["0", "1", ""]
     assert message == {"published_rows": 3, "published_rows_with_a_face": 2}
+
+
+def read_published(tmp_path, text, variant=TABLE, ids=("a.jpg", "b.jpg"), name="split.csv"):
+    (tmp_path / name).write_text(text, encoding="utf-8-sig")
+    source = params.Published(file=str(tmp_path / name), folds=[], image="image", part="part")
+    values, counts = split.published(pd.Series(ids), source, variant)
+    return values.tolist(), counts["published_rows_with_a_face"]
+
+
+def test_a_published_split_has_one_part_for_a_face(tmp_path):
+    assert read_published(tmp_path, "image,part\na.jpg,1\nb.jpg,2\na.jpg,1.0\n") == (["1", "2"], 2)
+    with pytest.raises(archives.ArchiveError, match=r"split.csv: has 1 faces in more than one part, such as 'a.jpg'"):
+        read_published(tmp_path, "image,part\na.jpg,1\nb.jpg,2\nx/a.jpg,1\na.jpg,3\n")
+    for columns in ("image,part,part", "image,part,image"):
+        with pytest.raises(
+            archives.ArchiveError, match=rf"has more than one '\w+'; it has {columns.replace(',', ', ')}"
+        ):
+            read_published(tmp_path, f"{columns}\na.jpg,1,2\n")
+
+
+def test_gaps_in_the_json_of_a_published_split_are_no_names_or_parts(tmp_path):
+    entries = [{"image": "a.jpg", "part": 1}, {"image": None, "part": 2}, {"image": "b.jpg", "part": None}, {"part": 3}]
+    assert read_published(tmp_path, json.dumps(entries), name="split.json") == (["1", ""], 2)
+
+
+def test_a_published_split_may_name_images_as_windows_does(tmp_path):
+    text = f"image,part\n UTKFace\\{as_published(ASTRONAUT)} ,0\n"
+    assert read_published(tmp_path, text, CHIPS, [ASTRONAUT]) == (["0"], 1)
+
+
+def test_a_value_of_a_published_split_is_in_one_part_of_a_fold(project, edit):
+    edit(
+        r"^  from: \{\}",
+        "  from: {utkface: {file: split.json, image: img_path, part: folder, folds: ["
+        '{train: [0, 0], val: [1], test: [2]}, {train: [1, "2"], val: [3], test: [2]}]}}',
+    )
+    with pytest.raises(params.ParamsError, match=r"split.from.utkface.folds.1: 2 is in more than one part"):
+        params.load()
 
 
 def test_balance_is_tested_by_chi_square():
