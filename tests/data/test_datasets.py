@@ -3,6 +3,7 @@
 import datetime
 import io
 import tarfile
+import time
 
 import numpy as np
 import pytest
@@ -34,6 +35,13 @@ from stages import parse_labels
 )
 def test_utkface_names(name, face):
     assert utkface.face_id(name) == face
+
+
+def test_a_name_of_blanks_takes_no_time():
+    started = time.process_time()
+    assert utkface.face_id(" " * 20_000 + "x") is None
+    assert utkface.face_id(" " * 20_000 + ".jpg") == ""
+    assert time.process_time() - started < 1
 
 
 def test_utkface_labels():
@@ -164,6 +172,35 @@ def test_one_odd_cell_does_not_change_the_others(tmp_path):
     with (tmp_path / "wiki.tar").open("wb") as file:
         archives.write_tar(file, [("wiki/wiki.mat", buffer.getvalue())])
     assert imdb_wiki.records(imdb_wiki.read_mat(tmp_path / "wiki.tar", "wiki"))["sex"].tolist() == ["male", ""]
+
+
+def test_numbers_of_a_mat_may_have_any_type(tmp_path):
+    whole = {"dob": np.array([[723671] * 3], np.int32), "photo_taken": np.array([[2009, 2010, 2011]], np.uint16),
+             "gender": np.array([[1, 0, 1]], np.uint8), "celeb_id": np.array([[7, 7, 8]], np.uint16)}  # fmt: skip
+    rows = imdb_wiki.records(imdb_wiki.read_mat(mat_archive(tmp_path / "a.tar", **whole), "wiki"))
+    assert rows["sex"].tolist() == ["male", "female", "male"]
+    assert rows["identity"].tolist() == ["7", "7", "8"]
+    assert rows["age"].tolist() == [28, 29, 30]
+
+
+def test_rows_of_a_mat_that_share_an_image_are_rejected(tmp_path):
+    cells = np.empty((1, 3), object)
+    cells[0, :] = ["17/a.jpg", "17/b.jpg", "crop/17/a.jpg"]
+    same = {"dob": 723671.0, "photo_taken": 2009.0, "face_score": 4.0, "gender": 1.0}
+    usable = {"full_path": cells, **{field: np.full((1, 3), value) for field, value in same.items()}}
+    rows = imdb_wiki.records(imdb_wiki.read_mat(mat_archive(tmp_path / "a.tar", **usable), "wiki"))
+    reasons, funnel = imdb_wiki.reject_reasons(rows, 0, 100, 1.0, None)
+    assert reasons.tolist() == ["no image of its own", "", "no image of its own"]
+    assert funnel[-1] == {"filter": "no image of its own", "dropped": 2, "left": 1}
+
+
+def test_text_of_a_mat_makes_no_rows_of_its_own(tmp_path):
+    paths, names = np.empty((1, 3), object), np.empty((1, 3), object)
+    paths[0, :], names[0, :] = ["17/a\rb.jpg", "17/c.jpg", "17/d.jpg"], ["A", "Jose\u0301\r Li", "José Li"]
+    changed = mat_archive(tmp_path / "a.tar", full_path=paths, name=names)
+    rows = imdb_wiki.records(imdb_wiki.read_mat(changed, "wiki"))
+    assert rows["face_id"].tolist() == ["", "17/c", "17/d"]
+    assert rows["identity"].tolist() == ["A", "José Li", "José Li"]
 
 
 def test_a_mat_without_rows_is_an_error(tmp_path):

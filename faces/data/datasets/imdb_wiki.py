@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import io
 import os
+import unicodedata
 import warnings
 from pathlib import Path, PurePosixPath
 
@@ -105,7 +106,8 @@ def _column(field: str, cells: np.ndarray) -> list:
         cells = cells.item()
         if field == "face_location" and cells.dtype != object and cells.shape[-1] == 4:
             return list(cells)
-    return [cell.item() if isinstance(cell, np.ndarray) and cell.size == 1 else cell for cell in cells.ravel()]
+    values = cells.ravel().tolist()  # numbers of any type become Python's
+    return [cell.item() if isinstance(cell, np.ndarray) and cell.size == 1 else cell for cell in values]
 
 
 def birth_date(datenum: float) -> datetime.date | None:
@@ -127,7 +129,7 @@ def records(mat: pd.DataFrame) -> pd.DataFrame:
     people = mat["celeb_id"] if "celeb_id" in mat else mat["name"]
     return pd.DataFrame(
         {
-            "face_id": [face_id(str(path).strip().replace("\\", "/")) or "" for path in mat["full_path"]],
+            "face_id": [_path_id(str(path).strip().replace("\\", "/")) for path in mat["full_path"]],
             "age": [
                 np.nan if b is None or y != y else float(age_in(int(y), b)) for y, b in zip(years, born, strict=True)
             ],
@@ -140,6 +142,11 @@ def records(mat: pd.DataFrame) -> pd.DataFrame:
             "second_face_score": _numbers(mat["second_face_score"]),
         }
     )
+
+
+def _path_id(path: str) -> str:
+    """Id of the face of a path; '' where it names no image that an archive can have."""
+    return "" if archives.CONTROL.search(path) else face_id(path) or ""
 
 
 def _numbers(values: pd.Series) -> pd.Series:
@@ -165,7 +172,8 @@ def _person(value: object) -> str:
     """Who a name or number says is in an image; '' where it says nobody."""
     if isinstance(value, float):
         return f"{int(value)}" if value.is_integer() else f"{value:g}" if np.isfinite(value) else ""
-    return faces_records.as_known(str(value)) if isinstance(value, str | int) else ""
+    words = unicodedata.normalize("NFC", str(value)).split() if isinstance(value, str | int) else []
+    return faces_records.as_known(" ".join(words))
 
 
 def reject_reasons(
@@ -185,6 +193,7 @@ def reject_reasons(
         "low score": rows["face_score"] < min_face_score,
         "second face": second.notna() if max_second_face_score is None else second > max_second_face_score,
         "unknown sex": rows["sex"] == "",
+        "no image of its own": rows["face_id"].duplicated(keep=False),
     }
     reasons = pd.Series("", index=rows.index)
     funnel = [{"filter": "all rows", "dropped": 0, "left": len(rows)}]

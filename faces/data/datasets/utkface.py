@@ -61,7 +61,7 @@ MAX_AGE = 116  # the oldest label in the published set
 
 # Some published names have no dot before jpg, or a space before the extension.
 SUFFIX = "|".join(map(re.escape, IMAGE_SUFFIXES))
-NAME = re.compile(rf"(?P<stem>.*?)\s*(?:\.?jpg|(?:\.?jpg)?(?:\.chip)?(?:{SUFFIX}))", re.IGNORECASE)
+NAME = re.compile(rf"(?P<stem>.*?)(?:\.?jpg|(?:\.?jpg)?(?:\.chip)?(?:{SUFFIX}))", re.IGNORECASE)
 FIELDS = re.compile(r"(?P<age>\d{1,3})_(?P<sex>\d)_(?P<race>\d)_(?P<time>\d{10,20})")
 
 
@@ -75,9 +75,10 @@ def face_id(member: str) -> str | None:
     match = NAME.fullmatch(path.name)
     if match is None or is_hidden(path):
         return None
-    fields = FIELDS.fullmatch(match["stem"])
+    stem = match["stem"].rstrip()
+    fields = FIELDS.fullmatch(stem)
     if fields is None:
-        return match["stem"]
+        return stem
     return f"{fields['time']}_{fields['age']}_{fields['sex']}_{fields['race']}"
 
 
