@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faces import params, targets
+from faces import params
 from faces.data import archives, records, tables
 from faces.data.archives import ArchiveError
 from faces.data.datasets import table

@@ -174,14 +174,14 @@ def files(path: Path) -> dict[str, list[bytes]]:
 
 
 def _png(text: str) -> bytes:
-    """PNG of a square of grey values; no bytes where the text is not one."""
+    """PNG of a square of grey values, between which are blanks or commas; else the text itself, which is no image."""
     try:
-        values = np.array(text.split(), int)
-    except ValueError:
-        return b""
+        values = np.array(re.sub(r"[\[\],]", " ", text).split(), int)
+    except (ValueError, OverflowError):
+        return text.encode()
     side = round(len(values) ** 0.5)
     if not len(values) or side * side != len(values) or values.min() < 0 or values.max() > 255:
-        return b""
+        return text.encode()
     buffer = io.BytesIO()
     Image.fromarray(values.reshape(side, side).astype(np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()

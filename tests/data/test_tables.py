@@ -111,13 +111,17 @@ def test_other_wrappings(mine, wrap, tmp_path):
 
 def test_a_pixels_column_gives_pictures(mine):
     values = [" ".join(str((i * 7 + k) % 256) for k in range(48 * 48)) for i in range(3)]
-    rows = [{"age": "26", "gender": "0", "pixels": text} for text in [*values, "1 2 3", "x"]]
+    values[1], values[2] = values[1].replace(" ", ","), f"[{values[2].replace(' ', ', ')}]"
+    bad = ["1 2 3", "x", "1.5 2", "9" * 30, ""]
+    rows = [{"age": "26", "gender": "0", "pixels": text} for text in [*values, *bad]]
     columns = {"age": "age", "sex": "gender"}
     faces = mine(rows, "labels.csv", columns=columns, classes={"sex": {"0": "male", "1": "female"}})
-    assert faces["sex"].tolist() == ["male"] * 5
+    assert faces["sex"].tolist() == ["male"] * 8
     pack.main("mine", "cropped")
     assert len(packs.Pack("data/packs/mine/cropped").face_ids) == 3
-    assert records.read("data/packs/mine/cropped/rejects.csv")["reject"].tolist() == ["is empty", "is empty"]
+    assert packs.Pack("data/packs/mine/cropped").column("brightness").std() < 10
+    reasons = records.read("data/packs/mine/cropped/rejects.csv")["reject"].tolist()
+    assert reasons == ["is no image"] * 4 + ["is empty"]
 
 
 @pytest.mark.parametrize("kind", ["files", "bytes"])

@@ -195,7 +195,7 @@ def _label(target: targets.Target, text: str, settings: params.Table) -> tuple[o
 
 
 def _merge_repeats(out: pd.DataFrame) -> pd.DataFrame:
-    """Keep one record per image; it is rejected where the image's usable rows disagree. Rows without a name all stay."""
+    """Keep one record per image; it is rejected where the image's usable rows disagree. Unnamed ones all stay."""
     usable = out[out["reject"] == ""]
     counts, distinct = (rows.groupby("face_id").size() for rows in (usable, usable.astype(str).drop_duplicates()))
     rows = pd.concat([usable, out[out["reject"] != ""]])
