@@ -5,6 +5,7 @@ import io
 import math
 import re
 import threading
+import zlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -114,11 +115,11 @@ def _check_range(image: Image.Image) -> None:
 
 
 def _band_to_rgb(image: Image.Image) -> Image.Image:
-    if _is_transparent(image):
+    if image.mode.startswith("I"):  # Pillow makes those that are transparent white
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif _is_transparent(image):
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image.convert("RGBA"))
-    elif image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     elif image.mode == "F":
         raise ImageError("has fractions as values, whose range is unknown")
     return image if image.mode == "RGB" else image.convert("RGB")
@@ -160,12 +161,18 @@ def _jpeg_markers(content: bytes) -> Iterator[int]:
 
 
 def _without_text(content: bytes) -> bytes:
-    """A PNG without its compressed texts and profile, which may be large and which Pillow then rejects."""
+    """A PNG without its compressed texts and profile, which may be large and which Pillow then rejects.
+
+    Raises ImageError where its pixels have another checksum than it says: of most such damage, Pillow makes an image.
+    """
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         return content
     kept, at = [content[:8]], 8
     while at + 8 <= len(content):
         end = at + 12 + int.from_bytes(content[at : at + 4])
+        pixels = content[at + 4 : at + 8] == b"IDAT" and end <= len(content)
+        if pixels and zlib.crc32(memoryview(content)[at + 4 : end - 4]) != int.from_bytes(content[end - 4 : end]):
+            raise ImageError("cannot be decoded: its pixels are damaged")
         if content[at + 4 : at + 8] not in (b"zTXt", b"iTXt", b"tEXt", b"iCCP"):
             kept.append(content[at:end])
         if len(kept) > MAX_CHUNKS:

@@ -33,6 +33,25 @@ def test_sixteen_bits_are_scaled():
     assert decoded.max() == 1199 * 54 >> 8
 
 
+def test_sixteen_bits_with_a_transparent_grey_are_no_white_image():
+    values = np.arange(0, 65536, 257, dtype=np.uint16).reshape(16, 16)
+    png = encoded(Image.fromarray(values), "PNG")
+    transparent = b"tRNS" + (5).to_bytes(2)
+    chunk = (2).to_bytes(4) + transparent + zlib.crc32(transparent).to_bytes(4)
+    at = png.index(b"IDAT") - 4
+    pixels = np.asarray(preprocessing.decode(png[:at] + chunk + png[at:]))
+    assert pixels[..., 0].ravel().tolist() == list(range(256))
+
+
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.9])
+def test_a_png_whose_pixels_are_damaged_is_no_image(place):
+    png = encoded(picture(3, (200, 200)), "PNG")
+    start = int(len(png) * place)
+    for hurt in (b"\0" * (len(png) - start), png[start : start + 1].translate(bytes(range(255, -1, -1)))):
+        with pytest.raises(preprocessing.ImageError, match="cannot be decoded: "):
+            preprocessing.decode(png[:start] + hurt + png[start + len(hurt) :])
+
+
 def test_exif_orientation_is_followed():
     exif = Image.Exif()
     exif[0x0112] = 6
