@@ -362,7 +362,7 @@ PLAIN = 'file,age,note\na b.jpg,30,"x, y"\né.jpg,,\n'
         PLAIN.replace("\n", "\n\n"),
         "\ufeff" + PLAIN,
         PLAIN.encode("utf-16"),
-        gzip.compress(PLAIN.encode()),
+        gzip.compress(PLAIN.encode(), mtime=0),
         'sep=;\nfile;age;note\na b.jpg;30;"x, y"\né.jpg;;\n',
         "file\tage\tnote\na b.jpg\t30\tx, y\né.jpg\t\t\n",
         'file age   note\n"a b.jpg"  30 "x, y" \n  é.jpg\n',
