@@ -531,8 +531,8 @@ def test_a_column_that_says_nothing_is_an_error(mine, role):
 def test_rows_are_counted_where_their_image_is_again_or_none(mine, capsys):
     rows = photos(mine.folder)
     mine([*rows, *rows, *[{**rows[0], "file": " "}] * 4, {**rows[1], "years": 9}])
-    said = " ".join(capsys.readouterr().err.split())
-    assert "2 of 11 rows are usable; 4 x names no image; 1 x 3 rows of this image disagree; 4 x repeats" in said
+    message = " ".join(capsys.readouterr().err.split())
+    assert "2 of 11 rows are usable; 4 x names no image; 1 x 3 rows of this image disagree; 4 x repeats" in message
 
 
 def test_the_greatest_age_is_that_of_the_targets(mine):
