@@ -10,13 +10,11 @@ argument is wrong, or there is no such model or image.
 """
 
 import csv
+import functools
 import glob
-import itertools
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +28,6 @@ from faces.inference.predictor import ModelError, Predictor
 from faces.runtime import progress
 from faces.tracking import model_choice
 
-BATCH = 32  # images that are predicted together
 STDIN = "-"
 MAGIC = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"BM", b"II*", b"MM\0", b"GIF8")  # first bytes of images
 COLUMNS = [
@@ -67,11 +64,12 @@ def main() -> None:
     names = list(expand(args.images))
     if not names:
         parser.error(f"no image in {' '.join(args.images)}: their names end in {' '.join(IMAGE_SUFFIXES)}")
-    detector = None if args.cropped else detection.FaceDetector(threads=1)  # `prepared` has a thread an image
+    detector = None if args.cropped else detection.FaceDetector(threads=1)  # photos.batches has a thread an image
     counted = progress.bar(names, "predicting", len(names), "images")
+    tasks = (functools.partial(prepare, name, predictor, detector, args.least) for name in counted)
     rows = (
         {"file": row.pop("name")} | row | {"model": served.version}
-        for batch in prepared(counted, predictor, detector, args.least)
+        for batch in photos.batches(tasks)
         for row in photos.predict(batch, predictor)
     )
     kind = args.format or ("table" if sys.stdout.isatty() else "csv")
@@ -103,20 +101,6 @@ def expand(arguments: Iterable[str]) -> Iterator[str]:
             yield from sorted(name for name in matches if Path(name).is_file())
         else:
             yield argument
-
-
-def prepared(
-    names: Iterable[str], predictor: Predictor, detector: detection.FaceDetector | None, min_score: float
-) -> Iterator[list[photos.Prepared]]:
-    """Batches of images, read, with their faces detected by a thread for each core, one batch ahead."""
-    names, ahead = iter(names), []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        while batch := [
-            pool.submit(prepare, name, predictor, detector, min_score) for name in itertools.islice(names, BATCH)
-        ]:
-            yield [future.result() for future in ahead]
-            ahead = batch
-        yield [future.result() for future in ahead]
 
 
 def prepare(

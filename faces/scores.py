@@ -44,6 +44,7 @@ SCORES = {
         Score("bin_accuracy", "5-bin accuracy", 3, "metrics comparison"),
         Score("mae_bin_average", "mean MAE of age bins", 2, "metrics", "years"),
         Score("percentile_gap", "gap of percentiles", 2, "", "years"),
+        Score("beyond", "years outside the labelled bin", 2, "subgroups groups", "years"),
         Score("coverage", "share inside the {confidence:.0%} interval", 3, "subgroups groups"),
         Score("width", "width of the interval", 1, "subgroups", "years"),
         Score("group_width", "width of the interval in a group", 0, "", "years"),

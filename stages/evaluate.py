@@ -10,15 +10,7 @@ import pandas as pd
 
 from faces import params, scores
 from faces.data import labelled_faces, records
-from faces.evaluation import (
-    dummy_baseline,
-    metrics,
-    predictions,
-    reliability,
-    score_tables,
-    selection,
-    subgroups,
-)
+from faces.evaluation import dummy_baseline, group_files, metrics, predictions, score_tables, selection
 from faces.inference.predictor import Predictor
 from faces.runtime import progress, running
 
@@ -62,35 +54,14 @@ def main(name: str) -> None:
     history = pd.read_csv(f"data/models/{name}/history.csv") if trained else pd.DataFrame()
     history = scores.table(history.assign(epoch=history["epoch"] + 1)) if len(history) else history
     records.write(history, out / "history.csv")
-    write_subgroups(name, constants, settings, p.calibrate.confidence, out)
+    summary = group_files.write(predictions.read(name), constants, settings, p.calibrate.confidence, out)
     shown = [f"{key.replace('_', ' ')} {value}" for key, value in rounded.get("test", {}).items() if key != "score"]
     progress.say(f"{name}, test faces: {', '.join(shown)}")
-
-
-def write_subgroups(
-    name: str, constants: dict[str, float], settings: params.Evaluate, confidence: float, out: Path
-) -> None:
-    """Write subgroups.csv, gaps.csv, reliability.csv and summary.json of the test faces.
-
-    constants: of the dummy baseline; confidence: of the age intervals.
-    """
-    test = predictions.read(name)
-    sums = subgroups.Sums(test, settings.bootstrap_samples, settings.seed)
-    by_group = subgroups.group_scores(sums, settings.min_group_size, settings.confidence)
-    width_in_group = (by_group["score"] == "width") & (by_group["by"] != "")
-    by_group = scores.table(by_group, by_group["score"].mask(width_in_group, "group_width"))
-    curves = scores.table(reliability.by_group(test, settings.min_group_size))
-    worst = subgroups.worst(sums, settings.min_group_size, settings.confidence)
-    compared = dummy_baseline.comparison(test, constants, settings)
-    summary = subgroups.summary(by_group, curves, worst, confidence) | {dummy_baseline.KEY: compared}
-    records.write(by_group, out / "subgroups.csv")
-    records.write(scores.table(subgroups.gaps(sums, settings.min_group_size, settings.confidence)), out / "gaps.csv")
-    records.write(curves, out / "reliability.csv")
-    records.write_json(summary, out / "summary.json")
-    groups = [
-        f"{target} {row['score']} {row['value']} of {row['group']} (n {row['n']})" for target, row in worst.items()
+    worst = [
+        f"{target} {group['score']} {group['value']} of {group['group']} (n {group['n']})"
+        for target, group in summary["worst"].items()
     ]
-    progress.say(f"{name}, worst groups: {'; '.join(groups)}")
+    progress.say(f"{name}, worst groups: {'; '.join(worst)}")
     if useless := dummy_baseline.useless(summary):
         progress.say(f"{name} is {dummy_baseline.NO_BETTER} on {', '.join(useless)}")
 

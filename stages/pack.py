@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +20,21 @@ from faces.images.preprocessing import ImageError
 from faces.runtime import executor, progress, running
 
 LOT = 1 << 20  # bytes of images that a worker takes at a time
+LOOKED_AT = 48  # images of a table, to tell whether they are crops
+MOST_PHOTOS = 0.05  # share of them that may look like photos where all are crops: the detector errs, too
 
 
 def main(dataset: str, variant: str) -> None:
     """Stream the archives through all cores into shards; unusable images go to rejects.csv."""
     p = params.load()
-    module = datasets.find(p.variants[f"{dataset}-{variant}"].reader)
+    row = p.variants[f"{dataset}-{variant}"]
+    module = datasets.find(row.reader)
     raw, out = Path("data/raw", dataset, variant), Path("data/packs", dataset, variant)
     boxes = datasets.boxes(module, variant, raw)
+    own = row.reader == "table"
+    framed = variant == "detected" or (own and has_photos(row, module.face_id, raw))
     rejects: list[dict] = []
+    notes: list[dict] = []
 
     def reject(name: str, reason: str) -> None:
         rejects.append({"face_id": module.face_id(name) or name, "reject": reason})
@@ -45,19 +52,25 @@ def main(dataset: str, variant: str) -> None:
         quality=p.pack.quality,
         boxed=boxes is not None,
         margin=p.pack.margin,
-        framing=datasets.framing(module) if variant == "detected" else None,
+        framing=datasets.framing(module) if framed else None,
+        central=own,
     )
-    rows = keep(itertools.chain.from_iterable(prepared), rejects)
+    rows = keep(itertools.chain.from_iterable(prepared), rejects, notes)
     shards = packs.write(progress.bar(rows, f"packing {dataset} {variant}", unit="faces"), out, p.pack.shard_faces)
     kind = records.read_json(raw / archives.PROVENANCE)["kind"]
     manifest = {"kind": kind, "variant": variant, "side": p.pack.side, "shards": shards}
     records.write_json(manifest, out / packs.MANIFEST)
     records.write(pd.DataFrame(rejects, columns=["face_id", "reject"]), out / "rejects.csv")
+    if framed:
+        records.write(pd.DataFrame(notes, columns=["face_id", "note"]), out / "notes.csv")
     if not shards:
         raise SystemExit(no_picture(dataset, variant, [row["reject"] for row in rejects]))
     reasons = collections.Counter(row["reject"].split(":")[0] for row in rejects)
     progress.say(f"{dataset} {variant}: {sum(s['faces'] for s in shards)} images packed, {len(rejects)} rejected")
-    for title, counted in (("rejected", reasons), ("files that are no images passed over", others)):
+    noted = collections.Counter(row["note"] for row in notes)
+    for title, counted in (
+        ("rejected", reasons), ("files that are no images passed over", others), ("packed", noted),
+    ):  # fmt: skip
         if counted:
             progress.say(f"{dataset} {variant}: {title}: {progress.counts(dict(counted.most_common(5)))}")
 
@@ -98,12 +111,14 @@ def new(
             reject(name, "a second image of this name")
 
 
-def keep(rows: Iterable[dict], rejects: list[dict]) -> Iterator[dict]:
-    """Yield the rows of images; append the others to rejects, with their reason."""
+def keep(rows: Iterable[dict], rejects: list[dict], notes: list[dict]) -> Iterator[dict]:
+    """Yield the rows of images; append the others to rejects, with their reason, and what is noted of any to notes."""
     for row in rows:
         if "reject" in row:
             rejects.append(row)
         else:
+            if "note" in row:
+                notes.append({"face_id": row["face_id"], "note": row.pop("note")})
             yield row
 
 
@@ -115,20 +130,25 @@ def pack_images(
     boxed: bool,
     margin: float,
     framing: np.ndarray | None = None,
+    central: bool = False,
 ) -> list[dict]:
     """Return one row of packs.SCHEMA for each (face id, published bytes, face box), or {face_id, reject}.
 
     side: of a face, the longer one of a full photo, in pixels.
     boxed: images are cut to their box (left, top, right, bottom in pixels), widened by margin, a share of it.
     framing: as detection.crop_face takes it; the face is then detected and cropped, and a box selects one of several.
+    central: of several, it is the large one nearest to the middle, and an image that is a crop stays as it is; else
+    the largest.
     """
     rows, lumas = [], []
     for face, content, box in lot:
         try:
             image = preprocessing.decode(content, near=None if boxed or framing is not None else side)
             width, height = image.size
+            note = {}
             if framing is not None:
-                image = detect(image, box, framing)
+                image, text = detect(image, box, framing, central)
+                note = {"note": text}
             elif boxed:
                 if box is None:
                     raise ImageError("no face box")
@@ -139,7 +159,7 @@ def pack_images(
             continue
         lumas.append(preprocessing.luma(image))
         row = {"face_id": face, "image": preprocessing.encode(image, quality), "width": width, "height": height}
-        rows.append(row | {"sha256": hashlib.sha256(content).hexdigest()})
+        rows.append(row | note | {"sha256": hashlib.sha256(content).hexdigest()})
     if lumas:
         stack = np.stack(lumas)
         measured = zip(stack.mean((1, 2)).tolist(), preprocessing.perceptual_hash(stack).tolist(), strict=True)
@@ -149,12 +169,65 @@ def pack_images(
     return rows
 
 
-def detect(image: Image.Image, box: tuple[float, float, float, float] | None, framing: np.ndarray) -> Image.Image:
-    """Detect the face of a photo and crop it as prediction does. Raises ImageError where there is none."""
-    face = detection.select_face(detector().detect(image), box)
+def detect(
+    image: Image.Image, box: tuple[float, float, float, float] | None, framing: np.ndarray, central: bool
+) -> tuple[Image.Image, str]:
+    """Detect the face of a photo and crop it as prediction does; also returns how. Raises ImageError without a face."""
+    faces = detector().detect(image)
+    several = ", one of several faces" if len(faces) > 1 else ""
+    if central and box is None and faces:
+        if detection.is_crop(faces, image.size):
+            return image, "as it is, a crop"
+        index = detection.central_face(np.array([face.box for face in faces]), image.size)
+        if index is None:
+            raise ImageError(detection.SEVERAL)
+        faces = [faces[index]]
+    face = detection.select_face(faces, box)
     if face is None:
         raise ImageError("no face was found")
-    return detection.crop_face(image, face, framing, detection.CROP_SIDE)
+    return detection.crop_face(image, face, framing, detection.CROP_SIDE), f"framed{several}"
+
+
+def has_photos(row: params.Variant, face_id: Callable[[str], str | None], raw: Path) -> bool:
+    """Whether the images of a table are photos, in which faces are detected: as `crop` says, or some of them show."""
+    if row.crop is not None:
+        return row.crop == "detect"
+    members = (member for archive in archives.list_archives(raw) for member in archives.members(archive))
+    contents = (content for name, content in members if face_id(name) is not None)
+    looked_at = some(contents, LOOKED_AT)
+    with ThreadPoolExecutor() as pool:
+        kinds = collections.Counter(pool.map(functools.partial(look, detector()), looked_at))
+    photos, crops = kinds["photo"], kinds["crop"]
+    found = photos > MOST_PHOTOS * (photos + crops)
+    name, share = f"{row.dataset}-{row.variant}", f"{detection.CROP_SHARE:.0%} of the shorter side"
+    progress.say(
+        f"{name}: of {len(looked_at)} images looked at, the face fills less than {share} in {photos} and more in "
+        f"{crops}; no face was found in {kinds['none']}. So "
+        + ("faces are detected and framed" if found else "each image is taken as one face, as it is")
+        + f"; variants.{name}.crop in params.yaml says otherwise"
+    )
+    return found
+
+
+def some(items: Iterable[bytes], count: int) -> list[bytes]:
+    """`count` of the items, or all if they are fewer, drawn with one seed in one pass (Vitter 1985, algorithm R)."""
+    rng, kept = np.random.default_rng(0), []
+    for number, item in enumerate(items):
+        if number < count:
+            kept.append(item)
+        elif (place := int(rng.integers(number + 1))) < count:
+            kept[place] = item
+    return kept
+
+
+def look(finder: detection.FaceDetector, content: bytes) -> str:
+    """Whether an image is a crop, a photo with a face, or none that can be told."""
+    try:
+        image = preprocessing.decode(content)
+    except ImageError:
+        return "none"
+    faces = finder.detect(image)
+    return "none" if not faces else "crop" if detection.is_crop(faces, image.size) else "photo"
 
 
 @functools.cache

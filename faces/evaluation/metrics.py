@@ -15,6 +15,7 @@ HIGHER_IS_BETTER = dict.fromkeys(selection.ERRORS, False) | {
     "bias": None,
     "mae_bin_average": False,
     "width": False,
+    "beyond": False,
 }
 SHARES = ("accuracy", "recall", "within_5", "bin_accuracy", "coverage")  # shares of faces, which are binomial
 HEADLINE = {"years": "mae", "classes": "accuracy"}
@@ -36,19 +37,25 @@ def face_scores(
     predicted: np.ndarray,
     low: np.ndarray | None = None,
     high: np.ndarray | None = None,
+    bins: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
     """Errors of single faces, {score: (n,)}, named by the score that their mean over faces is.
 
-    true, predicted: (n,) years, or classes; low, high: (n,) ends of the age intervals in years.
+    true, predicted: (n,) years, or classes; low, high: (n,) ends of the age intervals in years; bins: first and last
+    year (n,) of the bins of ages that are labels, whose middle `true` is.
     years: mae (absolute error), bias (signed error), both in years, within_5 (0 or 1) and, with intervals, coverage
-    (0 or 1) and width in years. classes: accuracy (0 or 1).
+    (0 or 1; of a bin, whether the interval meets it) and width in years; with bins, beyond (years outside the bin).
+    classes: accuracy (0 or 1).
     """
     if target.kind == "classes":
         return {"accuracy": true == predicted}
     error = predicted - true
     errors = {"mae": np.abs(error), "bias": error, "within_5": np.abs(error) <= 5}
+    first, last = bins or (true, true)
     if low is not None and high is not None:
-        errors |= {"coverage": (low <= true) & (true <= high), "width": high - low}
+        errors |= {"coverage": (low <= last) & (first <= high), "width": high - low}
+    if bins:
+        errors["beyond"] = np.maximum(np.maximum(first - predicted, predicted - last), 0.0)
     return errors
 
 

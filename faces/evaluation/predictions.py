@@ -114,14 +114,19 @@ def scored_targets(*tables: pd.DataFrame) -> list[targets.Target]:
 
 
 def face_scores(rows: pd.DataFrame, target: targets.Target) -> dict[str, np.ndarray]:
-    """metrics.face_scores of rows of predictions.csv, as float, NaN where the label is unknown; {} without a target."""
+    """metrics.face_scores of rows of predictions.csv, as float, NaN where the label is unknown; {} without a target.
+
+    The columns TARGET_first and TARGET_last, where rows have them, are the bins of ages that are labels.
+    """
     if target not in scored_targets(rows):
         return {}
     dtype = float if target.kind == "years" else str
     ends = ("predicted", "low", "high") if f"{target.name}_low" in rows else ("predicted",)
     label, *others = (rows[name].to_numpy(dtype) for name in (target.name, *(f"{target.name}_{end}" for end in ends)))
     known = np.isfinite(label) if target.kind == "years" else label != ""
-    values = metrics.face_scores(target, label, *others)
+    binned = f"{target.name}_first" in rows
+    bins = tuple(rows[f"{target.name}_{end}"].to_numpy(float) for end in ("first", "last")) if binned else None
+    values = metrics.face_scores(target, label, others[0], *others[1:], bins=bins)  # type: ignore[misc]
     return {score: np.where(known, value, np.nan) for score, value in values.items()}
 
 

@@ -31,6 +31,10 @@ MAX_IOU = 0.3  # intersection over union from which two detections are one face
 MAX_CONTAINED = 0.8  # fraction of the smaller detection inside the other, from which it is a part of it
 FILTER_MARGIN = 2  # pixels beyond a crop that its filter reads
 CROP_SIDE = 200  # pixels of a crop, as of published crops, before it is reduced
+LARGE_SHARE = 0.25  # area of a face as a share of the largest one's, from which it may be the one that a photo is of
+CROP_SHARE = 0.7  # side of a face as a share of the photo's shorter side, from which the photo is a crop of that face
+SEVERAL = "shows several faces that are as near to the middle"
+MIN_LEAD = 0.05  # by which one of several large faces must be nearer to the middle, as a share of the shorter side
 MIN_BOX_OVERLAP = 0.5  # fraction of the smaller of a detection and a known box inside the other, if of the same face
 
 
@@ -137,6 +141,24 @@ def suppress_overlaps(faces: list[Face]) -> list[Face]:
         if not np.any((iou >= MAX_IOU) | (contained >= MAX_CONTAINED)):
             kept.append(face)
     return kept
+
+
+def is_crop(faces: list[Face], size: tuple[int, int]) -> bool:
+    """Whether a photo, width and height in pixels, is a crop of the largest of its faces already."""
+    return bool(faces) and math.sqrt(faces[0].area) >= CROP_SHARE * min(size)
+
+
+def central_face(boxes: np.ndarray, size: tuple[int, int]) -> int | None:
+    """Index of the box (n, 4) nearest to the middle of a photo, among the large ones; None where two are as near.
+
+    boxes: left, top, right, bottom, in pixels, one or more. size: width and height of the photo.
+    """
+    boxes = np.asarray(boxes, float)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    distance = np.linalg.norm((boxes[:, :2] + boxes[:, 2:] - size) / 2, axis=1) / min(size)
+    distance[areas < LARGE_SHARE * areas.max()] = np.inf
+    first, *others = np.argsort(distance, kind="stable")
+    return None if others and distance[others[0]] - distance[first] < MIN_LEAD else int(first)
 
 
 def select_face(faces: list[Face], box: tuple[float, float, float, float] | None = None) -> Face | None:

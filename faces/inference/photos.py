@@ -1,6 +1,9 @@
 """Predict from any photos: detect the faces, crop them as the model's training images, predict."""
 
-from collections.abc import Iterable, Iterator
+import itertools
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +15,7 @@ from faces.images import detection, preprocessing
 from faces.images.preprocessing import ImageError
 from faces.inference.predictor import Predictor
 
+BATCH = 32  # images that are predicted together
 NO_FACE = "no face was found"
 PLACE = ("left", "top", "right", "bottom", "score")
 
@@ -21,13 +25,14 @@ class Prepared:
     """The faces of an image before prediction.
 
     places: tuples of PLACE, empty for an image that is one face. inputs: of the network, (s, s, 3) uint8. error: why
-    there are none, or ''.
+    there are none, or ''. size: width and height of the image in pixels, (0, 0) for one that is one face.
     """
 
     name: object
     places: list[tuple] = field(default_factory=list)
     inputs: list[np.ndarray] = field(default_factory=list)
     error: str = ""
+    size: tuple[int, int] = (0, 0)
 
 
 def framing(predictor: Predictor) -> np.ndarray | None:
@@ -78,10 +83,35 @@ def prepare(
     try:
         if finder is None:
             return Prepared(name, [()], [predictor.file_to_input(content)])
-        places, inputs = faces(preprocessing.decode(content), predictor, finder, min_score)
+        image = preprocessing.decode(content)
+        places, inputs = faces(image, predictor, finder, min_score)
     except ImageError as error:
         return Prepared(name, error=str(error))
-    return Prepared(name, places, inputs, "" if inputs else NO_FACE)
+    return Prepared(name, places, inputs, "" if inputs else NO_FACE, image.size)
+
+
+def batches(tasks: Iterable[Callable[[], Prepared]]) -> Iterator[list[Prepared]]:
+    """Results of functions that prepare an image each, BATCH at a time, by a thread for each core, one batch ahead."""
+    tasks, ahead = iter(tasks), list[Future[Prepared]]()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        while batch := [pool.submit(task) for task in itertools.islice(tasks, BATCH)]:
+            yield [future.result() for future in ahead]
+            ahead = batch
+        yield [future.result() for future in ahead]
+
+
+def one_face(image: Prepared, rule: str) -> Prepared:
+    """An image with the face that its label is of alone. rule: largest, or central, which detection.central_face finds.
+
+    Where it is not known which one that is, error says so.
+    """
+    if len(image.inputs) < 2:
+        return image
+    boxes = np.array([place[:4] for place in image.places])
+    chosen = 0 if rule == "largest" else detection.central_face(boxes, image.size)
+    if chosen is None:
+        return Prepared(image.name, error=detection.SEVERAL)
+    return Prepared(image.name, [image.places[chosen]], [image.inputs[chosen]], "", image.size)
 
 
 def predict(prepared: Iterable[Prepared], predictor: Predictor) -> Iterator[dict]:

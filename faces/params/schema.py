@@ -4,7 +4,7 @@ import os
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 Key = tuple[str, ...]  # ("train", "batch_size")
 Fault = tuple[Key, str]  # a key and what is wrong with it
@@ -24,8 +24,10 @@ Percent = Annotated[int, Field(ge=1, le=100, description="a whole number from 1 
 SampleSize = Annotated[int, Field(ge=200, description="a whole number of 200 or more")]
 BootstrapSamples = Annotated[int, Field(ge=1000, description="a whole number of 1000 or more, for small p-values")]
 Side = Annotated[int, Field(ge=32, le=1024, description="a whole number from 32 to 1024")]
-Years = Annotated[int, Field(ge=0, le=124, description="a whole number from 0 to 124")]
+OLDEST = 124
+Years = Annotated[int, Field(ge=0, le=OLDEST, description=f"a whole number from 0 to {OLDEST}")]
 FilePath = Annotated[str, AfterValidator(os.path.expanduser), Field(description="a path, in which ~ is your home")]
+Age = Annotated[Any, AfterValidator(lambda value: _age(value)), Field(description="years, or [first, last] year")]
 Codes = BeforeValidator(lambda value: {str(k): v for k, v in value.items()} if isinstance(value, dict) else value)
 
 
@@ -63,6 +65,7 @@ class Variant(Section):
     variant: VariantName
     reader: str
     images: FilePath | None = None
+    crop: Literal["detect", "none"] | None = None
 
 
 class Columns(Section):
@@ -85,13 +88,13 @@ class Table(Section):
 
     labels: path of the CSV or Parquet file, without ~
     classes: by target, the class of each value of the file; by `split`, the part
-    ages: the age, in years, of each value of the file that is not a number
+    ages: of each value of the file that is no number of years, the age in years, or the [first, last] year of its bin
     """
 
     labels: str
     columns: Columns
     classes: dict[str, Annotated[dict[str, str], Codes]] = {}
-    ages: Annotated[dict[str, NotNegative], Codes] = {}
+    ages: Annotated[dict[str, Age], Codes] = {}
 
 
 class Model(Section):
@@ -382,6 +385,15 @@ def schema_fault(detail: ErrorDetails) -> Fault:
     }
     text = texts.get(detail["type"], f"{value!r} is not usable: {message[0].lower()}{message[1:]}")
     return tuple(str(part) for part in detail["loc"]), text
+
+
+def _age(value: Any) -> float | list[int]:
+    """Check an age of a table: years, or the first and the last year of a bin."""
+    ends = value if isinstance(value, list) and len(value) == 2 else [value, value]
+    kind = int if ends is value else int | float
+    if all(isinstance(end, kind) and not isinstance(end, bool) for end in ends) and 0 <= ends[0] <= ends[1] <= OLDEST:
+        return value
+    raise PydanticCustomError("age", f"needs years, 0 to {OLDEST}, or the [first, last] year of a bin")
 
 
 def teacher_row(teacher_set: TeacherSet, row: dict[str, Any]) -> Model:

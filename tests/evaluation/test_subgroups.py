@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from faces import params, targets
-from faces.evaluation import predictions, reliability, subgroups
-from stages import evaluate
+from faces.evaluation import group_files, predictions, reliability, subgroups
 
 ETHNICITIES = targets.TARGETS["ethnicity"].classes
 
@@ -295,7 +294,8 @@ def write_predictions(faces, folder):
 def write_subgroups(project):
     out = project / "reports/models/m"
     out.mkdir(parents=True)
-    evaluate.write_subgroups("m", {"age": 30.0, "sex": 0.0}, params.load().evaluate, 0.9, out)
+    test = predictions.read("m")
+    group_files.write(test, {"age": 30.0, "sex": 0.0}, params.load().evaluate, 0.9, out)
 
 
 @pytest.mark.parametrize("right", [67, 85])

@@ -52,12 +52,13 @@ def read(settings: params.Table, name: str) -> pd.DataFrame:
 
 
 def records(
-    rows: pd.DataFrame, settings: params.Table, members: Iterable[str], folder: str = ""
+    rows: pd.DataFrame, settings: params.Table, members: Iterable[str], folder: str = "", bins: bool = False
 ) -> tuple[pd.DataFrame, dict[str, int]]:
     """Convert the rows of a table to records; an unusable row has its reason in `reject`.
 
     members: the names in the archive of images; folder: that of the images, with which a row's path may begin. A row's
-    image is the member whose path ends with the row's path.
+    image is the member whose path ends with the row's path. bins: whether the records also have age_first and age_last,
+    the years of a label that is a bin; its `age` is the middle.
     Returns also how many labels, {reason: count}, are not known and so left empty.
     """
     wanted = tables.pixel_names(len(rows)) if settings.columns.image is None else list(rows[settings.columns.image])
@@ -75,6 +76,10 @@ def records(
             unknown.update(reasons[reasons != ""])
         else:
             out["reject"] = out["reject"].where(out["reject"] != "", reasons)
+            if bins:
+                pairs = zip(rows[column], out[target.name], strict=True)
+                ends = np.array([_age_bin(text, label, settings) for text, label in pairs], float).reshape(-1, 2)
+                out[[f"{target.name}_first", f"{target.name}_last"]] = ends
     parts = {faces_records.as_code(word): part for word, part in settings.classes.get("split", {}).items()}
     for role, column in (("identity", settings.columns.identity), ("published", settings.columns.split)):
         words = parts if role == "published" else {}
@@ -181,7 +186,7 @@ def _label(target: targets.Target, text: str, settings: params.Table) -> tuple[o
             return labels[faces_records.as_code(text)], ""
         known = ", ".join(names)
         return empty, f"{target.name} {text.strip()!r} is not one of {known}" if faces_records.as_known(text) else ""
-    ages = {faces_records.as_code(name): age for name, age in settings.ages.items()}
+    ages = {faces_records.as_code(name): _middle(age) for name, age in settings.ages.items()}
     if faces_records.as_known(text) == "" and faces_records.as_code(text) not in ages:
         return empty, ""
     try:
@@ -192,6 +197,17 @@ def _label(target: targets.Target, text: str, settings: params.Table) -> tuple[o
         return empty, f"age {text.strip()!r} is {what}"
     inside = 0 <= years <= target.units - 1
     return (years, "") if inside else (empty, f"age {text.strip()!r} is not 0 to {target.units - 1}")
+
+
+def _middle(age: float | list[int]) -> float:
+    """An age in years, or the middle of a bin of whole years: 6.5 of [3, 9], whose faces are up to a day below 10."""
+    return (age[0] + age[1] + 1) / 2 if isinstance(age, list) else age
+
+
+def _age_bin(text: str, age: float, settings: params.Table) -> list[float]:
+    """First and last year of a cell's bin; twice the age where it is none."""
+    ranges = {faces_records.as_code(name): years for name, years in settings.ages.items() if isinstance(years, list)}
+    return ranges.get(faces_records.as_code(text), [age, age])  # type: ignore[return-value]
 
 
 def _merge_repeats(out: pd.DataFrame) -> pd.DataFrame:

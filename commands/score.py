@@ -1,0 +1,205 @@
+"""Score a model on a table of your own images, without training: a row of `tables` in params.yaml.
+
+The labelled face of each image is the one nearest to the middle among the large ones, or the largest with --face
+largest. Images in which two are as near, or none is found, are left out, with the reason. It writes a page, index.md,
+with scores.json, predictions.csv, left_out.csv, plots and the faces with the largest errors to data/scored/TABLE/.
+"""
+
+import functools
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from commands import command_line
+from faces import params, scores, targets
+from faces.data import archives, downloads, records
+from faces.data.datasets import table
+from faces.evaluation import dummy_baseline, group_files, predictions, score_tables
+from faces.images import contact_sheet, detection
+from faces.inference import photos
+from faces.inference.predictor import ModelError, Predictor
+from faces.reporting import plots, scored_page
+from faces.runtime import progress
+from faces.tracking import model_choice
+
+FOLDER = Path("data/scored")
+WORST = 20  # faces that are shown for each target
+
+
+def main() -> None:
+    """Read the labels, detect and predict each face, write the scores."""
+    parser = command_line.parser(__doc__)
+    parser.add_argument("table", help="a row of `tables` in params.yaml")
+    parser.add_argument("--model", help="as in `python -m commands.predict`")
+    parser.add_argument("--face", choices=("central", "largest"), default="central", help="default: %(default)s")
+    parser.add_argument("--cropped", action="store_true", help="each image is one face, framed as the model needs")
+    args = parser.parse_args()
+    p = params.load()
+    if args.table not in p.tables:
+        parser.error(f"params.yaml has no table {args.table!r}; it has {', '.join(p.tables) or 'none'}")
+    try:
+        served = model_choice.find(args.model)
+        predictor = Predictor(served.path)
+    except ModelError as error:
+        command_line.stop(error)
+    if any(target.kind == "years" and target.name not in predictor.fitted for target in predictor.targets):
+        command_line.stop(f"{served.path}: is not calibrated; data/calibrated/ has the model that is")
+    rule = "cropped" if args.cropped else args.face
+    out = FOLDER / args.table
+    with tempfile.TemporaryDirectory() as folder:
+        source = Images(p, args.table, Path(folder))
+        labels, left_out = source.labels()
+        faces, decoded, missing = predicted(source, labels, predictor, rule)
+        left_out = pd.concat([left_out, missing], ignore_index=True)
+        if not len(faces):
+            reasons = progress.counts(counted(left_out))
+            command_line.stop(f"{args.table}: no image can be scored: {reasons}")
+        rows = predictions.as_rows(faces.set_index("face_id"), "test", decoded)
+        rows = with_bins(rows, faces)
+        write(args.table, rows, left_out, predictor, served.version, rule, source, p, out)
+
+
+class Images:
+    """The images of a table, and its labels."""
+
+    def __init__(self, p: params.Params, name: str, folder: Path) -> None:
+        """Copy the images of a row of tables to a folder, as `download` does."""
+        self.name, self.settings = name, p.tables[name]
+        self.path = Path(p.variants[f"{name}-cropped"].images or "")
+        self.archive = folder / downloads.import_own_images(self.path, folder)["name"]
+
+    def contents(self) -> Iterator[tuple[str, bytes]]:
+        """Names and bytes of all members."""
+        return archives.members(self.archive)
+
+    def labels(self) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Records of the usable rows of the labels file, by image; and face_id and reason of the others."""
+        members = [name for name, _ in self.contents()]
+        rows = table.read(self.settings, self.name)
+        made, unknown = table.records(rows, self.settings, members, self.path.name, bins=True)
+        for reason, count in unknown.items():
+            progress.say(f"{self.name}: {count} x {reason}, so that label is left empty")
+        for name, target in targets.TARGETS.items():
+            if name not in made:
+                made[name] = np.nan if target.kind == "years" else ""
+        made["group"] = made["identity"].where(made["identity"] != "", made["face_id"])
+        bad = made["reject"] != ""
+        return made[~bad], made.loc[bad, ["face_id", "reject"]]
+
+
+def predicted(
+    source: Images, labels: pd.DataFrame, predictor: Predictor, rule: str
+) -> tuple[pd.DataFrame, dict[str, np.ndarray], pd.DataFrame]:
+    """The rows of labels whose face is predicted, the columns of decode for them; face_id and reason of the others."""
+    kept: list[str] = []
+    left_out: list[dict] = []
+    batches: list[dict[str, np.ndarray]] = []
+    wanted = set(labels["face_id"])
+    bar = progress.bar(images(source, wanted, predictor, rule), "scoring", len(wanted), "images")
+    for batch in photos.batches(bar):
+        left_out += [{"face_id": image.name, "reject": image.error} for image in batch if image.error]
+        good = [image for image in batch if not image.error]
+        if good:
+            kept += [str(image.name) for image in good]
+            batches.append(predictor.decode(np.stack([image.inputs[0] for image in good])))
+    decoded = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]} if batches else {}
+    return labels.set_index("face_id").loc[kept].reset_index(), decoded, pd.DataFrame(left_out)
+
+
+def images(
+    source: Images, wanted: set[str], predictor: Predictor, rule: str
+) -> Iterator[Callable[[], photos.Prepared]]:
+    """Functions that prepare each of the wanted images, with its labelled face alone."""
+    detector = None if rule == "cropped" else detection.FaceDetector(threads=1)
+    for name, content in source.contents():
+        face = table.face_id(name)
+        if face in wanted:
+            yield functools.partial(prepare, face, content, predictor, detector, rule)
+
+
+def prepare(
+    face: str, content: bytes, predictor: Predictor, detector: detection.FaceDetector | None, rule: str
+) -> photos.Prepared:
+    """One image with its labelled face alone."""
+    return photos.one_face(photos.prepare(face, content, predictor, detector), rule)
+
+
+def with_bins(rows: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
+    """Rows of predictions.csv with the bins of ages that are labels, where any is one."""
+    for name in targets.TARGETS:
+        first, last = f"{name}_first", f"{name}_last"
+        if first in faces and (faces[first] != faces[last]).any() and name in rows:
+            rows = rows.assign(**{end: faces[end].to_numpy() for end in (first, last)})
+    return rows
+
+
+def counted(left_out: pd.DataFrame) -> dict[str, int]:
+    """Numbers of rows that are left out, by reason, the most frequent first."""
+    return {str(reason): int(n) for reason, n in left_out["reject"].value_counts().items()} if len(left_out) else {}
+
+
+def write(
+    name: str, rows: pd.DataFrame, left_out: pd.DataFrame, predictor: Predictor, version: str, rule: str,
+    source: Images, p: params.Params, out: Path,
+) -> None:  # fmt: skip
+    """Write all files of the folder, and print the scores."""
+    if not predictions.scored_targets(rows):
+        command_line.stop(f"{name}: no label of {', '.join(target.name for target in predictor.targets)} is known")
+    constants = predictor.metadata[dummy_baseline.KEY]
+    dummy = dummy_baseline.predicted(rows, constants)
+    scored = scores.table(score_tables.part_scores(rows, dummy, "test", p.evaluate))
+    records.write(rows, out / "predictions.csv")
+    records.write(left_out, out / "left_out.csv")
+    records.write(scored, out / "scores.csv")
+    confidence = next((fitted["confidence"] for fitted in predictor.fitted.values() if "confidence" in fitted), 0.0)
+    summary = group_files.write(rows, constants, p.evaluate, confidence, out)
+    how = {"cropped": "each image is one face", "largest": "the largest face of each image"}
+    about = {
+        "table": name,
+        "labels": source.settings.labels,
+        "model": version,
+        "how": how.get(rule, "of several faces the large one nearest to the middle"),
+        "rows": len(rows) + len(left_out),
+        "scored": len(rows),
+        "left_out": counted(left_out),
+        "bins": any(column.endswith("_first") for column in rows),
+        "scores": scored.drop(columns="part").to_dict("records"),
+        "summary": summary,
+    }
+    records.write_json(about, out / "scores.json")
+    draw(name, rows, scored, p, confidence, out)
+    worst = {
+        target.name: scored_page.largest_errors(rows, target, WORST) for target in predictions.scored_targets(rows)
+    }
+    draw_worst(worst, source, predictor, rule, out)
+    (out / "index.md").write_text(scored_page.page(about, worst, p.evaluate.confidence, out))
+    whole = scored[scored["group"] == ""]
+    progress.say(f"{name}: {len(rows)} of {about['rows']} rows scored with {version}, see {out / 'index.md'}")
+    print(scored_page.score_sections.interval_table(scores.select(whole, "comparison"), ["target", "score"]))
+
+
+def draw(name: str, rows: pd.DataFrame, scored: pd.DataFrame, p: params.Params, confidence: float, out: Path) -> None:
+    """Draw the plots of a model's test scores."""
+    (out / "plots").mkdir(parents=True, exist_ok=True)
+    wanted = [target.name for target in predictions.scored_targets(rows)]
+    plots.draw_scores(name, wanted, score_tables.confusion_counts(rows), scored, out / "plots")
+    plots.draw_subgroups(name, records.read(out / "subgroups.csv"), confidence, out / "plots")
+    plots.draw_reliability(name, records.read(out / "reliability.csv"), out / "plots")
+
+
+def draw_worst(worst: dict[str, pd.DataFrame], source: Images, predictor: Predictor, rule: str, out: Path) -> None:
+    """Draw the faces with the largest errors as the network sees them, one contact sheet a target."""
+    wanted = {face for rows in worst.values() for face in rows["image"]}
+    prepared = [image for batch in photos.batches(images(source, wanted, predictor, rule)) for image in batch]
+    inputs = {image.name: image.inputs[0] for image in prepared if image.inputs}
+    for name, rows in worst.items():
+        if len(rows):
+            captions = [f"{row['label']}: {row['predicted']}" for row in rows.to_dict("records")]
+            contact_sheet.draw([inputs[face] for face in rows["image"]], captions).save(out / f"worst_{name}.png")
+
+
+if __name__ == "__main__":
+    command_line.run(main)
