@@ -1,7 +1,8 @@
 """Score a model on a table of your own images, without training: a row of `tables` in params.yaml.
 
 The labelled face of each image is the one nearest to the middle among the large ones, or the largest with --face
-largest. Images in which two are as near, or none is found, are left out, with the reason. It writes a page, index.md,
+largest. An image that is a crop is taken as it is. Images in which two faces are as near, or none is found, are left
+out, with the reason. It writes a page, index.md,
 with scores.json, predictions.csv, left_out.csv, plots and the faces with the largest errors to data/scored/TABLE/.
 """
 
@@ -47,7 +48,8 @@ def main() -> None:
         command_line.stop(error)
     if any(target.kind == "years" and target.name not in predictor.fitted for target in predictor.targets):
         command_line.stop(f"{served.path}: is not calibrated; data/calibrated/ has the model that is")
-    rule = "cropped" if args.cropped else args.face
+    uncut = p.variants[f"{args.table}-cropped"].crop == "none"
+    rule = "cropped" if args.cropped or uncut else args.face
     out = FOLDER / args.table
     with tempfile.TemporaryDirectory() as folder:
         source = Images(p, args.table, Path(folder))
@@ -113,18 +115,13 @@ def images(
     source: Images, wanted: set[str], predictor: Predictor, rule: str
 ) -> Iterator[Callable[[], photos.Prepared]]:
     """Functions that prepare each of the wanted images, with its labelled face alone."""
-    detector = None if rule == "cropped" else detection.FaceDetector(threads=1)
+    detector = detection.FaceDetector(threads=1)
     for name, content in source.contents():
         face = table.face_id(name)
-        if face in wanted:
-            yield functools.partial(prepare, face, content, predictor, detector, rule)
-
-
-def prepare(
-    face: str, content: bytes, predictor: Predictor, detector: detection.FaceDetector | None, rule: str
-) -> photos.Prepared:
-    """One image with its labelled face alone."""
-    return photos.one_face(photos.prepare(face, content, predictor, detector), rule)
+        if face in wanted and rule == "cropped":
+            yield functools.partial(photos.prepare, face, content, predictor, None)
+        elif face in wanted:
+            yield functools.partial(photos.labelled_face, face, content, predictor, detector, rule)
 
 
 def with_bins(rows: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:

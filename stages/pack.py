@@ -15,11 +15,12 @@ from PIL import Image
 
 from faces import params
 from faces.data import archives, datasets, packs, records
-from faces.images import detection, preprocessing
+from faces.images import contact_sheet, detection, preprocessing
 from faces.images.preprocessing import ImageError
 from faces.runtime import executor, progress, running
 
 LOT = 1 << 20  # bytes of images that a worker takes at a time
+SHEET, THUMBNAIL, NAME = 100, 80, 13  # faces of a contact sheet, pixels of each, characters of its name
 LOOKED_AT = 48  # images of a table, to tell whether they are crops
 MOST_PHOTOS = 0.05  # share of them that may look like photos where all are crops: the detector errs, too
 
@@ -61,6 +62,8 @@ def main(dataset: str, variant: str) -> None:
     manifest = {"kind": kind, "variant": variant, "side": p.pack.side, "shards": shards}
     records.write_json(manifest, out / packs.MANIFEST)
     records.write(pd.DataFrame(rejects, columns=["face_id", "reject"]), out / "rejects.csv")
+    if shards and (own or framed):
+        draw_sheet(out)
     if framed:
         records.write(pd.DataFrame(notes, columns=["face_id", "note"]), out / "notes.csv")
     if not shards:
@@ -178,10 +181,7 @@ def detect(
     if central and box is None and faces:
         if detection.is_crop(faces, image.size):
             return image, "as it is, a crop"
-        index = detection.central_face(np.array([face.box for face in faces]), image.size)
-        if index is None:
-            raise ImageError(detection.SEVERAL)
-        faces = [faces[index]]
+        faces = detection.central(faces, image.size)
     face = detection.select_face(faces, box)
     if face is None:
         raise ImageError("no face was found")
@@ -228,6 +228,15 @@ def look(finder: detection.FaceDetector, content: bytes) -> str:
         return "none"
     faces = finder.detect(image)
     return "none" if not faces else "crop" if detection.is_crop(faces, image.size) else "photo"
+
+
+def draw_sheet(out: Path) -> None:
+    """Draw contact_sheet.jpg of a pack, on which wrong crops are seen: some faces, and the ends of their names."""
+    packed = packs.Pack(out)
+    rows = np.unique(np.linspace(0, len(packed.face_ids) - 1, SHEET).astype(int))
+    small = [preprocessing.decode(content).resize((THUMBNAIL, THUMBNAIL)) for content in packed.images(rows)]
+    names = [packed.face_ids[row][-NAME:] for row in rows]
+    contact_sheet.draw([np.asarray(image) for image in small], names).save(out / "contact_sheet.jpg")
 
 
 @functools.cache

@@ -162,6 +162,10 @@ def show_faces(dataset: str) -> None:
     resources.require(len(rows), "No face is in all of these groups.")
     sample = rows.sample(min(FACES, len(rows)), random_state=np.random.default_rng(seed))
     face_grid.show(dataset, variant, sample, [face_grid.label_text(row) for _, row in sample.iterrows()])
+    sheet = Path("data/packs", dataset, variant, "contact_sheet.jpg")
+    if sheet.exists():
+        with st.expander("Contact sheet: what was cut out of the images"):
+            st.image(str(sheet))
 
 
 def show_card(dataset: str) -> None:

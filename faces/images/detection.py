@@ -33,7 +33,6 @@ FILTER_MARGIN = 2  # pixels beyond a crop that its filter reads
 CROP_SIDE = 200  # pixels of a crop, as of published crops, before it is reduced
 LARGE_SHARE = 0.25  # area of a face as a share of the largest one's, from which it may be the one that a photo is of
 CROP_SHARE = 0.7  # side of a face as a share of the photo's shorter side, from which the photo is a crop of that face
-SEVERAL = "shows several faces that are as near to the middle"
 MIN_LEAD = 0.05  # by which one of several large faces must be nearer to the middle, as a share of the shorter side
 MIN_BOX_OVERLAP = 0.5  # fraction of the smaller of a detection and a known box inside the other, if of the same face
 
@@ -148,17 +147,20 @@ def is_crop(faces: list[Face], size: tuple[int, int]) -> bool:
     return bool(faces) and math.sqrt(faces[0].area) >= CROP_SHARE * min(size)
 
 
-def central_face(boxes: np.ndarray, size: tuple[int, int]) -> int | None:
-    """Index of the box (n, 4) nearest to the middle of a photo, among the large ones; None where two are as near.
+def central(faces: list[Face], size: tuple[int, int]) -> list[Face]:
+    """The face nearest to the middle of a photo, width and height in pixels, among the large ones; [] of none.
 
-    boxes: left, top, right, bottom, in pixels, one or more. size: width and height of the photo.
+    Raises preprocessing.ImageError where two are as near.
     """
-    boxes = np.asarray(boxes, float)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
+    if len(faces) < 2:
+        return faces
+    boxes, areas = np.array([face.box for face in faces]), np.array([face.area for face in faces])
     distance = np.linalg.norm((boxes[:, :2] + boxes[:, 2:] - size) / 2, axis=1) / min(size)
     distance[areas < LARGE_SHARE * areas.max()] = np.inf
-    first, *others = np.argsort(distance, kind="stable")
-    return None if others and distance[others[0]] - distance[first] < MIN_LEAD else int(first)
+    first, second = np.argsort(distance, kind="stable")[:2]
+    if distance[second] - distance[first] < MIN_LEAD:
+        raise preprocessing.ImageError("shows several faces that are as near to the middle")
+    return [faces[first]]
 
 
 def select_face(faces: list[Face], box: tuple[float, float, float, float] | None = None) -> Face | None:

@@ -25,14 +25,13 @@ class Prepared:
     """The faces of an image before prediction.
 
     places: tuples of PLACE, empty for an image that is one face. inputs: of the network, (s, s, 3) uint8. error: why
-    there are none, or ''. size: width and height of the image in pixels, (0, 0) for one that is one face.
+    there are none, or ''.
     """
 
     name: object
     places: list[tuple] = field(default_factory=list)
     inputs: list[np.ndarray] = field(default_factory=list)
     error: str = ""
-    size: tuple[int, int] = (0, 0)
 
 
 def framing(predictor: Predictor) -> np.ndarray | None:
@@ -83,11 +82,10 @@ def prepare(
     try:
         if finder is None:
             return Prepared(name, [()], [predictor.file_to_input(content)])
-        image = preprocessing.decode(content)
-        places, inputs = faces(image, predictor, finder, min_score)
+        places, inputs = faces(preprocessing.decode(content), predictor, finder, min_score)
     except ImageError as error:
         return Prepared(name, error=str(error))
-    return Prepared(name, places, inputs, "" if inputs else NO_FACE, image.size)
+    return Prepared(name, places, inputs, "" if inputs else NO_FACE)
 
 
 def batches(tasks: Iterable[Callable[[], Prepared]]) -> Iterator[list[Prepared]]:
@@ -100,18 +98,24 @@ def batches(tasks: Iterable[Callable[[], Prepared]]) -> Iterator[list[Prepared]]
         yield [future.result() for future in ahead]
 
 
-def one_face(image: Prepared, rule: str) -> Prepared:
-    """An image with the face that its label is of alone. rule: largest, or central, which detection.central_face finds.
+def labelled_face(
+    name: object, content: bytes, predictor: Predictor, finder: detection.FaceDetector, rule: str
+) -> Prepared:
+    """Decode an image file, and prepare the face that its label is of alone. Where that is not known, error says so.
 
-    Where it is not known which one that is, error says so.
+    rule: largest, or central: the large face nearest to the middle. An image that is a crop is taken as it is.
     """
-    if len(image.inputs) < 2:
-        return image
-    boxes = np.array([place[:4] for place in image.places])
-    chosen = 0 if rule == "largest" else detection.central_face(boxes, image.size)
-    if chosen is None:
-        return Prepared(image.name, error=detection.SEVERAL)
-    return Prepared(image.name, [image.places[chosen]], [image.inputs[chosen]], "", image.size)
+    try:
+        image = preprocessing.decode(content)
+        if framing(predictor) is None:
+            return Prepared(name, [()], [predictor.to_input(image)])
+        detected = finder.detect(image)
+        if detection.is_crop(detected, image.size):
+            return Prepared(name, [()], [predictor.to_input(image)])
+        chosen = detected[:1] if rule == "largest" else detection.central(detected, image.size)
+        return Prepared(name, *cut(image, chosen, predictor), "" if chosen else NO_FACE)
+    except ImageError as error:
+        return Prepared(name, error=str(error))
 
 
 def predict(prepared: Iterable[Prepared], predictor: Predictor) -> Iterator[dict]:

@@ -66,6 +66,7 @@ def _check_variants(p: schema.Params) -> Iterator[Check]:
             _listed((*key, "reader"), row.reader, _modules(DATASETS), "a module of faces/data/datasets:"),
             (table == (row.dataset in p.tables), (*key, "reader"), fault),
             (table == (row.images is not None), (*key, "images"), "must be set if the reader is table, and only then"),
+            (table or row.crop is None, (*key, "crop"), "is of the images of a table alone"),
             (
                 row.variant == "cropped" or not table,
                 (*key, "variant"),

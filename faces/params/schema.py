@@ -59,6 +59,7 @@ class Variant(Section):
     variant: whole photos, published crops, or crops by the face detector
     reader: a module of faces/data/datasets
     images: folder or archive of the images of a table; null: data.source
+    crop: of a table's images; detect: find and frame the face, none: each is one face, null: what they look like
     """
 
     dataset: str

@@ -15,11 +15,13 @@ from faces import params
 from faces.data.datasets import table
 from faces.evaluation import predictions
 from faces.images import contact_sheet, detection
+from faces.images.preprocessing import ImageError
 from faces.inference.predictor import SHIPPED
 from faces.reporting import scored_page
 from faces.targets import TARGETS
 from tests.conftest import ROOT, picture
 
+SEVERAL = "shows several faces that are as near to the middle"
 TABLE = """
 tables:
   mine:
@@ -66,7 +68,7 @@ def test_a_table_of_photos_is_scored(photos, monkeypatch, capsys):
     out = photos / "data/scored/mine"
     about = json.loads((out / "scores.json").read_text())
     assert (about["rows"], about["scored"]) == (5, 2)
-    assert about["left_out"] == {"no such image": 1, "no face was found": 1, detection.SEVERAL: 1}
+    assert about["left_out"] == {"no such image": 1, "no face was found": 1, SEVERAL: 1}
     rows = predictions.parse((out / "predictions.csv").read_bytes()).set_index("face_id")
     assert list(rows.index) == ["a.jpg", "central.png"]
     assert rows["age"].tolist() == [35, 85.5]
@@ -86,7 +88,7 @@ def test_the_largest_face_counts_if_that_is_asked_for(photos, monkeypatch):
     run(monkeypatch, "--face", "largest")
     about = json.loads((photos / "data/scored/mine/scores.json").read_text())
     assert about["scored"] == 3
-    assert detection.SEVERAL not in about["left_out"]
+    assert SEVERAL not in about["left_out"]
 
 
 def test_what_cannot_be_scored_is_said(photos, monkeypatch, capsys):
@@ -135,11 +137,18 @@ def test_years_outside_the_bin_and_intervals_that_meet_it():
         ([(0, 0, 10, 10)], 0),
         ([(0, 0, 90, 90), (40, 40, 60, 60)], 0),  # the second is nearer, and small
         ([(60, 0, 100, 40), (30, 30, 70, 70)], 1),
-        ([(10, 30, 50, 70), (50, 30, 90, 70)], None),
     ],
 )
 def test_the_large_face_nearest_to_the_middle_is_the_labelled_one(boxes, index):
-    assert detection.central_face(np.array(boxes), (100, 100)) == index
+    faces = [detection.Face(box, 1.0, np.zeros((5, 2))) for box in boxes]
+    assert detection.central(faces, (100, 100)) == [faces[index]]
+
+
+def test_two_faces_as_near_to_the_middle_are_not_told_apart():
+    faces = [detection.Face(box, 1.0, np.zeros((5, 2))) for box in ((10, 30, 50, 70), (50, 30, 90, 70))]
+    with pytest.raises(ImageError, match=SEVERAL):
+        detection.central(faces, (100, 100))
+    assert detection.central([], (100, 100)) == []
 
 
 def test_largest_errors_are_of_wrong_classes_by_probability():

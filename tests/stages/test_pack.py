@@ -9,10 +9,11 @@ import pytest
 import skimage.data
 from PIL import Image
 
+from faces import params
 from faces.data import packs, records
 from faces.data.datasets import utkface
 from faces.images import detection, preprocessing
-from stages import pack
+from stages import download, pack
 from tests.conftest import encoded, picture
 
 
@@ -98,3 +99,77 @@ def test_a_known_box_says_which_face_is_cut_out():
     pixels = [np.asarray(preprocessing.decode(row["image"]), float) for row in (large, small)]
     assert np.corrcoef(pixels[0].ravel(), pixels[1][:, ::-1].ravel())[0, 1] > 0.9  # the mirrored one
     assert np.corrcoef(pixels[0].ravel(), pixels[1].ravel())[0, 1] < 0.9
+
+
+@pytest.fixture
+def own(project, edit):
+    """A function that makes a table of images, each a face or not, and packs them; returns what pack said."""
+    edit(
+        r"^variants:\n", "variants:\n  mine-cropped: {dataset: mine, variant: cropped, reader: table, images: photos}\n"
+    )
+    edit(r"^datasets: .*", "datasets: [utkface, wiki, mine]")
+    edit(r"^tables: \{\}", "tables:\n  mine: {labels: labels.csv, columns: {image: file, age: years}}")
+    (project / "photos").mkdir()
+
+    def packed(capsys, **images):
+        for name, image in images.items():
+            image.save(project / f"photos/{name}.png")
+        download.main("mine", "cropped")
+        capsys.readouterr()
+        pack.main("mine", "cropped")
+        return " ".join(capsys.readouterr().err.split())
+
+    return packed
+
+
+def faces_of(woman, count):
+    """Images that a woman's face fills, as chips are."""
+    return {f"crop{i}": woman.crop((178 - i, 55, 278, 155 + i)).resize((200, 200)) for i in range(count)}
+
+
+def test_photos_of_a_table_are_framed_and_crops_stay(own, project, capsys):
+    woman = Image.fromarray(skimage.data.astronaut())
+    two = Image.new("RGB", (1024, 512))
+    two.paste(woman, (0, 0))
+    two.paste(woman.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (512, 0))
+    said = own(capsys, whole=woman, two=two, none=picture(1, (300, 300)), **faces_of(woman, 2))
+    assert "of 5 images looked at, the face fills less than 70% of the shorter side in 2 and more in 2" in said
+    assert "no face was found in 1. So faces are detected and framed; variants.mine-cropped.crop" in said
+    assert "mine cropped: packed: as it is, a crop: 2; framed: 1" in said
+    folder = project / "data/packs/mine/cropped"
+    result = packs.Pack(folder)
+    assert result.face_ids == ["crop0.png", "crop1.png", "whole.png"]
+    whole, crop = (np.asarray(preprocessing.decode(content), float) for content in result.images(np.array([2, 0])))
+    assert np.corrcoef(whole.ravel(), crop.ravel())[0, 1] > 0.4  # the same face, of about the same size
+    notes = records.read(folder / "notes.csv").set_index("face_id")["note"].to_dict()
+    assert notes == {"crop0.png": "as it is, a crop", "crop1.png": "as it is, a crop", "whole.png": "framed"}
+    rejects = records.read(folder / "rejects.csv").set_index("face_id")["reject"].to_dict()
+    assert rejects == {"none.png": "no face was found", "two.png": "shows several faces that are as near to the middle"}
+    assert Image.open(folder / "contact_sheet.jpg").width == 10 * pack.THUMBNAIL
+
+
+def test_crops_of_a_table_are_not_detected(own, project, capsys):
+    said = own(capsys, **faces_of(Image.fromarray(skimage.data.astronaut()), 3), blurred=picture(1, (200, 200)))
+    assert "no face was found in 1. So each image is taken as one face, as it is" in said
+    assert len(packs.Pack(project / "data/packs/mine/cropped").face_ids) == 4
+    assert not (project / "data/packs/mine/cropped/notes.csv").exists()
+
+
+def test_params_say_whether_faces_are_detected(own, project, edit, capsys):
+    edit(r"images: photos", "images: photos, crop: none")
+    said = own(capsys, whole=Image.fromarray(skimage.data.astronaut()))
+    assert "looked at" not in said
+    whole = packs.Pack(project / "data/packs/mine/cropped").images(np.array([0]))
+    edit(r"crop: none", "crop: detect")
+    assert "packed: framed: 1" in own(capsys, none=picture(1, (300, 300)))
+    assert packs.Pack(project / "data/packs/mine/cropped").images(np.array([0])) != whole
+    edit(r"reader: utkface\}", "reader: utkface, crop: none}")
+    with pytest.raises(params.ParamsError, match="crop: is of the images of a table alone"):
+        params.load()
+
+
+def test_looks_are_at_images_from_all_over_the_archive():
+    drawn = pack.some((bytes([i]) for i in range(200)), 48)
+    assert len(set(drawn)) == 48
+    assert 60 < np.mean([content[0] for content in drawn]) < 140
+    assert pack.some(iter([b"a", b"b"]), 48) == [b"a", b"b"]
