@@ -198,15 +198,15 @@ def has_photos(row: params.Variant, face_id: Callable[[str], str | None], raw: P
     with ThreadPoolExecutor() as pool:
         kinds = collections.Counter(pool.map(functools.partial(look, detector()), looked_at))
     photos, crops = kinds["photo"], kinds["crop"]
-    found = photos > MOST_PHOTOS * (photos + crops)
+    framed = photos > MOST_PHOTOS * (photos + crops)
     name, share = f"{row.dataset}-{row.variant}", f"{detection.CROP_SHARE:.0%} of the shorter side"
     progress.say(
         f"{name}: of {len(looked_at)} images looked at, the face fills less than {share} in {photos} and more in "
         f"{crops}; no face was found in {kinds['none']}. So "
-        + ("faces are detected and framed" if found else "each image is taken as one face, as it is")
+        + ("faces are detected and framed" if framed else "each image is taken as one face, as it is")
         + f"; variants.{name}.crop in params.yaml says otherwise"
     )
-    return found
+    return framed
 
 
 def some(items: Iterable[bytes], count: int) -> list[bytes]:

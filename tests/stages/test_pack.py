@@ -103,7 +103,7 @@ def test_a_known_box_says_which_face_is_cut_out():
 
 @pytest.fixture
 def own(project, edit):
-    """A function that makes a table of images, each a face or not, and packs them; returns what pack said."""
+    """A function that makes a table of images, each a face or not, and packs them; returns what pack output."""
     edit(
         r"^variants:\n", "variants:\n  mine-cropped: {dataset: mine, variant: cropped, reader: table, images: photos}\n"
     )
@@ -132,10 +132,10 @@ def test_photos_of_a_table_are_framed_and_crops_stay(own, project, capsys):
     two = Image.new("RGB", (1024, 512))
     two.paste(woman, (0, 0))
     two.paste(woman.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (512, 0))
-    said = own(capsys, whole=woman, two=two, none=picture(1, (300, 300)), **faces_of(woman, 2))
-    assert "of 5 images looked at, the face fills less than 70% of the shorter side in 2 and more in 2" in said
-    assert "no face was found in 1. So faces are detected and framed; variants.mine-cropped.crop" in said
-    assert "mine cropped: packed: as it is, a crop: 2; framed: 1" in said
+    output = own(capsys, whole=woman, two=two, none=picture(1, (300, 300)), **faces_of(woman, 2))
+    assert "of 5 images looked at, the face fills less than 70% of the shorter side in 2 and more in 2" in output
+    assert "no face was found in 1. So faces are detected and framed; variants.mine-cropped.crop" in output
+    assert "mine cropped: packed: as it is, a crop: 2; framed: 1" in output
     folder = project / "data/packs/mine/cropped"
     result = packs.Pack(folder)
     assert result.face_ids == ["crop0.png", "crop1.png", "whole.png"]
@@ -149,16 +149,16 @@ def test_photos_of_a_table_are_framed_and_crops_stay(own, project, capsys):
 
 
 def test_crops_of_a_table_are_not_detected(own, project, capsys):
-    said = own(capsys, **faces_of(Image.fromarray(skimage.data.astronaut()), 3), blurred=picture(1, (200, 200)))
-    assert "no face was found in 1. So each image is taken as one face, as it is" in said
+    output = own(capsys, **faces_of(Image.fromarray(skimage.data.astronaut()), 3), blurred=picture(1, (200, 200)))
+    assert "no face was found in 1. So each image is taken as one face, as it is" in output
     assert len(packs.Pack(project / "data/packs/mine/cropped").face_ids) == 4
     assert not (project / "data/packs/mine/cropped/notes.csv").exists()
 
 
 def test_params_say_whether_faces_are_detected(own, project, edit, capsys):
     edit(r"images: photos", "images: photos, crop: none")
-    said = own(capsys, whole=Image.fromarray(skimage.data.astronaut()))
-    assert "looked at" not in said
+    output = own(capsys, whole=Image.fromarray(skimage.data.astronaut()))
+    assert "looked at" not in output
     whole = packs.Pack(project / "data/packs/mine/cropped").images(np.array([0]))
     edit(r"crop: none", "crop: detect")
     assert "packed: framed: 1" in own(capsys, none=picture(1, (300, 300)))
@@ -169,7 +169,7 @@ def test_params_say_whether_faces_are_detected(own, project, edit, capsys):
 
 
 def test_looks_are_at_images_from_all_over_the_archive():
-    drawn = pack.some((bytes([i]) for i in range(200)), 48)
-    assert len(set(drawn)) == 48
-    assert 60 < np.mean([content[0] for content in drawn]) < 140
+    chosen = pack.some((bytes([i]) for i in range(200)), 48)
+    assert len(set(chosen)) == 48
+    assert 60 < np.mean([content[0] for content in chosen]) < 140
     assert pack.some(iter([b"a", b"b"]), 48) == [b"a", b"b"]
