@@ -1,8 +1,10 @@
-"""Write a recipe into params.yaml: what differs for one published model, from recipes/NAME.yaml.
+"""Write a recipe into params.yaml: what differs for one published model, or a published table, from recipes/NAME.yaml.
 
 It is merged into params.yaml as committed, so that nothing of another recipe stays. Comments stay, except those of rows
 that are replaced. `git checkout params.yaml dvc.lock reports` restores what was there.
 """
+
+from pathlib import Path
 
 from commands import command_line
 from faces import params
@@ -14,9 +16,14 @@ def main() -> None:
     parser = command_line.parser(__doc__)
     parser.add_argument("recipe", choices=recipes.names())
     parser.add_argument(
-        "--source", default="official", help="where the archives come from, as data.source: official, a folder or a URL"
+        "--source",
+        default="official",
+        help="where the archives are, as data.source: official, a folder or a URL; of a table, its folder",
     )
     args = parser.parse_args()
+    table = args.recipe.startswith("tables/")
+    if table and not Path(args.source).expanduser().is_dir():
+        parser.error(f"--source {args.source}: is no folder; recipes/{args.recipe}.yaml says which one it must be")
     committed, current = recipes.committed(), loading.parse(params.PATH.read_text())
     known = [loading.parse(committed), *(recipes.expected(name) for name in recipes.names())]
     command_line.require(
@@ -27,7 +34,11 @@ def main() -> None:
     editor = loading.yaml_editor()
     values = editor.load(committed)
     recipes.merge(values, editor.load(recipes.FOLDER / f"{args.recipe}.yaml"))
-    values["data"] |= current["data"] | {"source": args.source}
+    values["data"] |= current["data"]
+    if table:
+        recipes.move_tables(values, lambda path: str(Path(args.source).expanduser().resolve() / path))
+    else:
+        values["data"]["source"] = args.source
     editor.dump(values, params.PATH)
     params.load()
     print(f"{params.PATH} is now that of {args.recipe}, with faces from {args.source}: type `dvc repro`")

@@ -1,9 +1,13 @@
-"""Recipes: recipes/NAME.yaml is what differs from params.yaml, as committed, for one published model."""
+"""Recipes: recipes/NAME.yaml is what differs from params.yaml, as committed, for one published model or table.
+
+Those of tables are in recipes/tables/. Their files are named as they are below the folder that `make recipe` is given.
+"""
 
 import copy
 import hashlib
 import json
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from faces.params import loading
@@ -14,8 +18,9 @@ REPLACED = ("models", "variants", "teachers", "tables", "space")  # replaced who
 
 
 def names() -> list[str]:
-    """Names of the recipes."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml") if "." not in path.stem)
+    """Names of the recipes, those of tables as tables/NAME."""
+    paths = [path.relative_to(FOLDER).with_suffix("") for path in FOLDER.rglob("*.yaml")]
+    return sorted(path.as_posix() for path in paths if "." not in path.name)
 
 
 def committed() -> str:
@@ -32,8 +37,20 @@ def expected(name: str) -> dict:
 
 
 def same(values: dict, other: dict) -> bool:
-    """Whether two params.yaml are equal in all but section data, which says where the archives are."""
-    return {**values, "data": None} == {**other, "data": None}
+    """Whether two params.yaml are equal in all but where the files are: section data, and the folders of tables."""
+    one, two = (copy.deepcopy({**each, "data": None}) for each in (values, other))
+    for each in (one, two):
+        move_tables(each, lambda path: Path(path).name)
+    return one == two
+
+
+def move_tables(values: dict, moved: Callable[[str], str]) -> None:
+    """Change the paths of the files of tables in place, by a function of a path."""
+    for table in (values["tables"] or {}).values():
+        table["labels"] = moved(table["labels"])
+    for row in values["variants"].values():
+        if row.get("images"):
+            row["images"] = moved(row["images"])
 
 
 def merge(values: dict, changes: dict) -> None:

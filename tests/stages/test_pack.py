@@ -103,7 +103,7 @@ def test_a_known_box_says_which_face_is_cut_out():
 
 @pytest.fixture
 def own(project, edit):
-    """A function that makes a table of images, each a face or not, and packs them; returns what pack output."""
+    """A function that makes a table of images, each a face or not, and packs them; returns what pack printed."""
     edit(
         r"^variants:\n", "variants:\n  mine-cropped: {dataset: mine, variant: cropped, reader: table, images: photos}\n"
     )
