@@ -38,9 +38,9 @@ def expected(name: str) -> dict:
 
 def same(values: dict, other: dict) -> bool:
     """Whether two params.yaml are equal in all but where the files are: section data, and the folders of tables."""
-    one, two = (copy.deepcopy({**each, "data": None}) for each in (values, other))
-    for each in (one, two):
-        move_tables(each, lambda path: Path(path).name)
+    one, two = (copy.deepcopy({**content, "data": None}) for content in (values, other))
+    for content in (one, two):
+        move_tables(content, lambda path: Path(path).name)
     return one == two
 
 
