@@ -1,5 +1,6 @@
 """Checks of params.yaml that need more than one key: names that must agree, orders, sums."""
 
+import ast
 import itertools
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -16,6 +17,7 @@ NETWORKS = Path(__file__).parent.parent / "networks"
 DATASETS = Path(__file__).parent.parent / "data" / "datasets"
 STAGE_FOLDERS = (*(f"data/{name}" for name in ("audits", "calibrated", "clean", "evaluated", "models", "packs",
     "partial", "raw", "records", "soft_targets", "splits", "tuned")), "mlruns", "reports")  # fmt: skip
+NAME = re.compile("[a-z0-9][a-z0-9-]{0,59}")  # of models and teachers; of datasets, with _ for -
 SHARED = ("dataset", "variant", "network", "teachers")  # columns that all teachers of a set share
 
 Check = tuple[bool, Key, str]  # whether a key is right, the key, and what is wrong with it if it is not
@@ -44,16 +46,25 @@ def _check_datasets(p: schema.Params) -> Iterator[Check]:
     sections = {"parse_labels": p.parse_labels.datasets, "convert_mat": p.convert_mat.datasets}
     read = [name for names in (*sections.values(), p.tables) for name in names]
     for i, name in enumerate(p.datasets):
-        key, spelled = ("datasets", str(i)), re.fullmatch(r"[a-z0-9][a-z0-9_]*", name) is not None
+        key, spelled = ("datasets", str(i)), "-" not in name and NAME.fullmatch(name.replace("_", "-")) is not None
         once, cropped = read.count(name) == 1, f"{name}-cropped" in p.variants
         yield from [
-            (spelled, key, f"{name!r} is not a name of lower-case letters, digits and underscores"),
+            (spelled, key, f"{name!r} is not a name of lower-case letters, digits and underscores, at most 60"),
+            _once(key, p.datasets, i),
             (once, key, f"{name!r} must be in one of parse_labels.datasets, convert_mat.datasets, tables"),
             (cropped, key, f"{name!r} has no cropped row in variants, in which duplicates are searched for"),
         ]
     for section, names in sections.items():
         for i, name in enumerate(names):
-            yield name in p.datasets, (section, "datasets", str(i)), f"{name!r} is not listed in datasets"
+            place = (section, "datasets", str(i))
+            yield name in p.datasets, place, f"{name!r} is not listed in datasets"
+            in_names = "labels" in _functions(DATASETS / f"{name}.py")
+            known = [module for module in _modules(DATASETS) if module != "table"]
+            yield _listed(place, name, known, "a module of faces/data/datasets:")
+            other = (
+                f"{name!r}: its labels are {'' if in_names else 'not '}in file names, by faces/data/datasets/{name}.py"
+            )
+            yield name not in known or in_names == (section == "parse_labels"), place, other
 
 
 def _check_variants(p: schema.Params) -> Iterator[Check]:
@@ -78,9 +89,10 @@ def _check_variants(p: schema.Params) -> Iterator[Check]:
 def _check_models(p: schema.Params) -> Iterator[Check]:
     """Check rows of models and of teachers."""
     yield p.models != {}, ("models",), "lists no model"
-    for name in p.models:
-        spelled = re.fullmatch(r"[a-z0-9][a-z0-9-]*", name) is not None
-        yield spelled, ("models", name), "is not a name of lower-case letters, digits and hyphens"
+    for section, names in (("models", p.models), ("teachers", p.teachers)):
+        for name in names:
+            fault = "is not a name of lower-case letters, digits and hyphens, at most 60"
+            yield NAME.fullmatch(name) is not None, (section, name), fault
     for name, teacher_set in p.teachers.items():
         yield from _check_teachers(("teachers", name), teacher_set)
     for key, row in _rows(p):
@@ -122,11 +134,26 @@ def _check_row(p: schema.Params, key: Key, row: schema.Model) -> list[Check]:
     variant = f"{row.dataset}-{row.variant}"
     table, known = p.tables.get(row.dataset), "a row of faces/targets.py:"
     named = [target for target in row.targets if table is None or getattr(table.columns, target, None) is not None]
+    teacher_set = p.teachers.get(row.teachers)
+    their_targets = (
+        {target for teacher in teacher_set.models for target in teacher.get("targets") or ()} if teacher_set else {}
+    )
     return [
         (variant in p.variants, (*key, "variant"), f"'{variant}' is not a row of variants"),
         _listed((*key, "network"), row.network, _modules(NETWORKS), "a module of faces/networks:"),
         _listed((*key, "teachers"), row.teachers, [schema.NO_TEACHERS, *p.teachers], "a row of teachers:"),
+        (
+            teacher_set is None or teacher_set.dataset == row.dataset,
+            (*key, "teachers"),
+            f"{row.teachers!r} are teachers of another dataset: their soft targets are of other faces",
+        ),
+        (
+            teacher_set is None or not {*row.targets}.isdisjoint(their_targets),
+            (*key, "teachers"),
+            f"{row.teachers!r} predict none of {', '.join(row.targets)}",
+        ),
         (row.targets != [], (*key, "targets"), "lists no target"),
+        *(_once((*key, "targets", str(i)), row.targets, i) for i in range(len(row.targets))),
         *(_listed((*key, "targets", str(i)), target, targets.TARGETS, known) for i, target in enumerate(row.targets)),
         *(
             (target in named, (*key, "targets", str(i)), f"tables.{row.dataset}.columns names no column for {target!r}")
@@ -169,12 +196,17 @@ def _check_split(p: schema.Params) -> Iterator[Check]:
             yield not twice, ("split", "from", name, "folds", str(i)), f"{', '.join(twice)} is in more than one part"
         last = len(published.folds) - 1
         yield fold <= last, key, f"{fold}: split.from.{name} has folds 0 to {last}"
+        for i, row in enumerate(published.folds):
+            values = [str(value) for part in ("train", "val", "test") for value in getattr(row, part)]
+            both = next((value for value in values if values.count(value) > 1), None)
+            yield both is None, ("split", "from", name, "folds", str(i)), f"{both!r} is in it twice"
     yield fold < p.split.folds or p.split.from_ != {}, key, f"{fold} is not below split.folds, {p.split.folds}"
 
 
 def _check_data(p: schema.Params) -> list[Check]:
     photos = p.data.source != "sample" or any(row.dataset in p.tables for row in p.models.values())
-    parts = p.split.val + p.split.test + p.split.calibration
+    test = p.split.test if p.split.folds == 1 else 1 / p.split.folds
+    parts = p.split.val + test + p.split.calibration
     lowest, highest = p.convert_mat.min_age, p.convert_mat.max_age
     small = "'sample' is too little for photos: set it to real, or to a row of budgets of your own"
     return [
@@ -210,7 +242,11 @@ def _check_train(p: schema.Params) -> Iterator[Check]:
     yield _listed(("budget",), p.budget, p.budgets, "a row of budgets:")
     if p.budget in p.budgets:
         changes += [((*key, "budget"), p.budgets[p.budget], row.budget) for key, row in rows]
+        for key, row in rows:
+            yield from _check_settings(p, key, row)
     for kind, budget in p.budgets.items():
+        for network, options in budget.options.items():
+            yield from _check_options(("budgets", kind, "options", network), network, options)
         changes.append((("budgets", kind, "train"), p.train, budget.train))
         train, _ = _validated((), overrides.merged, p.train, budget.train)
         changes += [((*key, "train"), train, row.train) for key, row in rows if train]
@@ -219,6 +255,43 @@ def _check_train(p: schema.Params) -> Iterator[Check]:
         yield from checks
         if isinstance(merged, schema.Train) and (values or key == ("train",)):
             yield from _check_train_section(p, key, merged)
+
+
+def _check_settings(p: schema.Params, key: Key, row: schema.Model) -> Iterator[Check]:
+    """Check the settings that one row is trained with, of the section train, its budget and the row together."""
+    in_budget = row.budget.get("train") or {}
+    yield from _validated((*key, "budget", "train"), overrides.merged, p.train, in_budget)[1]
+    made, _ = _validated(key, overrides.for_row, p, row)
+    if made is None:  # which other checks report
+        return
+    settings, _, full = made
+    if in_budget:
+        yield from _check_train_section(p, (*key, "budget", "train"), settings)
+    monitored = settings.monitor.split("_")[0]
+    fault = f"{settings.monitor!r} is a score of {monitored}, which is not in targets: set train.monitor of this row"
+    yield monitored not in targets.TARGETS or monitored in row.targets, key, fault
+    missing = [name for name in _options(row.network)[1] if name not in full.options]
+    yield not missing, (*key, "options"), f"{row.network} needs the option {', '.join(missing)}"
+    yield from _check_options((*key, "options"), row.network, row.options)
+    for network, options in row.budget.get("options", {}).items():
+        yield from _check_options((*key, "budget", "options", network), network, options)
+
+
+def _check_options(key: Key, network: str, options: dict[str, Any]) -> Iterator[Check]:
+    """Check the names of options of a network."""
+    yield _listed(key, network, _modules(NETWORKS), "a module of faces/networks:")
+    known, _ = _options(network)
+    fault = f"is no option of {network}; it has: {', '.join(known or ()) or 'none'}"
+    yield from ((known is None or name in known, (*key, name), fault) for name in options)
+
+
+def _options(network: str) -> tuple[list[str] | None, list[str]]:
+    """Options of a network, None where they cannot be told, and those without a default: arguments of its `build`."""
+    build = _functions(NETWORKS / f"{network}.py").get("build")
+    if build is None or build.args.kwarg is not None:
+        return None, []
+    known = [argument.arg for argument in build.args.args][3:]
+    return known, known[: max(0, len(known) - len(build.args.defaults))]
 
 
 def _check_train_section(p: schema.Params, key: Key, train: schema.Train) -> list[Check]:
@@ -242,13 +315,17 @@ def _check_scores(p: schema.Params) -> Iterator[Check]:
             key = ("gate", "limits", baseline, model)
             other = model in p.models or not set(models) & set(p.models)
             yield other, key, "is a model that is not listed under models: remove it"
+            dataset = p.models[model].dataset if model in p.models else baseline
+            names = (dataset, f"{dataset}-sample", f"{dataset}-simulated")
+            yield _listed(key, baseline, names, f"a baseline of {model}:")
             yield from (_listed((*key, score), score, scores.keys("metrics"), "one of") for score in limits)
     yield _listed(("register", "metric"), p.register_.metric, _monitors(), "one of")
 
 
 def _check_search(p: schema.Params) -> Iterator[Check]:
     fields = schema.Train.model_fields
-    numbers = {name for name, field in fields.items() if field.annotation in (int, float)} - {"threads", "image_size"}
+    fixed = {"threads", "replicas", "image_size"}
+    numbers = {name for name, field in fields.items() if field.annotation in (int, float)} - fixed
     for name, space in p.tune.space.items():
         key = ("tune", "space", name)
         ordered = space.min <= space.max and (space.sampling == "linear" or space.min > 0)
@@ -257,8 +334,9 @@ def _check_search(p: schema.Params) -> Iterator[Check]:
         grid = space.step is None or space.sampling == "linear" or space.step > 1
         yield grid, (*key, "step"), f"{space.step}: with sampling log each value is the one before times step: above 1"
         for bound in (space.min, space.max) if name in numbers else ():
-            checks = _validated(key, overrides.with_values, p.train, {name: bound})[1]
-            yield from ((False, key, text) for _, _, text in checks)
+            train, checks = _validated((), overrides.with_values, p.train, {name: bound})
+            checks += [check for check in _check_train_section(p, (), train) if check[1] == (name,)] if train else []
+            yield from ((right, key, text) for right, _, text in checks)
 
 
 def _validated(key: Key, make: Callable[..., Any], *arguments: object) -> tuple[Any, list[Check]]:
@@ -272,6 +350,16 @@ def _validated(key: Key, make: Callable[..., Any], *arguments: object) -> tuple[
 
 def _listed(key: Key, value: str, allowed: Collection[str], what: str) -> Check:
     return value in allowed, key, f"{value!r} is not {what} {', '.join(allowed)}"
+
+
+def _once(key: Key, values: list[str], i: int) -> Check:
+    return values.index(values[i]) == i, key, f"{values[i]!r} is listed twice"
+
+
+def _functions(path: Path) -> dict[str, ast.FunctionDef]:
+    """Functions of a module by name, read from its text, since a network's import takes seconds; {} without a file."""
+    body = ast.parse(path.read_bytes()).body if path.exists() else []
+    return {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
 
 
 def _ordered(bounds: list) -> bool:

@@ -15,8 +15,11 @@ VariantName = Literal["cropped", "detected", "full"]
 
 Count = Annotated[int, Field(gt=0, description="a positive whole number")]
 Whole = Annotated[int, Field(ge=0, description="a whole number of 0 or more")]
+Seed = Annotated[int, Field(ge=0, lt=2**31, description="a whole number from 0 to 2147483647")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False, description="a positive number")]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a number of 0 or more")]
+Margin = Annotated[float, Field(ge=0, le=10, description="a number from 0 to 10")]
+Angle = Annotated[float, Field(ge=0, le=180, description="a number from 0 to 180")]
 Share = Annotated[float, Field(ge=0, le=1, description="a share between 0 and 1")]
 Fraction = Annotated[float, Field(ge=0, lt=1, description="a share of 0 or more and below 1")]
 OpenShare = Annotated[float, Field(gt=0, lt=1, description="a share above 0 and below 1")]
@@ -49,7 +52,7 @@ class Sample(Section):
     """The generated sample of synthetic faces."""
 
     faces: SampleSize
-    seed: Whole
+    seed: Seed
 
 
 class Variant(Section):
@@ -117,7 +120,7 @@ class Model(Section):
     options: dict[str, Any] = {}
     targets: list[str]
     teachers: str
-    seed: Whole | None = None
+    seed: Seed | None = None
     train: dict[str, Any] = {}
     budget: dict[str, Any] = {}
 
@@ -170,7 +173,7 @@ class Pack(Section):
 
     side: Side
     quality: Percent
-    margin: NotNegative
+    margin: Margin
     shard_faces: Count
 
 
@@ -212,7 +215,7 @@ class Published(Section):
 class Split(Section):
     """Shares of the parts; the rest is for training."""
 
-    seed: Whole
+    seed: Seed
     by: Literal["group", "face"]
     val: OpenShare
     test: OpenShare
@@ -254,7 +257,7 @@ class Range(Section):
 class Tune(Section):
     """The hyperparameter search."""
 
-    seed: Whole
+    seed: Seed
     method: Literal["bayesian", "random"]
     min_improvement: NotNegative
     parallel_trials: Count
@@ -266,7 +269,7 @@ class Augment(Section):
     """Augmentation of training images."""
 
     flip: bool
-    rotate: NotNegative
+    rotate: Angle
     zoom: list[Positive]
     shift: Share
     brightness: Share
@@ -310,7 +313,7 @@ class Train(Section):
 class Settings(Train):
     """Training settings of one model: `train` with the overrides of its budget and row, and its seed."""
 
-    seed: Whole
+    seed: Seed
 
 
 class Calibrate(Section):
@@ -325,7 +328,7 @@ class Evaluate(Section):
     min_group_size: Count
     bootstrap_samples: BootstrapSamples
     confidence: OpenShare
-    seed: Whole
+    seed: Seed
 
 
 class Gate(Section):
@@ -354,7 +357,7 @@ class Params(Section):
 
     data: Data
     sample: Sample
-    seed: Whole
+    seed: Seed
     datasets: list[str]
     tables: dict[str, Table]
     variants: dict[str, Variant]

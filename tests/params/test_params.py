@@ -106,6 +106,54 @@ def test_the_committed_file_is_valid(project):
             "      utkface-half: {age_mae",
             r"gate.limits.utkface-sample.utkface-half: is a model that is not listed under models: remove it",
         ),
+        (TEACHERS, f"teachers: {{../x: {{{SET}, models: [{{targets: [age]}}]}}}}", r"teachers.../x: is not a name of"),
+        (r"^  utkface-full:", f"  {'a' * 61}:", r"models.a+: is not a name of .*, at most 60"),
+        (r"^datasets: \[(.*)\]", "datasets: [utkface, wiki, wiki]", r"datasets.2: 'wiki' is listed twice"),
+        (ROW, "    targets: [age, age]", r"models.utkface-cropped.targets.1: 'age' is listed twice"),
+        (
+            r"^  datasets: \[utkface\]",
+            "  datasets: [utkface, wiki]",
+            r"parse_labels.datasets.1: 'wiki': its labels are not",
+        ),
+        (
+            r"^  datasets: \[wiki\]",
+            "  datasets: [wiki, utkface]",
+            r"convert_mat.datasets.1: 'utkface': its labels are in",
+        ),
+        (r"^  datasets: \[wiki\]", "  datasets: [wiki, odd]", r"convert_mat.datasets.1: 'odd' is not a module of"),
+        (
+            r"^  monitor: score",
+            "  monitor: ethnicity_accuracy",
+            r"wiki-cropped: 'ethnicity_accuracy' is a score of eth",
+        ),
+        (
+            r"options: \{residual: \{widths",
+            "options: {residual: {width",
+            r"options.residual.width: is no option of residual",
+        ),
+        (r"options: \{residual", "options: {residul", r"budgets.sample.options.residul: 'residul' is not a module"),
+        (
+            r"options: \{residual: .*\}\}",
+            "options: {}",
+            r"utkface-cropped.options: residual needs the option widths, b",
+        ),
+        (ROW, ROW_IS + "\n    options: {width: 3}", r"utkface-cropped.options.width: is no option of residual"),
+        (
+            ROW,
+            ROW_IS + "\n    budget: {options: {odd: {}}}",
+            r"utkface-cropped.budget.options.odd: 'odd' is not a module",
+        ),
+        (ROW, ROW_IS + "\n    budget: {train: {batch: 8}}", r"utkface-cropped.budget.train.batch: is not a known key"),
+        (ROW, ROW_IS + "\n    budget: {train: {crop: 200}}", r"utkface-cropped.budget.train.crop: 200 is above pack"),
+        (
+            r"^    utkface-sample:",
+            "    utkface-samples:",
+            r"'utkface-samples' is not a baseline of utkface-cropped: utk",
+        ),
+        (r"^    dropout: \{min", "    replicas: {min", r"tune.space.replicas: is not a number under train"),
+        (r"^    dropout: \{min: 0.0", "    zoom: {min: 0.1", r"tune.space.zoom: 0.1 is not a scale from 0.5 to 2"),
+        (r"^seed: 1", "seed: 4294967296", r"seed: 4294967296 is not usable"),
+        (r"^  margin: 0.4", "  margin: 40", r"pack.margin: 40 is not usable: input should be less than or equal to 10"),
         (r"reader: wiki", "reader: wikki", r"variants.wiki-cropped.reader: 'wikki' is not a module"),
         (r"reader: wiki", "reader: table", r"variants.wiki-cropped.reader: 'table': table is the reader of"),
     ],
@@ -217,6 +265,34 @@ def test_a_home_is_written_with_a_tilde(edit):
     edit(r"^  source: sample", "  source: ~/faces")
     edit(r"^budget: sample", "budget: real")
     assert params.load().data.source == str(Path.home() / "faces")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "targets", "fault"),
+    [("wiki", "age", "'two' are teachers of another dataset"), ("utkface", "sex", "'two' predict none of age")],
+)
+def test_teachers_of_other_faces_or_targets_are_refused(edit, dataset, targets, fault):
+    row = f"{{dataset: {dataset}, variant: cropped, network: residual, models: [{{targets: [{targets}]}}]}}"
+    edit(TEACHERS, f"teachers: {{two: {row}}}")
+    edit(ROW + r"\n    teachers: none", "    targets: [age]\n    teachers: two")
+    with pytest.raises(params.ParamsError, match=rf"models.utkface-cropped.teachers: {fault}"):
+        params.load()
+
+
+def test_the_part_of_a_fold_counts_as_its_share(edit):
+    edit(r"^  folds: 1", "  folds: 2")
+    params.load()
+    edit(r"^  val: 0.10", "  val: 0.45")
+    with pytest.raises(params.ParamsError, match=r"split: val, test and calibration leave nothing"):
+        params.load()
+
+
+def test_a_value_of_a_published_split_is_in_one_part(edit):
+    edit(
+        r"^  from: \{\}", "  from: {wiki: {file: a, image: a, part: b, folds: [{train: [0, 1], val: [2], test: [1]}]}}"
+    )
+    with pytest.raises(params.ParamsError, match=r"split.from.wiki.folds.0: '1' is in it twice"):
+        params.load()
 
 
 @pytest.mark.parametrize(
