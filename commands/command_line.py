@@ -1,6 +1,7 @@
 """What all commands share: their help, and an end without a traceback at Ctrl-C or where their output is not read."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -30,7 +31,12 @@ def stop(error: Exception) -> NoReturn:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run the main function of a command. Standard output may be closed before the end, as by `| head`."""
+    """Run the main function of a command.
+
+    Standard output may be closed before the end, as by `| head`, and may not have all letters of a file's name.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         main()
     except KeyboardInterrupt:

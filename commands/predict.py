@@ -5,8 +5,8 @@ in years with its interval and 25-year bin, classes with probabilities, and the 
 be used, or that shows no face, has one row with the reason in `error`. Standard input is the bytes of one image, or
 names of images, one for each line.
 
-Exit status: 0, each image has a row of a face; 1, some have a reason in `error`; 2, nothing was predicted, since an
-argument is wrong, or there is no such model or image.
+Exit status: 0, each image has a row of a face; 1, some have a reason in `error`, or a folder or glob has no image; 2,
+nothing was predicted, since an argument is wrong, or there is no such model or image.
 """
 
 import csv
@@ -61,9 +61,12 @@ def main() -> None:
         predictor = Predictor(served.path)
     except ModelError as error:
         command_line.stop(error)
-    names = list(expand(args.images))
+    by_argument = [(argument, list(expand(argument))) for argument in args.images]
+    names = [name for _, images in by_argument for name in images]
+    empty = [argument or "''" for argument, images in by_argument if not images]
+    nothing = f"no image in {' '.join(empty)}: their names end in {' '.join(IMAGE_SUFFIXES)}"
     if not names:
-        parser.error(f"no image in {' '.join(args.images)}: their names end in {' '.join(IMAGE_SUFFIXES)}")
+        parser.error(nothing)
     detector = None if args.cropped else detection.FaceDetector(threads=1)  # photos.batches has a thread an image
     counted = progress.bar(names, "predicting", len(names), "images")
     tasks = (functools.partial(prepare, name, predictor, detector, args.least) for name in counted)
@@ -76,31 +79,30 @@ def main() -> None:
     errors = write(rows, ["file", *photos.columns(predictor), "model", "error"], kind)
     if photos.NO_FACE in errors:
         progress.say("If an image is one face, framed like the model's training images, add --cropped.")
-    sys.exit(1 if errors else 0)
+    if empty:
+        progress.say(nothing)
+    sys.exit(1 if errors or empty else 0)
 
 
-def expand(arguments: Iterable[str]) -> Iterator[str]:
-    """Names of images, in order: files, the images in folders, matches of globs, and lines of standard input."""
-    for argument in arguments:
-        if argument == STDIN:
-            start = sys.stdin.buffer.peek(16)
-            if start.startswith(MAGIC) or start[4:8] == b"ftyp":
-                yield STDIN
-            else:
-                yield from (line.rstrip("\r\n") for line in sys.stdin if line.strip())
-        elif Path(argument).is_dir():
-            yield from (
-                str(path)
-                for path in sorted(Path(argument).rglob("*"))
-                if path.suffix.lower() in IMAGE_SUFFIXES
-                and path.is_file()
-                and not is_hidden(path.relative_to(argument))
-            )
-        elif not Path(argument).exists() and glob.has_magic(argument):
-            matches = glob.glob(argument, recursive=True)  # noqa: PTH207, since Path's takes no absolute pattern
-            yield from sorted(name for name in matches if Path(name).is_file())
+def expand(argument: str) -> Iterator[str]:
+    """Names of images, in order: a file, the images in a folder, matches of a glob, or lines of standard input."""
+    if argument == STDIN:
+        start = sys.stdin.buffer.peek(16)
+        if start.startswith(MAGIC) or start[4:8] == b"ftyp":
+            yield STDIN
         else:
-            yield argument
+            yield from (os.fsdecode(line.rstrip(b"\r\n")) for line in sys.stdin.buffer if line.strip())
+    elif argument and Path(argument).is_dir():
+        yield from (
+            str(path)
+            for path in sorted(Path(argument).rglob("*"))
+            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not is_hidden(path.relative_to(argument))
+        )
+    elif not Path(argument).exists() and glob.has_magic(argument):
+        matches = glob.glob(argument, recursive=True)  # noqa: PTH207, since Path's takes no absolute pattern
+        yield from sorted(name for name in matches if Path(name).is_file())
+    elif argument:  # '' would be this folder
+        yield argument
 
 
 def prepare(
@@ -160,7 +162,8 @@ def as_line(row: dict) -> str:
 
 
 def line(name: str, face: str, cells: list[str]) -> str:
-    """One line of aligned cells; only the end of a long name is shown."""
+    """One line of aligned cells; only the end of a long name is shown, and ? for what a terminal does not show."""
+    name = "".join(letter if letter.isprintable() else "?" for letter in name)
     name = name if len(name) <= 44 else "..." + name[-41:]
     return "  ".join([name.ljust(44), face.ljust(4), *(cell.ljust(12) for cell in cells)]).rstrip()
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class ChosenModel:
 
 
 def find(name: str | None = None) -> ChosenModel:
-    """Find a model by name: an ONNX file, models:/NAME@ALIAS, models:/NAME/VERSION, or NAME for its champion.
+    """Find a model by name: an ONNX file, [models:/]NAME@ALIAS, [models:/]NAME/VERSION, or NAME for its champion.
 
     Without a name, the champion of REGISTERED, or the shipped model if there is no champion. The file of a registered
     model is downloaded if the store is on a server. Raises ModelError if there is no model of that name.
@@ -36,7 +37,8 @@ def find(name: str | None = None) -> ChosenModel:
         raise ModelError(f"{name}: no model is registered here: run `dvc repro`, or name a file that ends in .onnx")
     from faces.tracking import registry, store
 
-    uri = name if name.startswith("models:/") else f"models:/{name}@champion"
+    whole = name.startswith("models:/") or re.fullmatch(r"[^/@]+(@.+|/\d+)", name)
+    uri = f"models:/{name.removeprefix('models:/')}" + ("" if whole else "@champion")
     try:
         _, version, _ = store.ask(lambda: registry.find_version(uri))
         return ChosenModel(registry.onnx_file(version), f"{version.name}/{version.version}")

@@ -111,9 +111,9 @@ def test_hidden_files_of_a_folder_are_no_images(tmp_path, monkeypatch):
     for name in ("a.jpg", "._a.jpg", ".thumbs/a.jpg", "__MACOSX/a.jpg", "set/b.jpg"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"1")
-    assert list(predict.expand([str(folder)])) == [str(folder / "a.jpg"), str(folder / "set/b.jpg")]
+    assert list(predict.expand(str(folder))) == [str(folder / "a.jpg"), str(folder / "set/b.jpg")]
     monkeypatch.chdir(folder)
-    assert list(predict.expand(["."])) == ["a.jpg", "set/b.jpg"]
+    assert list(predict.expand(".")) == ["a.jpg", "set/b.jpg"]
 
 
 def test_json_lines_of_a_glob_and_of_a_cropped_face(folder, face):
@@ -161,6 +161,35 @@ def test_nothing_to_predict_is_an_error(tmp_path):
     assert run(tmp_path, "--least", "0")[0] == 2
 
 
+def test_an_argument_without_an_image_is_named(folder):
+    """Also an empty one, which as a path would be the present folder."""
+    status, _, error = run("", "--model", SHIPPED_FILE, cwd=folder)
+    assert status == 2
+    assert "no image in ''" in error
+    (folder / "empty").mkdir()
+    words = (folder / "empty", "none/*.jpg", folder / "a.jpg", folder / "a.jpg")
+    status, out, error = run(*words, "--format", "csv", "--model", SHIPPED_FILE)
+    assert status == 1
+    assert len(out.splitlines()) == 3
+    assert f"no image in {folder}/empty none/*.jpg: their names end in" in " ".join(error.split())
+
+
+def test_names_that_a_terminal_cannot_show(folder, monkeypatch):
+    """Bytes of another encoding, where Python is strict, as in most locales but C; and control characters."""
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")
+    name = os.fsdecode(bytes(folder) + b"/\xe9\n.jpg")
+    Path(name).write_bytes((folder / "a.jpg").read_bytes())
+    for form, shown in (("csv", "\\udce9\n.jpg"), ("table", "/??.jpg  1 ")):
+        status, out, error = process(name, "--model", SHIPPED_FILE, "--format", form)
+        assert (status, error) == (0, "")
+        assert shown in out
+    listed = os.fsencode(name.replace("\n", ""))
+    Path(name).rename(os.fsdecode(listed))
+    status, out, _ = process("-", "--model", SHIPPED_FILE, "--format", "jsonl", stdin=listed)
+    assert status == 0
+    assert json.loads(out)["file"] == os.fsdecode(listed)
+
+
 def test_pictures_that_are_too_large_are_not_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr(preprocessing, "MAX_BYTES", 100)
     (tmp_path / "a.jpg").write_bytes(bytes(101))
@@ -192,6 +221,8 @@ def test_the_champion_speaks_unless_another_is_named(registered):
     served = model_choice.find()
     assert served.version == "faces-utkface/1"
     assert served.path.read_bytes() == SHIPPED_FILE.read_bytes()
+    for named in ("faces-utkface-sample/1", "faces-utkface-sample@champion"):
+        assert model_choice.find(named).version == "faces-utkface-sample/1"
     for named in ("faces-utkface-sample", "models:/faces-utkface-sample/1", "models:/faces-utkface-sample@champion"):
         assert model_choice.find(named).version == "faces-utkface-sample/1"
     assert model_choice.find(str(SHIPPED)).version.startswith("utkface.onnx ")
