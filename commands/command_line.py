@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+WRITTEN = ("data/", "reports/")  # where stages write
+
 
 def parser(description: str) -> argparse.ArgumentParser:
     """A parser of the module that runs, `python -m NAME`; description: its docstring, which --help prints."""
@@ -31,7 +33,7 @@ def stop(error: Exception) -> NoReturn:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run the main function of a command.
+    """Run the main function of a command; a file that a stage should have written may be missing.
 
     Standard output may be closed before the end, as by `| head`, and may not have all letters of a file's name.
     """
@@ -43,6 +45,10 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(130)  # as shells report SIGINT
     except BrokenPipeError:
         sys.exit(141)  # as shells report SIGPIPE
+    except FileNotFoundError as error:
+        if not str(error.filename).startswith(WRITTEN):
+            raise
+        sys.exit(f"{error.filename} is missing: type `dvc repro` first")
     finally:
         try:
             print(end="", flush=True)

@@ -58,9 +58,14 @@ def advice(failed: set[str]) -> list[str]:
 def compare(commit: str) -> tuple[dict, str]:
     """Compare the results of this tree with the baselines of a commit; returns decisions and their page."""
     p = params.load()
+    named = subprocess.run(
+        ["git", "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}"], capture_output=True, check=False
+    )
+    fault = f"{commit!r} is no commit that git has here: fetch it, a shallow clone by `git fetch --unshallow`"
+    command_line.require(commit and named.returncode == 0, fault)
     gate_, evaluate, notes = rules(commit, p)
     decided, compared, results = {}, {}, run_results(p)
-    present = {path.name for path in baselines.FOLDER.iterdir() if path.is_dir()}
+    present = {path.name for path in baselines.FOLDER.glob("*") if path.is_dir()}
     accepted = {name: why for name in present if (why := reason(name)) and why != reason(name, commit)}
     for name in sorted(present | committed(commit)):
         files = baseline_files(name, commit)

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import io
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ REMEDY = "make it again with `make baseline`"
 PREDICTED = [f"{name}_{end}" for name, row in targets.TARGETS.items() for end in predictions.PREDICTED[row.kind]]
 COLUMNS = ["face_id", "group", "part", *targets.TARGETS, *PREDICTED]  # of predictions.csv, that comparisons need
 SEED_COLUMNS = ["model", "target", "slice", "n", "seeds", "sd", "faces", "recipe"]  # of spread.csv
+DAMAGED = (ValueError, LookupError, TypeError, AttributeError, EOFError, OSError, zlib.error)  # that parsing raises
 FILES = ABOUT, PREDICTIONS, SEED_SD = "about.json", "predictions.csv.gz", "spread.csv"
 
 
@@ -70,30 +72,42 @@ def load(name: str, read: Callable[[str], bytes | None] | None = None) -> Baseli
     text, packed, seed_sd = (read(file) for file in FILES)
     if text is None:
         return None
-    where = f"baseline {name}"
+    where, file = f"baseline {name}", ABOUT
     try:
         about = json.loads(text)
-    except ValueError as error:
-        raise PredictionsError(f"{where}: {ABOUT} cannot be read: {error}") from None
-    if about.get("format") != FORMAT:
-        raise PredictionsError(f"{where} has format {about.get('format')!r}, not {FORMAT}: {REMEDY}")
-    if packed is None:
-        raise PredictionsError(f"{where}: {PREDICTIONS} is missing: {REMEDY}")
-    baseline = Baseline(
-        about["metrics"],
-        unpack(packed, where),
-        accepted=about.get("accepted", ""),
-        recipes=about.get("recipes", {}),
-        split_rules=about.get("split_rules", 1),
-    )
-    missing = [model for model in baseline.metrics if model not in baseline.predictions]
-    if missing:
-        raise PredictionsError(f"{where}: {PREDICTIONS} has no rows of {missing[0]}: {REMEDY}")
-    if seed_sd is not None:
-        words = dict.fromkeys(("model", "target", "slice", "faces", "recipe"), str)
-        baseline.seed_sd = pd.read_csv(io.BytesIO(seed_sd), dtype=words, keep_default_na=False)
-        baseline.seed_sd = baseline.seed_sd.reindex(columns=SEED_COLUMNS, fill_value="")
+        if about.get("format") != FORMAT:
+            raise PredictionsError(f"{where} has format {about.get('format')!r}, not {FORMAT}: {REMEDY}")
+        metrics = {model: {key: float(value) for key, value in row.items()} for model, row in about["metrics"].items()}
+        file = PREDICTIONS
+        if packed is None:
+            raise PredictionsError(f"{where}: {PREDICTIONS} is missing: {REMEDY}")
+        rows = unpack(packed, where)
+        missing = [model for model in metrics if model not in rows]
+        if missing:
+            raise PredictionsError(f"{where}: {PREDICTIONS} has no rows of {missing[0]}: {REMEDY}")
+        baseline = Baseline(
+            metrics,
+            rows,
+            accepted=about.get("accepted", ""),
+            recipes=about.get("recipes", {}),
+            split_rules=about.get("split_rules", 1),
+        )
+        file = SEED_SD
+        if seed_sd is not None:
+            baseline.seed_sd = read_spread(seed_sd)
+    except DAMAGED as error:
+        raise PredictionsError(f"{where}: {file} cannot be read ({type(error).__name__}: {error}): {REMEDY}") from None
     return baseline
+
+
+def read_spread(content: bytes) -> pd.DataFrame:
+    """Rows of spread.csv. Raises ValueError or KeyError where they are not usable."""
+    words = dict.fromkeys(("model", "target", "slice", "faces", "recipe"), str)
+    rows = pd.read_csv(io.BytesIO(content), dtype=words, keep_default_na=False)
+    numbers = rows[SEED_COLUMNS[:6]].iloc[:, 3:].apply(pd.to_numeric)
+    if not (numbers >= 0).all(axis=None):
+        raise ValueError("a number is missing or below 0")
+    return rows.assign(**numbers).reindex(columns=SEED_COLUMNS, fill_value="")
 
 
 def faces_digest(rows: pd.DataFrame) -> str:

@@ -3,6 +3,7 @@
 import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +61,11 @@ def test_an_interrupt_is_no_error_and_a_status_is_kept():
         command_line.run(interrupted)
     with pytest.raises(SystemExit, match="7"):
         command_line.run(lambda: sys.exit(7))
+
+
+def test_a_missing_file_of_a_stage_is_named_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match=r"^reports/gate/verdict.json is missing: type `dvc repro` first$"):
+        command_line.run(lambda: Path("reports/gate/verdict.json").read_text())
+    with pytest.raises(FileNotFoundError):
+        command_line.run(lambda: Path("another").read_text())

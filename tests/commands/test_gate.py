@@ -158,6 +158,20 @@ def test_a_reason_that_was_given_before_does_not_excuse_a_deleted_baseline(old, 
     assert (status, "vanished: its baseline was deleted" in page) == (1, True)
 
 
+@pytest.mark.parametrize("commit", ["", "none", "-x"])
+def test_what_is_no_commit_is_named(old, project, commit):
+    """'' would be the index, whose rules are this tree's own."""
+    with pytest.raises(SystemExit, match=rf"^'{commit}' is no commit that git has here: fetch it"):
+        gate.compare(commit)
+
+
+def test_all_baselines_may_be_deleted(old, monkeypatch, capsys, project):
+    shutil.rmtree(baselines.FOLDER)
+    status, page = run(monkeypatch, capsys, "--against", old[1])
+    assert status == 1
+    assert "its baseline was deleted" in page
+
+
 def test_a_baseline_of_another_format_stops_a_change_that_says_nothing(old, monkeypatch, capsys, project):
     table, _ = old
     about = project / "reports/baselines/utkface/about.json"

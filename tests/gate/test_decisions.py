@@ -349,6 +349,33 @@ def test_a_baseline_is_read_as_it_was_written(project):
     assert baselines.load("y") is None
 
 
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("about.json", b"[]"),
+        ("about.json", b'{"format": 1}'),
+        ("about.json", b'{"format": 1, "metrics": {"m": {"age_mae": "low"}}}'),
+        ("about.json", b'{"format": "\xff"}'),
+        ("predictions.csv.gz", b"text"),
+        ("predictions.csv.gz", b""),
+        ("predictions.csv.gz", gzip.compress(b"")),
+        ("predictions.csv.gz", gzip.compress(b"face_id,part\na,test\n")),
+        ("predictions.csv.gz", gzip.compress(b"x" * 500)[:20]),
+        ("spread.csv", b"a,b\n1,2\n"),
+        ("spread.csv", b"model,target,slice,n,seeds,sd\nm,age,all faces,9,5,much\n"),
+        ("spread.csv", b"model,target,slice,n,seeds,sd\nm,age,all faces,9,5,\n"),
+        ("spread.csv", b"\xff\xfe\x00"),
+        ("spread.csv", b""),
+    ],
+)
+def test_a_damaged_file_of_a_baseline_is_named(project, file, content):
+    baselines.write("x", Baseline({"m": {}}, {"m": predict(faces(30), 1)}))
+    baselines.load("x")
+    (baselines.FOLDER / "x" / file).write_bytes(content)
+    with pytest.raises(predictions.PredictionsError, match=rf"^baseline x: {file} cannot be read .*`make baseline`"):
+        baselines.load("x")
+
+
 def test_errors_name_bad_baselines_and_predictions(project):
     table = predict(faces(30), 1)
     baselines.write("x", Baseline({"m": {}}, {"m": table}))
