@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("model", nargs="?", help="models:/NAME@champion or models:/NAME/VERSION")
     parser.add_argument("--packages", action="store_true", help="list the versions of all packages")
     args = parser.parse_args()
+    store.require_server()
     print("\n".join(markdown(args.model or default(), args.packages)))
 
 

@@ -20,6 +20,7 @@ def main() -> None:
     if not args.why.strip():
         parser.error("a reason is needed")
     p = params.load()
+    store.require_server()
     if args.model.startswith("models:/"):
         client, version, _ = registry.find_version(args.model)
     elif Path(args.model).resolve() == SHIPPED.resolve():

@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--source", help="where the archives come from (default: data.source)")
     parser.add_argument("--folder", type=Path, help="new folder to run in (default: a temporary one)")
     args = parser.parse_args()
+    store.require_server()
     client, version, run = registry.find_version(args.model)
     name, artifacts = run.data.tags["model"], lineage.folder(version.tags.get("onnx_sha256", ""))
     files = ("lineage.json", "params.yaml", "metrics.json", origin.DIFF)

@@ -13,6 +13,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=5000, help="port to listen at (default: %(default)s)")
     port = parser.parse_args().port
     command_line.require(model_choice.has_store(), "there are no runs yet: type `dvc repro` first")
+    store.require_server()
     print("Addresses, once the server runs:")
     for name, page in store.ui_pages().items():
         print(f"  {name}:\n    http://127.0.0.1:{port}/{page}", flush=True)

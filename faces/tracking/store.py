@@ -58,10 +58,22 @@ def open_client() -> MlflowClient:
     root = running.root()
     relocate(root)
     given = os.environ.get("MLFLOW_TRACKING_URI")
+    if not given and not (root / "mlflow.db").exists():
+        _create(root)
     mlflow.set_tracking_uri(given or f"sqlite:///{_database(root)}")
     if not given:  # MLflow sets it, and a process in a copy of the project would take it for the user's
         os.environ.pop("MLFLOW_TRACKING_URI", None)
     return MlflowClient()
+
+
+def _create(root: Path) -> None:
+    """Make the database under another name, and move it: a store whose making was killed could not be used again."""
+
+    def write(part: Path) -> None:
+        part.unlink(missing_ok=True)
+        MlflowClient(f"sqlite:///{_database(root)}.part").search_experiments(max_results=1)
+
+    running.replace(root / "mlflow.db", write)
 
 
 def _database(root: Path) -> str:
@@ -83,8 +95,11 @@ def ask(question: Callable[[], Answer]) -> Answer:
         except BaseException as error:  # noqa: BLE001 - MLflow, requests and SQLAlchemy raise errors of their own
             result.put((None, error))
 
-    threading.Thread(target=run, daemon=True).start()
     where = os.environ.get("MLFLOW_TRACKING_URI") or "mlflow.db"
+    path = where.removeprefix("sqlite:///")
+    if path != where and not Path(urllib.parse.unquote(path.partition("?")[0])).exists():
+        raise StoreError(f"MLflow's store, {where}, is not there")  # MLflow would make one
+    threading.Thread(target=run, daemon=True).start()
     try:
         answer, error = result.get(timeout=PATIENCE)
     except queue.Empty:
@@ -94,6 +109,15 @@ def ask(question: Callable[[], Answer]) -> Answer:
     if error is not None:
         raise StoreError(f"MLflow's store, {where}, cannot be used: {str(error).splitlines()[0]}") from error
     return answer
+
+
+def require_server() -> None:
+    """End the command in one line where the store is a server that does not answer, which MLflow tries for minutes."""
+    if os.environ.get("MLFLOW_TRACKING_URI", "").startswith("http"):
+        try:
+            ask(lambda: open_client().search_experiments(max_results=1))
+        except StoreError as error:
+            raise SystemExit(str(error)) from None
 
 
 def ui_pages() -> dict[str, str]:

@@ -20,6 +20,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import PERMISSION_DENIED
 from mlflow.tracking import MlflowClient
 
+from commands import lineage as lineage_command
+from commands import promote, reproduce, ui
 from faces.data import provenance
 from faces.data.sample import drawing
 from faces.inference.predictor import SHIPPED, ModelError
@@ -318,6 +320,45 @@ def test_a_store_that_cannot_be_used_is_told_within_seconds(tmp_path, monkeypatc
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     with pytest.raises(ModelError, match=r"so the champion is unknown; --model pretrained/utkface.onnx"):
         model_choice.find()
+
+
+def test_a_database_that_is_only_asked_is_not_made(tmp_path, monkeypatch):
+    """Its champion would be unknown, and the shipped model would predict in silence."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mispelt.db")
+    for name in (None, "faces-utkface"):
+        with pytest.raises(ModelError, match=r"mispelt.db, is not there.*pretrained/utkface.onnx predicts"):
+            model_choice.find(name)
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [(promote, ["utkface-cropped", "why"]), (lineage_command, []), (reproduce, ["models:/a/1"]), (ui, [])],
+)
+def test_commands_do_not_wait_for_a_server_that_is_away(project, monkeypatch, command, words):
+    monkeypatch.setattr(store, "PATIENCE", 2.0)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setattr(sys, "argv", ["command", *words])
+    started = time.monotonic()
+    with pytest.raises(SystemExit, match=r"^MLflow's store, http://127.0.0.1:9, does not answer$"):
+        command.main()
+    assert time.monotonic() - started < 4
+
+
+def test_a_store_whose_making_was_killed_is_made_anew(tmp_path):
+    removed = ("MLFLOW_TRACKING_URI", "DVC_ROOT")
+    environment = {key: value for key, value in os.environ.items() if key not in removed} | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", "from faces.tracking import store; print(store.open_experiment('faces-test')[1])"]
+    part = tmp_path / "mlflow.db.part"
+    with subprocess.Popen(command, cwd=tmp_path, env=environment) as process:
+        while not (part.exists() and part.stat().st_size):  # some tables
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.kill()
+    assert not (tmp_path / "mlflow.db").exists()
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / "mlflow.db").exists()
+    assert not part.exists()
 
 
 LOGGED = """
