@@ -1,5 +1,8 @@
 """The HTTP server of a model: MLflow's, with limits on what one request may hold."""
 
+import asyncio
+from typing import NoReturn
+
 import mlflow
 import pandas as pd
 import uvicorn
@@ -12,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 64 << 20  # bytes of a request: images of 48 MB together, as base64
 MAX_IMAGES = 256  # of a request
-MAX_CONNECTIONS = 32
+MAX_REQUESTS = 32  # whose bodies are in memory; others wait
 TYPES = ("application/json", "text/csv")  # of MLflow's, without Parquet, whose few bytes may unpack to gigabytes
 LOCAL = ("127.0.0.1", "localhost")
 
@@ -23,7 +26,7 @@ def run(uri: str, host: str, port: int) -> None:
     app.add_middleware(LimitedRequests)
     if host in LOCAL:  # other names are refused, against DNS rebinding
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(LOCAL))
-    uvicorn.run(app, host=host, port=port, limit_concurrency=MAX_CONNECTIONS)
+    uvicorn.run(app, host=host, port=port)
 
 
 class LimitedModel:
@@ -33,21 +36,32 @@ class LimitedModel:
         self.model, self.metadata = model, model.metadata
 
     def predict(self, data: pd.DataFrame, params: dict | None = None) -> pd.DataFrame:
-        """Predict. Raises MlflowException, which is status 400, for too many images."""
+        """Predict. Raises MlflowException, which is status 400, for too many images, and params that it does not have.
+
+        MLflow passes over unknown params.
+        """
         if len(data) > MAX_IMAGES:
-            message = f"{len(data)} images in one request, at most {MAX_IMAGES} are taken: send several requests"
-            raise MlflowException(message, error_code=INVALID_PARAMETER_VALUE)
+            refuse(f"{len(data)} images in one request, at most {MAX_IMAGES} are taken: send several requests")
+        known = [param.name for param in self.metadata.get_params_schema() or ()]
+        unknown = [name for name in params if name not in known] if isinstance(params, dict) else []
+        if unknown:
+            refuse(f"{unknown[0]!r} is not a param of this model; it has: {', '.join(known) or 'none'}")
         return self.model.predict(data, params=params)
+
+
+def refuse(message: str) -> NoReturn:
+    """End a request with status 400."""
+    raise MlflowException(message, error_code=INVALID_PARAMETER_VALUE)
 
 
 class LimitedRequests:
     """Middleware that refuses a large body while it arrives, and types of content that are not read."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+        self.app, self.places = app, asyncio.Semaphore(MAX_REQUESTS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it by status 413 or 415."""
+        """Pass a request on in its turn, or refuse it by status 400, 413 or 415."""
         if scope["type"] != "http" or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
@@ -56,11 +70,16 @@ class LimitedRequests:
             await PlainTextResponse(f"Content-Type must be {' or '.join(TYPES)}\n", 415)(scope, receive, send)
             return
         length = headers.get("content-length", "")
-        body = None if length.isdecimal() and int(length) > MAX_BODY else await read(receive)
-        if body is None:
-            await PlainTextResponse(f"The request is larger than {MAX_BODY >> 20} MiB\n", 413)(scope, receive, send)
-            return
-        await self.app(scope, replay(body, receive), send)
+        async with self.places:
+            body = None if length.isdecimal() and int(length) > MAX_BODY else await read(receive)
+            if body is None:
+                text = f"The request is larger than {MAX_BODY >> 20} MiB\n"
+                await PlainTextResponse(text, 413)(scope, receive, send)
+                return
+            try:
+                await self.app(scope, replay(body, receive), send)
+            except RecursionError:
+                await PlainTextResponse("The JSON is nested too deeply\n", 400)(scope, receive, send)
 
 
 async def read(receive: Receive) -> bytes | None:

@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import mlflow
@@ -288,6 +289,25 @@ def test_a_request_of_too_many_images_is_refused(port):
 @pytest.mark.parametrize("type_", ["application/octet-stream", "application/vnd.apache.parquet", "", "text/plain"])
 def test_a_request_of_another_type_is_refused(port, type_):
     assert ask(port, data=b"PAR1", headers={"Content-Type": type_}).status_code == 415
+
+
+def test_a_param_that_the_model_does_not_have_is_refused(port):
+    body = {"dataframe_split": {"columns": ["image"], "data": [["x"]]}, "params": {"croped": True}}
+    response = ask(port, json=body)
+    assert response.status_code == 400
+    assert "'croped' is not a param of this model; it has: cropped" in response.json()["message"]
+
+
+def test_a_request_that_is_nested_too_deeply_is_refused(port):
+    response = ask(port, data="[" * 100_000, headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.text) == (400, "The JSON is nested too deeply\n")
+
+
+def test_many_requests_wait_for_each_other(port):
+    body = {"dataframe_split": {"columns": ["image"], "data": [["x"]]}}
+    with ThreadPoolExecutor(50) as pool:
+        statuses = [*pool.map(lambda _: ask(port, json=body).status_code, range(50))]
+    assert statuses == [200] * 50
 
 
 def test_a_page_of_another_host_cannot_ask_the_server(port):
