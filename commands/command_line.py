@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+STORES = ("mlflow", "requests", "sqlalchemy", "sqlite3")  # packages whose errors are those of MLflow's store
 WRITTEN = ("data/", "reports/")  # where stages write
 
 
@@ -33,7 +34,7 @@ def stop(error: Exception) -> NoReturn:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run the main function of a command; a file that a stage should have written may be missing.
+    """Run the main function of a command; files of stages may be missing, and MLflow's store may be damaged.
 
     Standard output may be closed before the end, as by `| head`, and may not have all letters of a file's name.
     """
@@ -49,6 +50,12 @@ def run(main: Callable[[], None]) -> None:
         if not str(error.filename).startswith(WRITTEN):
             raise
         sys.exit(f"{error.filename} is missing: type `dvc repro` first")
+    except Exception as error:
+        kind = type(error)
+        if kind.__module__.split(".")[0] not in STORES:
+            raise
+        damaged = "; remove mlflow.db and mlruns, and `dvc repro` fills them again" * (kind.__name__ == "DatabaseError")
+        sys.exit(f"MLflow's store cannot be used: {(str(error) or kind.__name__).splitlines()[0]}{damaged}")
     finally:
         try:
             print(end="", flush=True)

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from commands import command_line
+from faces.tracking import store
 from tests.conftest import ROOT
 
 COMMANDS = sorted(
@@ -69,3 +71,21 @@ def test_a_missing_file_of_a_stage_is_named_with_the_remedy(tmp_path, monkeypatc
         command_line.run(lambda: Path("reports/gate/verdict.json").read_text())
     with pytest.raises(FileNotFoundError):
         command_line.run(lambda: Path("another").read_text())
+
+
+def test_a_store_that_cannot_be_used_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / "mlflow.db").write_text("text")
+    with pytest.raises(
+        SystemExit, match=r"^MLflow's store cannot be used: file is not a database; remove mlflow.db and"
+    ):
+        command_line.run(lambda: store.relocate(tmp_path))
+
+    def refused():
+        raise MlflowException("Model Version not found")
+
+    with pytest.raises(SystemExit, match=r"^MLflow's store cannot be used: Model Version not found$"):
+        command_line.run(refused)
+    with pytest.raises(ValueError, match="a fault of ours"):
+        command_line.run(lambda: (_ for _ in ()).throw(ValueError("a fault of ours")))
