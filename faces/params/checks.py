@@ -58,7 +58,7 @@ def _check_datasets(p: schema.Params) -> Iterator[Check]:
         for i, name in enumerate(names):
             place = (section, "datasets", str(i))
             yield name in p.datasets, place, f"{name!r} is not listed in datasets"
-            in_names = "labels" in _functions(DATASETS / f"{name}.py")
+            in_names = "labels" in _functions(DATASETS, name)
             known = [module for module in _modules(DATASETS) if module != "table"]
             yield _listed(place, name, known, "a module of faces/data/datasets:")
             other = (
@@ -287,7 +287,7 @@ def _check_options(key: Key, network: str, options: dict[str, Any]) -> Iterator[
 
 def _options(network: str) -> tuple[list[str] | None, list[str]]:
     """Options of a network, None where they cannot be told, and those without a default: arguments of its `build`."""
-    build = _functions(NETWORKS / f"{network}.py").get("build")
+    build = _functions(NETWORKS, network).get("build")
     if build is None or build.args.kwarg is not None:
         return None, []
     known = [argument.arg for argument in build.args.args][3:]
@@ -356,9 +356,9 @@ def _once(key: Key, values: list[str], i: int) -> Check:
     return values.index(values[i]) == i, key, f"{values[i]!r} is listed twice"
 
 
-def _functions(path: Path) -> dict[str, ast.FunctionDef]:
-    """Functions of a module by name, read from its text, since a network's import takes seconds; {} without a file."""
-    body = ast.parse(path.read_bytes()).body if path.exists() else []
+def _functions(folder: Path, name: str) -> dict[str, ast.FunctionDef]:
+    """Functions of a module by name, from its text, since a network's import takes seconds; {} where there is none."""
+    body = ast.parse((folder / f"{name}.py").read_bytes()).body if name in _modules(folder) else []
     return {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
 
 
