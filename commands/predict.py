@@ -13,6 +13,7 @@ import csv
 import functools
 import glob
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
