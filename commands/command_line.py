@@ -54,7 +54,7 @@ def run(main: Callable[[], None]) -> None:
         kind = type(error)
         if kind.__module__.split(".")[0] not in STORES:
             raise
-        damaged = "; remove mlflow.db and mlruns, and `dvc repro` fills them again" * (kind.__name__ == "DatabaseError")
+        damaged = "; move mlflow.db and mlruns away, and `dvc repro` makes them again" * (kind.__name__ == "DatabaseError")
         sys.exit(f"MLflow's store cannot be used: {(str(error) or kind.__name__).splitlines()[0]}{damaged}")
     finally:
         try:

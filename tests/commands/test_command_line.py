@@ -78,7 +78,7 @@ def test_a_store_that_cannot_be_used_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     (tmp_path / "mlflow.db").write_text("text")
     with pytest.raises(
-        SystemExit, match=r"^MLflow's store cannot be used: file is not a database; remove mlflow.db and"
+        SystemExit, match=r"^MLflow's store cannot be used: file is not a database; move mlflow.db and"
     ):
         command_line.run(lambda: store.relocate(tmp_path))
 
