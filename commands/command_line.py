@@ -54,7 +54,8 @@ def run(main: Callable[[], None]) -> None:
         kind = type(error)
         if kind.__module__.split(".")[0] not in STORES:
             raise
-        damaged = "; move mlflow.db and mlruns away, and `dvc repro` makes them again" * (kind.__name__ == "DatabaseError")
+        remedy = "; move mlflow.db and mlruns away, and `dvc repro` makes them again"
+        damaged = remedy if kind.__name__ == "DatabaseError" else ""
         sys.exit(f"MLflow's store cannot be used: {(str(error) or kind.__name__).splitlines()[0]}{damaged}")
     finally:
         try:

@@ -35,7 +35,7 @@ def test_help_is_printed_and_nothing_is_done(name, tmp_path, monkeypatch, capsys
 
 def test_all_commands_are_known():
     assert {"commands.gate", "commands.experiments.sweep", "commands.publish", "commands.publish.recipe"} <= {*COMMANDS}
-    assert len(COMMANDS) == 22
+    assert len(COMMANDS) == 23
     for path in (ROOT / "commands").rglob("*.py"):
         assert 'if __name__ == "__main__":\n    main()' not in path.read_text(), path
 
@@ -77,9 +77,7 @@ def test_a_store_that_cannot_be_used_is_one_line(tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     (tmp_path / "mlflow.db").write_text("text")
-    with pytest.raises(
-        SystemExit, match=r"^MLflow's store cannot be used: file is not a database; move mlflow.db and"
-    ):
+    with pytest.raises(SystemExit, match=r"^MLflow's store cannot be used: file is not a database; move mlflow.db and"):
         command_line.run(lambda: store.relocate(tmp_path))
 
     def refused():
