@@ -68,7 +68,7 @@ def test_sentences_end_where_a_reader_pauses():
 
 def test_the_pages_are_short():
     assert len(README.read_text().split()) <= 1250
-    assert sum(len(page.read_text().split()) for page in DOCS if page.name != GENERATED) <= 7950
+    assert sum(len(page.read_text().split()) for page in DOCS if page.name != GENERATED) <= 8050
 
 
 def test_tests_that_hold_a_promise_exist():
