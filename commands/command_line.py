@@ -5,7 +5,10 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from faces.inference.predictor import Predictor
 
 STORES = ("mlflow", "requests", "sqlalchemy", "sqlite3")  # packages whose errors are those of MLflow's store
 WRITTEN = ("data/", "reports/")  # where stages write
@@ -27,7 +30,19 @@ def require(condition: object, message: str) -> None:
         raise SystemExit(message)
 
 
-def stop(error: Exception) -> NoReturn:
+def load_model(name: str | None) -> tuple["Predictor", str]:
+    """A model by its name, as model_choice.find takes it, and its version. Ends the command where there is none."""
+    from faces.inference.predictor import ModelError, Predictor  # here, since most commands need no model
+    from faces.tracking import model_choice
+
+    try:
+        chosen = model_choice.find(name)
+        return Predictor(chosen.path), chosen.version
+    except ModelError as error:
+        stop(error)
+
+
+def stop(error: object) -> NoReturn:
     """End the command with an error in one line, and exit status 2, as where an argument is wrong."""
     print(error, file=sys.stderr)
     sys.exit(2)

@@ -25,7 +25,7 @@ from faces import targets
 from faces.data.archives import IMAGE_SUFFIXES, is_hidden
 from faces.images import detection, preprocessing
 from faces.inference import photos
-from faces.inference.predictor import ModelError, Predictor
+from faces.inference.predictor import Predictor
 from faces.runtime import progress
 from faces.tracking import model_choice
 
@@ -57,11 +57,7 @@ def main() -> None:
     args = parser.parse_args()
     if not 0 < args.least <= 1:
         parser.error(f"--least {args.least}: must be above 0 and at most 1")
-    try:
-        served = model_choice.find(args.model)
-        predictor = Predictor(served.path)
-    except ModelError as error:
-        command_line.stop(error)
+    predictor, version = command_line.load_model(args.model)
     by_argument = [(argument, list(expand(argument))) for argument in args.images]
     names = [name for _, images in by_argument for name in images]
     empty = [argument or "''" for argument, images in by_argument if not images]
@@ -72,7 +68,7 @@ def main() -> None:
     counted = progress.bar(names, "predicting", len(names), "images")
     tasks = (functools.partial(prepare, name, predictor, detector, args.least) for name in counted)
     rows = (
-        {"file": row.pop("name")} | row | {"model": served.version}
+        {"file": row.pop("name")} | row | {"model": version}
         for batch in photos.batches(tasks)
         for row in photos.predict(batch, predictor)
     )

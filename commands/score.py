@@ -21,10 +21,9 @@ from faces.data.datasets import table
 from faces.evaluation import dummy_baseline, group_files, predictions, score_tables
 from faces.images import contact_sheet, detection
 from faces.inference import photos
-from faces.inference.predictor import ModelError, Predictor
-from faces.reporting import plots, scored_page
+from faces.inference.predictor import Predictor
+from faces.reporting import plots, score_sections, scored_page
 from faces.runtime import progress
-from faces.tracking import model_choice
 
 FOLDER = Path("data/scored")
 WORST = 20  # faces that are shown for each target
@@ -41,13 +40,9 @@ def main() -> None:
     p = params.load()
     if args.table not in p.tables:
         parser.error(f"params.yaml has no table {args.table!r}; it has {', '.join(p.tables) or 'none'}")
-    try:
-        served = model_choice.find(args.model)
-        predictor = Predictor(served.path)
-    except ModelError as error:
-        command_line.stop(error)
+    predictor, version = command_line.load_model(args.model)
     if any(target.kind == "years" and target.name not in predictor.fitted for target in predictor.targets):
-        command_line.stop(f"{served.path}: is not calibrated; data/calibrated/ has the model that is")
+        command_line.stop(f"{version}: is not calibrated; data/calibrated/ has the model that is")
     uncut = p.variants[f"{args.table}-cropped"].crop == "none"
     rule = "cropped" if args.cropped or uncut else args.face
     out = FOLDER / args.table
@@ -61,7 +56,7 @@ def main() -> None:
             command_line.stop(f"{args.table}: no image can be scored: {reasons}")
         rows = predictions.as_rows(faces.set_index("face_id"), "test", decoded)
         rows = with_bins(rows, faces)
-        write(args.table, rows, left_out, predictor, served.version, rule, source, p, out)
+        write(args.table, rows, left_out, predictor, version, rule, source, p, out)
 
 
 class Images:
@@ -175,7 +170,7 @@ def write(
     (out / "index.md").write_text(scored_page.page(about, worst, p.evaluate.confidence, out))
     whole = scored[scored["group"] == ""]
     progress.say(f"{name}: {len(rows)} of {about['rows']} rows scored with {version}, see {out / 'index.md'}")
-    print(scored_page.score_sections.interval_table(scores.select(whole, "comparison"), ["target", "score"]))
+    print(score_sections.interval_table(scores.select(whole, "comparison"), ["target", "score"]))
 
 
 def draw(name: str, rows: pd.DataFrame, scored: pd.DataFrame, p: params.Params, confidence: float, out: Path) -> None:

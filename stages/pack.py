@@ -178,13 +178,14 @@ def detect(
     """Detect the face of a photo and crop it as prediction does; also returns how. Raises ImageError without a face."""
     faces = detector().detect(image)
     several = ", one of several faces" if len(faces) > 1 else ""
-    if central and box is None and faces:
-        if detection.is_crop(faces, image.size):
+    if central and box is None:
+        face = detection.labelled_face(faces, image.size)
+        if face is None:
             return image, "as it is, a crop"
-        faces = detection.central(faces, image.size)
-    face = detection.select_face(faces, box)
-    if face is None:
-        raise ImageError("no face was found")
+    else:
+        face = detection.select_face(faces, box)
+        if face is None:
+            raise ImageError(detection.NO_FACE)
     return detection.crop_face(image, face, framing, detection.CROP_SIDE), f"framed{several}"
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 from faces.images import preprocessing
 
 WEIGHTS = "centerface.onnx"
+NO_FACE = "no face was found"
 MIN_SCORE = 0.5  # of a detection that is a face
 # The longer side in pixels to which a photo is reduced for each pass, and the border added around it, as a fraction of
 # that side. The detector misses faces below some 15 pixels, faces above some 600, of which it detects parts, and faces
@@ -142,25 +143,38 @@ def suppress_overlaps(faces: list[Face]) -> list[Face]:
     return kept
 
 
+def labelled_face(faces: list[Face], size: tuple[int, int], largest: bool = False) -> Face | None:
+    """The face that the label of a photo is of, width and height in pixels; None where the photo is a crop of it.
+
+    faces: the largest first. It is the first if `largest`, else what `central` finds. Raises preprocessing.ImageError
+    where there is none, or where two may be the one.
+    """
+    if not faces:
+        raise preprocessing.ImageError(NO_FACE)
+    if is_crop(faces, size):
+        return None
+    return faces[0] if largest else central(faces, size)
+
+
 def is_crop(faces: list[Face], size: tuple[int, int]) -> bool:
     """Whether a photo, width and height in pixels, is a crop of the largest of its faces already."""
     return bool(faces) and math.sqrt(faces[0].area) >= CROP_SHARE * min(size)
 
 
-def central(faces: list[Face], size: tuple[int, int]) -> list[Face]:
-    """The face nearest to the middle of a photo, width and height in pixels, among the large ones; [] of none.
+def central(faces: list[Face], size: tuple[int, int]) -> Face:
+    """The face nearest to the middle of a photo, width and height in pixels, among the large ones of one or more.
 
     Raises preprocessing.ImageError where two are as near.
     """
     if len(faces) < 2:
-        return faces
+        return faces[0]
     boxes, areas = np.array([face.box for face in faces]), np.array([face.area for face in faces])
     distance = np.linalg.norm((boxes[:, :2] + boxes[:, 2:] - size) / 2, axis=1) / min(size)
     distance[areas < LARGE_SHARE * areas.max()] = np.inf
     first, second = np.argsort(distance, kind="stable")[:2]
     if distance[second] - distance[first] < MIN_LEAD:
         raise preprocessing.ImageError("shows several faces that are as near to the middle")
-    return [faces[first]]
+    return faces[first]
 
 
 def select_face(faces: list[Face], box: tuple[float, float, float, float] | None = None) -> Face | None:

@@ -16,7 +16,7 @@ from faces.images.preprocessing import ImageError
 from faces.inference.predictor import Predictor
 
 BATCH = 32  # images that are predicted together
-NO_FACE = "no face was found"
+NO_FACE = detection.NO_FACE
 PLACE = ("left", "top", "right", "bottom", "score")
 
 
@@ -109,11 +109,10 @@ def labelled_face(
         image = preprocessing.decode(content)
         if framing(predictor) is None:
             return Prepared(name, [()], [predictor.to_input(image)])
-        detected = finder.detect(image)
-        if detection.is_crop(detected, image.size):
+        face = detection.labelled_face(finder.detect(image), image.size, largest=rule == "largest")
+        if face is None:
             return Prepared(name, [()], [predictor.to_input(image)])
-        chosen = detected[:1] if rule == "largest" else detection.central(detected, image.size)
-        return Prepared(name, *cut(image, chosen, predictor), "" if chosen else NO_FACE)
+        return Prepared(name, *cut(image, [face], predictor))
     except ImageError as error:
         return Prepared(name, error=str(error))
 

@@ -77,7 +77,6 @@ def test_a_table_of_photos_is_scored(photos, monkeypatch, capsys):
     page = (out / "index.md").read_text()
     assert "2 of 5 rows of `labels.csv` are scored" in page
     assert "no such image" in page
-    assert "More than" not in page
     predicted = f"{rows['age_predicted']['central.png']:.0f}"
     assert re.search(rf"\| central.png +\| 70-100 +\| {predicted} ", page)
     assert {"worst_age.png", "plots"} <= {path.name for path in out.iterdir()}
@@ -141,14 +140,23 @@ def test_years_outside_the_bin_and_intervals_that_meet_it():
 )
 def test_the_large_face_nearest_to_the_middle_is_the_labelled_one(boxes, index):
     faces = [detection.Face(box, 1.0, np.zeros((5, 2))) for box in boxes]
-    assert detection.central(faces, (100, 100)) == [faces[index]]
+    assert detection.central(faces, (100, 100)) is faces[index]
+    assert detection.labelled_face(faces, (200, 200), largest=True) is faces[0]
+
+
+def test_a_face_that_fills_the_photo_makes_it_a_crop():
+    face = detection.Face((0, 0, 90, 90), 1.0, np.zeros((5, 2)))
+    assert detection.labelled_face([face], (100, 100)) is None
+    assert detection.labelled_face([face], (100, 300)) is None
+    assert detection.labelled_face([face], (200, 200)) is face
 
 
 def test_two_faces_as_near_to_the_middle_are_not_told_apart():
     faces = [detection.Face(box, 1.0, np.zeros((5, 2))) for box in ((10, 30, 50, 70), (50, 30, 90, 70))]
     with pytest.raises(ImageError, match=SEVERAL):
         detection.central(faces, (100, 100))
-    assert detection.central([], (100, 100)) == []
+    with pytest.raises(ImageError, match="no face was found"):
+        detection.labelled_face([], (100, 100))
 
 
 def test_largest_errors_are_of_wrong_classes_by_probability():
