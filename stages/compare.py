@@ -1,4 +1,4 @@
-"""Compare all models, and variants on the same faces: reports/models/, data/evaluated/ -> reports/comparison/."""
+"""Compare all models, and some on the same faces: reports/models/, data/evaluated/ -> reports/comparison/."""
 
 from pathlib import Path
 
@@ -10,8 +10,9 @@ from faces.evaluation import dummy_baseline, predictions, score_tables
 from faces.reporting import markdown
 from faces.runtime import progress, running
 
-# Variants that are compared with each other.
-AGAINST = (("full", "cropped"), ("detected", "cropped"), ("full", "detected"))
+# What is compared: variants with each other, and models that start from another one with those that do not.
+PRETRAINED = "pretrained"
+AGAINST = (("full", "cropped"), ("detected", "cropped"), ("full", "detected"), (PRETRAINED, "scratch"))
 
 
 def main() -> None:
@@ -23,13 +24,13 @@ def main() -> None:
     summaries = {name: records.read_json(f"reports/models/{name}/summary.json") for name in p.models}
     table = models_table(tables, {name: dummy_baseline.useless(row) for name, row in summaries.items()})
     records.write(table, out / "models.csv")
-    for variants in AGAINST:
-        tables = [paired(p, *variants, *names) for names in pairs(p.models, *variants)]
+    for kinds in AGAINST:
+        tables = [paired(p, *kinds, *names) for names in pairs(p.models, *kinds)]
         tables = [table for table in tables if len(table)]
         if tables:
-            records.write(scores.table(pd.concat(tables)), out / f"{'_against_'.join(variants)}.csv")
-    count = sum(len(pairs(p.models, *variants)) for variants in AGAINST)
-    progress.say(f"{len(tables)} models compared, {count} pair{'s' * (count != 1)} of variants")
+            records.write(scores.table(pd.concat(tables)), out / f"{'_against_'.join(kinds)}.csv")
+    count = sum(len(pairs(p.models, *kinds)) for kinds in AGAINST)
+    progress.say(f"{len(p.models)} models compared, {count} pair{'s' * (count != 1)} of them on the same faces")
 
 
 def models_table(tables: dict[str, pd.DataFrame], useless: dict[str, list[str]]) -> pd.DataFrame:
@@ -54,17 +55,21 @@ def models_table(tables: dict[str, pd.DataFrame], useless: dict[str, list[str]])
 
 
 def pairs(models: dict[str, params.Model], first: str, second: str) -> list[tuple[str, str]]:
-    """Names of two models that differ in their variant alone, one of each of two variants."""
-    return [
-        (name, other)
-        for name, row in models.items()
-        for other, other_row in models.items()
-        if row.variant == first and other_row == row.model_copy(update={"variant": second})
-    ]
+    """Names of two models that differ in one thing alone: their variant, or whether they start from another model."""
+    result = []
+    for name, row in models.items():
+        if first == PRETRAINED:
+            train = {key: value for key, value in row.train.items() if key not in params.OF_A_START}
+            is_first, change = row.start_from != params.NO_START, {"start_from": params.NO_START, "train": train}
+        else:
+            is_first, change = row.variant == first, {"variant": second}
+        wanted = row.model_copy(update=change)
+        result += [(name, other) for other, other_row in models.items() if is_first and other_row == wanted]
+    return result
 
 
 def paired(p: params.Params, first: str, second: str, name: str, other: str) -> pd.DataFrame:
-    """Rows of FIRST_against_SECOND.csv for models of two variants, on the test faces that both have; none for few."""
+    """Rows of FIRST_against_SECOND.csv for two models, on the test faces that both have; none for few."""
     one, two = (predictions.read(model).set_index("face_id") for model in (name, other))
     common = one.index.intersection(two.index)
     if len(common) < p.evaluate.min_group_size:

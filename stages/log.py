@@ -13,6 +13,8 @@ from faces.evaluation import dummy_baseline, predictions
 from faces.runtime import progress, running
 from faces.tracking import candidates, lineage, models, origin, runs, store
 
+TRAINING = ("history.csv", "model.json", "model.weights.h5", "network.json")  # files of data/models/MODEL
+
 
 def main(name: str) -> None:
     """Find the run that training started, or create it, and complete it; nothing is logged twice."""
@@ -39,8 +41,8 @@ def main(name: str) -> None:
     for path in (f"reports/models/{name}", evaluated):  # the second metrics.json, unrounded, replaces the first
         client.log_artifacts(run_id, str(path), "evaluation")
     client.log_artifacts(run_id, f"reports/plots/{name}", "plots")
-    for path in (folder / "history.csv", folder / "model.json"):
-        client.log_artifact(run_id, str(path), "training")
+    for file in TRAINING:
+        client.log_artifact(run_id, str(folder / file), "training")
     made_from = {"commit": commit["git_commit"], "digests": digests, "packages": origin.packages()}
     files = {
         "lineage.json": json.dumps(made_from, indent=1),
@@ -71,6 +73,7 @@ def tags(name: str, about: dict, tuned: dict, source: dict, useless: list[str]) 
         "simulated": str(source["simulated"]).lower(),
         "archives": json.dumps({a["name"]: a["sha256"] for a in source["archives"]}),
         "licence": source["licence"],
+        **({"start_from": about["start"]["folder"]} if about.get("start") else {}),
         "cut_short": str(about["cut_short"] or tuned["cut_short"]).lower(),
         "search_gain": str(tuned["gain"]),
         candidates.USELESS: " ".join(useless),

@@ -20,7 +20,12 @@ def main(name: str) -> None:
     settings, budget, row = overrides.for_row(p, row)
     tuned = Path("data/tuned") / f"{name}.json"
     settings = overrides.with_values(settings, records.read_json(tuned)["values"])
-    from faces.training import export, loop, reproducibility  # here: TensorFlow loads after errors in params and data
+    from faces.training import (
+        export,
+        loop,
+        reproducibility,
+        start,
+    )  # here: TensorFlow loads after errors in params and data
 
     precision = reproducibility.resolved(budget.precision)
     budget = budget.model_copy(update={"precision": precision})
@@ -29,7 +34,9 @@ def main(name: str) -> None:
     folder = Path("data/soft_targets") / row.teachers
     soft = soft_targets.read(folder, ids, row.targets)
     recipe = overrides.recipe(settings, budget, row)
-    key = fingerprint.key("train", name, [row], recipe, [tuned, folder / soft_targets.FILE])
+    reproducibility.prepare(settings.threads, settings.seed, precision)  # before `start` loads a model
+    given = start.read(row, settings, pack.manifest)
+    key = fingerprint.key("train", name, [row], recipe, [tuned, folder / soft_targets.FILE, *start.files(row)])
     with (
         running.unfinished("train", name, key) as state,
         live.training_run(row.dataset, row.variant, name, key, recipe) as log,
@@ -43,7 +50,7 @@ def main(name: str) -> None:
             log(epoch, numbers)
 
         job = loop.Job(settings, budget.epochs, budget.train_minutes, state)
-        ((_, fitted),) = loop.train_all([job], on_epoch, row, train, val, side, precision, soft)
+        ((_, fitted),) = loop.train_all([job], on_epoch, row, train, val, side, precision, soft, given)
         model = loop.trained_model(row, settings, precision, fitted)
         metadata = {
             "name": name,
@@ -51,6 +58,8 @@ def main(name: str) -> None:
             "dataset": row.dataset,
             "variant": row.variant,
             "kind": pack.manifest["kind"],
+            "split": start.digest(labelled_faces.split_file(row.dataset)),
+            "framing": pack.manifest.get("framing"),
             "network": row.network,
             "targets": row.targets,
             "parameters": int(model.count_params()),
@@ -61,6 +70,7 @@ def main(name: str) -> None:
             "best_epoch": fitted.best_epoch,
             "cut_short": fitted.cut_short,
             "dummy_baseline": fitted.baselines,
+            "start": given.about if given else None,
             "recipe": recipe,
         }
         images = next(labelled_faces.pixels(val, *labelled_faces.view(side, settings), step=CHECKED))

@@ -27,7 +27,7 @@ def main(name: str) -> None:
         )
     if budget.trials and p.tune.space:
         # here, since without trials no TensorFlow is needed; before the key, which is of the code that is loaded
-        from faces.training import reproducibility, search
+        from faces.training import reproducibility, search, start
 
         budget = budget.model_copy(update={"precision": reproducibility.resolved(budget.precision)})
         (train, ids), (val, val_ids) = (
@@ -37,9 +37,12 @@ def main(name: str) -> None:
         folder = Path("data/soft_targets") / row.teachers
         soft = soft_targets.read(folder, ids, row.targets)
         values = [overrides.recipe(settings, budget, row), p.tune.model_dump()]
-        key = fingerprint.key("tune", name, [row], values, [folder / soft_targets.FILE])
+        reproducibility.prepare(settings.threads, settings.seed, budget.precision)  # before `start` loads a model
+        given = start.read(row, settings, pack.manifest)
+        key = fingerprint.key("tune", name, [row], values, [folder / soft_targets.FILE, *start.files(row)])
         with running.unfinished("tune", name, key) as state:
-            result = search.run(name, settings, p.tune, row, train, val, pack.manifest["side"], budget, state, soft)
+            side = pack.manifest["side"]
+            result = search.run(name, settings, p.tune, row, train, val, side, budget, state, soft, given)
         add_gains(result["trials"], split.set_index("face_id").loc[val_ids, "group"].to_numpy())
         best = max(result["trials"], key=lambda trial: trial["score"])
         progress.say(

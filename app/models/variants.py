@@ -1,4 +1,4 @@
-"""Tab Variants: two variants of a model compared on the same faces."""
+"""Tab Variants: two variants or starts of a model compared on the same faces."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from app import charts, resources
 
 
 def show() -> None:
-    """Show each comparison of two variants."""
+    """Show each comparison of two variants, or of a start from another model and one from new weights."""
     paths = sorted(Path("reports/comparison").glob("*_against_*.csv"))
-    resources.require(paths, "No two models differ only in their variant: see `models` in params.yaml.")
+    resources.require(paths, "No two models differ only in their variant or start: see `models` in params.yaml.")
     resources.show_warnings()
     for path in paths:
         first, second = path.stem.split("_against_")

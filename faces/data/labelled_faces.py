@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -38,7 +39,12 @@ class Faces:
 
 def open_pack(row: params.Model) -> tuple[packs.Pack, pd.DataFrame]:
     """Open the pack and the split of a row of models."""
-    return packs.Pack(f"data/packs/{row.dataset}/{row.variant}"), records.read(f"data/splits/{row.dataset}.csv")
+    return packs.Pack(f"data/packs/{row.dataset}/{row.variant}"), records.read(split_file(row.dataset))
+
+
+def split_file(dataset: str) -> Path:
+    """File of the split of a dataset."""
+    return Path("data/splits") / f"{dataset}.csv"
 
 
 def select_part(split: pd.DataFrame, pack: packs.Pack, part: str, target_names: list[str]) -> tuple[Faces, np.ndarray]:

@@ -10,6 +10,7 @@ import inspect
 import keras
 
 EMBEDDING = "embedding"
+SCALAR = "_scalar"  # ends the name of a dense layer with one unit, which another layer turns into a head's logits
 
 
 def build(name: str, image_size: int | None, heads: dict[str, int], dropout: float, options: dict) -> keras.Model:
@@ -42,7 +43,7 @@ def scalar_heads(features: keras.KerasTensor, heads: dict[str, int]) -> dict[str
             1 if scalar else units,
             kernel_initializer=torch_uniform(),
             dtype="float32",
-            name=f"{name}_scalar" if scalar else name,
+            name=f"{name}{SCALAR}" if scalar else name,
         )(features)
         if scalar:
             widen = YearsAround(units, name=name) if name == "age" else TwoClasses(name=name)

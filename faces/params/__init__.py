@@ -2,7 +2,9 @@
 
 from faces.params.loading import PATH, ParamsError, load, where
 from faces.params.schema import (
+    NO_START,
     NO_TEACHERS,
+    OF_A_START,
     PARTS,
     Augment,
     Budget,
@@ -25,7 +27,9 @@ from faces.params.schema import (
 )
 
 __all__ = [
+    "NO_START",
     "NO_TEACHERS",
+    "OF_A_START",
     "PARTS",
     "PATH",
     "Augment",

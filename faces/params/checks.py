@@ -152,6 +152,7 @@ def _check_row(p: schema.Params, key: Key, row: schema.Model) -> list[Check]:
             (*key, "teachers"),
             f"{row.teachers!r} predict none of {', '.join(row.targets)}",
         ),
+        *_check_start(p, (*key, "start_from"), row.start_from),
         (row.targets != [], (*key, "targets"), "lists no target"),
         *(_once((*key, "targets", str(i)), row.targets, i) for i in range(len(row.targets))),
         *(_listed((*key, "targets", str(i)), target, targets.TARGETS, known) for i, target in enumerate(row.targets)),
@@ -160,6 +161,20 @@ def _check_row(p: schema.Params, key: Key, row: schema.Model) -> list[Check]:
             for i, target in enumerate(row.targets)
         ),
     ]
+
+
+def _check_start(p: schema.Params, key: Key, start: str) -> Iterator[Check]:
+    """Check the folder that a row starts from: one that is there, or of another row whose start does not lead back."""
+    seen, place = [key[1]], Path(start)
+    while place.parent == Path("data/models") and place.name in p.models and place.name not in seen:
+        seen.append(place.name)
+        place = Path(p.models[place.name].start_from)
+    yield place.name not in seen, key, f"{start} leads back to {place.name}"
+    if Path(start).parent == Path("data/models"):
+        yield _listed(key, Path(start).name, p.models, "a row of models:")
+    elif start != schema.NO_START:
+        fault = "is no folder: data/models/NAME, pretrained/utkface, or one that `python -m commands.copy_model` wrote"
+        yield Path(start).is_dir(), key, f"{start} {fault}"
 
 
 def _check_tables(p: schema.Params) -> Iterator[Check]:

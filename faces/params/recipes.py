@@ -12,6 +12,7 @@ from pathlib import Path
 
 from faces.params import loading
 from faces.params.loading import PATH
+from faces.params.schema import NO_START, OF_A_START
 
 FOLDER = Path("recipes")
 REPLACED = ("models", "variants", "teachers", "tables", "space")  # replaced whole, not merged key by key
@@ -85,4 +86,6 @@ def basis(common: dict, precision: str, values: dict) -> str:
     values["budgets"] = values["budgets"]["real"]
     values["budgets"]["precision"] = precision
     shared = {key: values[key] for key in ("seed", "models", "budgets", "train", "split", "clean", "pack")}
+    if all(row.pop("start_from", NO_START) == NO_START for row in values["models"].values()):
+        shared["train"] = {key: value for key, value in values["train"].items() if key not in OF_A_START}
     return hashlib.sha256(json.dumps(shared, sort_keys=True).encode()).hexdigest()[:8]

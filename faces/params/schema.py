@@ -10,6 +10,8 @@ Key = tuple[str, ...]  # ("train", "batch_size")
 Fault = tuple[Key, str]  # a key and what is wrong with it
 PARTS = ("train", "val", "calibration", "test")  # of a split
 NO_TEACHERS = "none"  # of a model that is trained on labels alone
+NO_START = "pretrained/none"  # a start_from: new weights
+OF_A_START = ("loaded_learning_rate", "freeze", "check_start")  # keys of train that only another start_from needs
 VariantName = Literal["cropped", "detected", "full"]
 
 
@@ -109,6 +111,7 @@ class Model(Section):
     options: further arguments of the network's build
     targets: rows of faces/targets.py
     teachers: a row of teachers, or none
+    start_from: folder of the model whose weights training starts from, or pretrained/none
     seed: null: that of the file
     train: what differs from the section train
     budget: what differs from the budget in use
@@ -120,6 +123,7 @@ class Model(Section):
     options: dict[str, Any] = {}
     targets: list[str]
     teachers: str
+    start_from: str
     seed: Seed | None = None
     train: dict[str, Any] = {}
     budget: dict[str, Any] = {}
@@ -298,6 +302,9 @@ class Train(Section):
     age_sigma: Positive
     age_l1: NotNegative
     ema_epochs: NotNegative
+    loaded_learning_rate: Positive
+    freeze: bool
+    check_start: bool
     balance: Literal["none", "weights", "undersample"]
     monitor: str
     patience: Count
@@ -403,7 +410,7 @@ def _age(value: Any) -> float | list[int]:
 def teacher_row(teacher_set: TeacherSet, row: dict[str, Any]) -> Model:
     """A teacher as a row of models, trained on labels alone."""
     shared = {key: getattr(teacher_set, key) for key in ("dataset", "variant", "network")}
-    return Model.model_validate({**shared, "teachers": NO_TEACHERS, **row})
+    return Model.model_validate({**shared, "teachers": NO_TEACHERS, "start_from": NO_START, **row})
 
 
 def teacher_rows(teacher_set: TeacherSet) -> dict[str, list[Model]]:

@@ -49,10 +49,17 @@ def model_data(
         library_name="keras",
         pipeline_tag="image-classification",
         tags=tags(about["targets"]),
-        datasets=[about["dataset"]],
+        datasets=list(dict.fromkeys(model["dataset"] for model in [about, *ancestors(about)])),
+        base_model=about["start"]["name"] if about.get("start") else None,
         metrics=sorted({result.metric_type for result in results}),
         eval_results=results,
     )
+
+
+def ancestors(about: dict) -> list[dict]:
+    """What model.json says of the models that a model started from, the nearest first."""
+    start = about.get("start")
+    return [start, *ancestors(start)] if start else []
 
 
 def dataset_data(name: str, faces: int, labelled: list[str], licence: str) -> DatasetCardData:

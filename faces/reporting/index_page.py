@@ -61,7 +61,7 @@ def rows_left(p: params.Params) -> list[str]:
 
 
 def comparison(folder: Path, confidence: float) -> list[str]:
-    """Tables of models, and of one variant against another."""
+    """Tables of models, and of one against another."""
     models = pd.read_csv(folder / "models.csv", keep_default_na=False)
     return [
         f"Scores on test faces, with {confidence:.0%} bootstrap intervals. {score_sections.AGE_SCORES}",
@@ -73,7 +73,7 @@ def comparison(folder: Path, confidence: float) -> list[str]:
 
 
 def against(rows: pd.DataFrame, stem: str) -> list[str]:
-    """One variant against another. rows: of STEM.csv, where STEM is FIRST_against_SECOND."""
+    """One model against another. rows: of STEM.csv, where STEM is FIRST_against_SECOND."""
     first, second = stem.split("_against_")
     minus = [markdown.difference(row, scores.digits(row["score"])) for row in rows.to_dict("records")]
     values = [f"{first}_value", f"{second}_value"]

@@ -6,12 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from faces import params, scores, targets
-from faces.data import packs, provenance, records
+from faces.data import datasets, packs, provenance, records
 from faces.evaluation import predictions
 from faces.reporting import cards, markdown, score_sections
 from faces.reporting.dataset_card import label_noise, label_source
 
 INPUTS = {"full": "whole photos", "cropped": "cropped faces", "detected": "faces detected in whole photos"}
+BINS = "- Ages: some labels are bins of years. Each counts as the middle of its bin, and so do the errors."
 NAMELESS = (
     "- People: the dataset does not say who is in a photo, so two photos of one person may be in training and in test. "
     "Intervals count them as two people."
@@ -45,6 +46,7 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         *markdown.quotes(provenance.warnings(source)),
         *score_sections.useless(summary),
         introduction(row, about, faces["train"], teachers),
+        *started(about),
         "",
         f"**Intended use.** {cards.INTENDED}",
         "",
@@ -90,6 +92,7 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         f"- Leaks: {score_sections.leaks(audit['models'][name])}",
         *label_noise(audit["duplicates"]),
         f"- Labels: {label_source(row.dataset, p)}",
+        *([BINS] if row.dataset in p.tables and any(map(is_bin, p.tables[row.dataset].ages.values())) else []),
         *([NAMELESS] if unit != "people" else []),
         f"- Small groups: a group of fewer than {p.evaluate.min_group_size} faces has no score, so nothing is known "
         "about it.",
@@ -100,7 +103,7 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
         f"with batches of {recipe['train']['batch_size']} faces, a learning rate of {recipe['train']['learning_rate']} "
         f"and seed {recipe['seed']}. It is registered as `{registered}` if it is the best model of its dataset on "
         f"validation faces. `make lineage MODEL=models:/{registered}@champion` prints its commit, params, archives and "
-        f"machine; `make reproduce` trains it again. Licence of the images: {source['licence']}.",
+        f"machine; `make reproduce` trains it again. Licence of the images: {licences(source['licence'], about)}.",
         "",
         "| archive | bytes | sha256 |",
         "| --- | --- | --- |",
@@ -115,9 +118,10 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
 def introduction(row: params.Model, about: dict, faces: int, teachers: int) -> str:
     """What a model is, in a paragraph. about: model.json; faces: how many it was trained on; teachers: how many."""
     weights, size = row.options.get("weights"), about["image_size"]
+    start = f"{weights} weights" if weights else "the weights of another model" if about.get("start") else "scratch"
     text = (
         f"Estimates {', '.join(row.targets)} from a face. A {row.network} network of {about['parameters']:,} "
-        f"parameters, trained with Keras from {f'{weights} weights' if weights else 'scratch'} on {faces:,} "
+        f"parameters, trained with Keras from {start} on {faces:,} "
         f"{INPUTS[row.variant]} of {row.dataset}. It takes images of {size} x {size} pixels, and is exported as ONNX."
     )
     if teachers:
@@ -125,3 +129,44 @@ def introduction(row: params.Model, about: dict, faces: int, teachers: int) -> s
         plural = "s" * (teachers > 1)
         text += f" It is distilled with a weight of {weight:.0%} from {teachers} teacher{plural} of the same faces."
     return text
+
+
+def started(about: dict) -> list[str]:
+    """A paragraph on the models that it started from, the nearest first; empty for a model from scratch."""
+    if not about.get("start"):
+        return []
+    before = "; which started from ".join(
+        f"`{start['name']}` (`{start['folder']}`), trained on {start['dataset']}" for start in cards.ancestors(about)
+    )
+    train, new = about["recipe"]["train"], about["start"]["new_heads"]
+    heads = f" The heads of {' and '.join(new)} are new." if new else ""
+    rate = f"learned with {train['loaded_learning_rate']:g} of the learning rate"
+    learned = "did not change, but in the heads" if train["freeze"] else rate
+    text = f"**Start.** It started from {before}.{heads} The loaded weights {learned}."
+    if any(start["kind"] == "sample" for start in cards.ancestors(about)) and about["kind"] != "sample":
+        text += " A model that it started from was trained on synthetic faces."
+    return ["", text]
+
+
+def licences(licence: str, about: dict) -> str:
+    """Licence of a model's images, and those of the images of the models that it started from."""
+    others = {start["dataset"]: licence_of(start["dataset"], start["kind"]) for start in cards.ancestors(about)}
+    others.pop(about["dataset"], None)
+    return "; ".join(
+        [licence, *(f"of {name}, on which its start was trained: {text}" for name, text in others.items())]
+    )
+
+
+def licence_of(dataset: str, kind: str) -> str:
+    """Licence of a dataset's images by its module; of one's own, that."""
+    if kind == "sample":
+        return "synthetic faces"
+    try:
+        return datasets.find(dataset).LICENCE
+    except ModuleNotFoundError:
+        return datasets.find("table").LICENCE
+
+
+def is_bin(age: object) -> bool:
+    """Whether an age of a table is the [first, last] year of a bin."""
+    return isinstance(age, list)

@@ -175,7 +175,7 @@ def learning_curves(history: pd.DataFrame, kept: int, what: str) -> Figure:
 
 
 def differences(rows: pd.DataFrame, first: str, second: str) -> Figure:
-    """One variant minus another with intervals, one panel a score; rows of FIRST_against_SECOND.csv."""
+    """One model minus another with intervals, one panel a score; rows of FIRST_against_SECOND.csv."""
     by_score = rows.rename(columns={"difference": "value"}).groupby("score", sort=False)
     figure, panels = _panels((2.6 * len(by_score), 3.4), across=len(by_score))
     for axes, (name, part) in zip(panels[0], by_score, strict=True):

@@ -15,16 +15,19 @@ def digests(name: str, row: params.Model, root: Path = Path()) -> dict[str, str]
     """sha256 of the files that a model was made from and of its results, in pipeline order; missing files left out.
 
     Keys: `archive NAME`, records, pack (of its shards' digests), split, soft targets (of a model with teachers),
-    hyperparameters, weights, model (exported and calibrated; the file contains its name and source kind), predictions,
-    metrics.
+    start (the weights that training started from, if any), hyperparameters, weights, model (exported and calibrated;
+    the file contains its name and source kind), predictions, metrics.
     """
     provenance = root / "data/raw" / row.dataset / row.variant / "provenance.json"
     archives = json.loads(provenance.read_text())["archives"] if provenance.exists() else []
+    about = root / f"data/models/{name}/model.json"
+    start = json.loads(about.read_text()).get("start") if about.exists() else None
     paths = {
         "records": f"data/records/{row.dataset}.csv",
         "pack": f"data/packs/{row.dataset}/{row.variant}/pack.json",
         "split": f"data/splits/{row.dataset}.csv",
         **({"soft targets": f"data/soft_targets/{row.teachers}/{SOFT}"} if row.teachers != params.NO_TEACHERS else {}),
+        **({"start": start["file"]} if start else {}),
         "hyperparameters": f"data/tuned/{name}.json",
         WEIGHTS: f"data/models/{name}/model.weights.h5",
         MODEL: f"data/calibrated/{name}/model.onnx",

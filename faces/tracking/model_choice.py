@@ -37,15 +37,19 @@ def find(name: str | None = None) -> ChosenModel:
         raise ModelError(f"{name}: no model is registered here: run `dvc repro`, or name a file that ends in .onnx")
     from faces.tracking import registry, store
 
-    whole = name.startswith("models:/") or re.fullmatch(r"[^/@]+(@.+|/\d+)", name)
-    uri = f"models:/{name.removeprefix('models:/')}" + ("" if whole else "@champion")
     try:
-        _, version, _ = store.ask(lambda: registry.find_version(uri))
+        _, version, _ = store.ask(lambda: registry.find_version(uri(name)))
         return ChosenModel(registry.onnx_file(version), f"{version.name}/{version.version}")
     except SystemExit as error:
         raise ModelError(f"{error}; the name of a model file ends in .onnx") from None
     except store.StoreError as error:
         raise ModelError(f"{error}; {SHIPPED_INSTEAD}") from None
+
+
+def uri(name: str) -> str:
+    """MLflow's address of a registered model, models:/NAME@ALIAS or models:/NAME/VERSION; NAME is its champion."""
+    whole = name.startswith("models:/") or re.fullmatch(r"[^/@]+(@.+|/\d+)", name)
+    return f"models:/{name.removeprefix('models:/')}" + ("" if whole else "@champion")
 
 
 def has_store() -> bool:

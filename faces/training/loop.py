@@ -13,6 +13,7 @@ from faces import networks, params, targets
 from faces.data.labelled_faces import Faces
 from faces.runtime import executor
 from faces.training import callbacks, input_pipeline, losses, optimizers, reproducibility
+from faces.training.start import Start, is_head, put
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ def train_all(
     side: int,
     precision: str,
     soft_targets: dict[str, np.ndarray] | None = None,
+    start: Start | None = None,
 ) -> Iterator[tuple[int, Fitted]]:
     """Train a row of models by each job, and yield (index of the job, result) as they end.
 
@@ -55,8 +57,8 @@ def train_all(
     is continued; on a cluster, where the machine that trains has that folder.
     """
     cpus, gpus = (max(getattr(job.settings, name) for job in jobs) for name in ("threads", "replicas"))
-    faces = {"train": train, "val": val, "side": side, "soft_targets": soft_targets}
-    yield from executor.run_jobs(train_one, jobs, on_epoch, cpus, gpus, row=row, precision=precision, **faces)
+    data = {"train": train, "val": val, "side": side, "soft_targets": soft_targets, "start": start}
+    yield from executor.run_jobs(train_one, jobs, on_epoch, cpus, gpus, row=row, precision=precision, **data)
 
 
 def train_one(
@@ -68,6 +70,7 @@ def train_one(
     side: int,
     precision: str,
     soft_targets: dict[str, np.ndarray] | None,
+    start: Start | None,
 ) -> Fitted:
     """Train by one job."""
     reproducibility.prepare(job.settings.threads, job.settings.seed, precision)
@@ -84,6 +87,7 @@ def train_one(
         state_folder=folder,
         soft_targets=soft_targets,
         required_scores=job.required_scores,
+        start=start,
     )
     names = "history", "best_epoch", "cut_short", "baselines", "face_scores"
     return Fitted(model.get_weights(), **{name: getattr(validation, name) for name in names})
@@ -97,9 +101,14 @@ def trained_model(row: params.Model, settings: params.Settings, precision: str, 
     return model
 
 
-def compiled(model: keras.Model, settings: params.Train, steps: int) -> keras.Model:
-    """Compile with the losses of its heads, and an optimizer on a schedule of `steps`."""
-    optimizer = optimizers.build(settings, steps)
+def compiled(model: keras.Model, settings: params.Train, steps: int, loaded: Sequence[keras.Layer] = ()) -> keras.Model:
+    """Compile with the losses of its heads, and an optimizer on a schedule of `steps`.
+
+    loaded: layers whose weights come from another model, and learn with train.loaded_learning_rate.
+    """
+    slow = {id(variable) for layer in loaded for variable in layer.trainable_variables}
+    factors = [settings.loaded_learning_rate if id(v) in slow else 1.0 for v in model.trainable_variables]
+    optimizer = optimizers.build(settings, steps, factors if slow else ())
     optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
     model.compile(
         optimizer,
@@ -127,10 +136,12 @@ def fit(
     state_folder: Path | None = None,
     soft_targets: dict[str, np.ndarray] | None = None,
     required_scores: Sequence[float] = (),
+    start: Start | None = None,
 ) -> tuple[keras.Model, callbacks.Validation]:
     """Train a row of models and return it with its best averaged weights, and the callback that holds its history.
 
-    soft_targets: of the training faces, as soft_targets.read gives them. required_scores: as in Validation.
+    soft_targets: of the training faces, as soft_targets.read gives them. required_scores: as in Validation. start: the
+    weights to start from; with train.freeze, only the heads learn further.
     state_folder: a folder for the state after each epoch; a training that finds one there continues from it, and ends
     with the same weights. Raises SystemExit, naming the remedy, where there is nothing to train on.
     """
@@ -142,7 +153,11 @@ def fit(
     model = build_network(row, settings, any_size=bool(settings.progressive_sizes), replicas=settings.replicas)
     validation = callbacks.Validation(val, train, settings, side, steps, log, minutes, state_folder, required_scores)
     with model.distribute_strategy.scope() if settings.replicas > 1 else contextlib.nullcontext():
-        compiled(model, settings, steps * epochs)
+        loaded = put(model, start) if start else []
+        if settings.freeze:
+            for layer in loaded:
+                layer.trainable = is_head(layer)
+        compiled(model, settings, steps * epochs, loaded)
         first = validation.resume(model)
     if first < epochs and not validation.done:
         model.fit(

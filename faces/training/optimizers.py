@@ -1,4 +1,6 @@
-"""Optimizers by name: AdamW; Muon for convolutions."""
+"""Optimizers by name: AdamW; Muon for convolutions. Loaded weights may learn more slowly."""
+
+from collections.abc import Sequence
 
 import keras
 from keras import ops
@@ -8,8 +10,11 @@ from faces import params
 CLIP = 5.0  # largest global norm of the gradients
 
 
-def build(settings: params.Train, steps: int) -> keras.optimizers.Optimizer:
-    """The optimizer that `train.optimizer` names, on a schedule of `steps` with warm-up and cosine decay to 0."""
+def build(settings: params.Train, steps: int, factors: Sequence[float] = ()) -> keras.optimizers.Optimizer:
+    """The optimizer that `train.optimizer` names, on a schedule of `steps` with warm-up and cosine decay to 0.
+
+    factors: of the learning rate, for each trainable variable of the model; 1 for all without them.
+    """
     schedule = keras.optimizers.schedules.CosineDecay(
         settings.learning_rate / 25,
         max(1, round(steps * (1 - settings.warmup))),
@@ -17,11 +22,14 @@ def build(settings: params.Train, steps: int) -> keras.optimizers.Optimizer:
         warmup_steps=round(steps * settings.warmup),
     )
     if settings.optimizer == "adamw":
-        return keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay, global_clipnorm=CLIP)
-    decay = settings.weight_decay
-    return ConvolutionMuon(
-        schedule, weight_decay=decay, adam_weight_decay=decay, exclude_layers=[".*"], global_clipnorm=CLIP
-    )
+        optimizer = AdamW(schedule, weight_decay=settings.weight_decay, global_clipnorm=CLIP)
+    else:
+        decay = settings.weight_decay
+        optimizer = Muon(
+            schedule, weight_decay=decay, adam_weight_decay=decay, exclude_layers=[".*"], global_clipnorm=CLIP
+        )
+    optimizer.factors = tuple(factors)
+    return optimizer
 
 
 class ConvolutionMuon(keras.optimizers.Muon):
@@ -49,3 +57,29 @@ class ConvolutionMuon(keras.optimizers.Muon):
         )
         update = self.lr_adjust(learning_rate * ops.cast(orthogonal, variable.dtype))
         self.assign_sub(variable, ops.reshape(update, variable.shape))
+
+
+class LearningRates(keras.optimizers.Optimizer):
+    """A learning rate for each variable (Howard and Ruder 2018, "Universal language model fine-tuning", section 3.2).
+
+    factors: of the learning rate, in the order of the model's trainable variables; empty: 1 for all. The decay of
+    weights is as without them.
+    """
+
+    factors: tuple[float, ...] = ()
+
+    def update_step(
+        self, gradient: keras.KerasTensor, variable: keras.Variable, learning_rate: keras.KerasTensor
+    ) -> None:
+        """Update a variable, in place."""
+        if self.factors:
+            learning_rate = learning_rate * self.factors[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate)
+
+
+class AdamW(LearningRates, keras.optimizers.AdamW):
+    """AdamW (Loshchilov and Hutter 2019, "Decoupled weight decay regularization")."""
+
+
+class Muon(LearningRates, ConvolutionMuon):
+    """Muon for convolutions, and AdamW for all other variables."""

@@ -16,6 +16,7 @@ from faces.data.labelled_faces import Faces
 from faces.params import overrides
 from faces.runtime import progress, running
 from faces.training import loop
+from faces.training.start import Start
 
 
 def run(
@@ -29,6 +30,7 @@ def run(
     budget: params.Budget,
     folder: Path,
     soft_targets: dict[str, np.ndarray] | None = None,
+    start: Start | None = None,
 ) -> dict:
     """Train the defaults and the trials, in rounds of tune.parallel_trials; all are scored by `score` on validation.
 
@@ -85,7 +87,7 @@ def run(
 
         if new_jobs:
             for job, fitted in loop.train_all(
-                new_jobs, on_epoch, row, train, val, side, budget.precision, soft_targets
+                new_jobs, on_epoch, row, train, val, side, budget.precision, soft_targets, start
             ):
                 save(new[job], proposed[new[job] - first], fitted)
                 for later in lines[job + 1 :]:

@@ -121,7 +121,7 @@ def test_what_was_just_made_is_held_against_the_old_baseline_also_where_a_new_on
     edit(
         r"^models:\n(  .*\n)+",
         "models:\n  m: {dataset: utkface, variant: cropped, network: residual, options: {}, targets: [age], "
-        "teachers: none}\n\n",
+        "teachers: none, start_from: pretrained/none}\n\n",
     )
     raw = project / "data/raw/utkface/cropped"
     raw.mkdir(parents=True)
