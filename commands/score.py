@@ -2,13 +2,14 @@
 
 The labelled face of each image is the one nearest to the middle among the large ones, or the largest with --face
 largest. An image that is a crop is taken as it is. Images in which two faces are as near, or none is found, are left
-out, with the reason. It writes a page, index.md,
-with scores.json, predictions.csv, left_out.csv, plots and the faces with the largest errors to data/scored/TABLE/.
+out, with the reason. It writes a page, index.md, with scores.json, predictions.csv, left_out.csv, plots and the faces
+with the largest errors to data/scored/TABLE/. With --against, the page compares two models on the same faces.
 """
 
 import functools
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from commands import command_line
 from faces import params, scores, targets
 from faces.data import archives, downloads, records
 from faces.data.datasets import table
-from faces.evaluation import dummy_baseline, group_files, predictions, score_tables
+from faces.evaluation import dummy_baseline, gains, group_files, predictions, score_tables
 from faces.images import contact_sheet, detection
 from faces.inference import photos
 from faces.inference.predictor import Predictor
@@ -27,6 +28,7 @@ from faces.runtime import progress
 
 FOLDER = Path("data/scored")
 WORST = 20  # faces that are shown for each target
+COMPARED = ("mae", "beyond", "coverage", "accuracy")  # scores in which two models are compared: means over faces
 
 
 def main() -> None:
@@ -34,29 +36,55 @@ def main() -> None:
     parser = command_line.parser(__doc__)
     parser.add_argument("table", help="a row of `tables` in params.yaml")
     parser.add_argument("--model", help="as in `python -m commands.predict`")
+    parser.add_argument("--against", metavar="MODEL", help="another model, to compare with on the same faces")
+    parser.add_argument("--part", choices=params.PARTS, help="only faces of this part of the table's split")
     parser.add_argument("--face", choices=("central", "largest"), default="central", help="default: %(default)s")
     parser.add_argument("--cropped", action="store_true", help="each image is one face, framed as the model needs")
     args = parser.parse_args()
     p = params.load()
     if args.table not in p.tables:
         parser.error(f"params.yaml has no table {args.table!r}; it has {', '.join(p.tables) or 'none'}")
-    predictor, version = command_line.load_model(args.model)
-    if any(target.kind == "years" and target.name not in predictor.fitted for target in predictor.targets):
-        command_line.stop(f"{version}: is not calibrated; data/calibrated/ has the model that is")
+    predictor, version = load(args.model)
+    other = load(args.against) if args.against else None
     uncut = p.variants[f"{args.table}-cropped"].crop == "none"
     rule = "cropped" if args.cropped or uncut else args.face
     out = FOLDER / args.table
     with tempfile.TemporaryDirectory() as folder:
         source = Images(p, args.table, Path(folder))
         labels, left_out = source.labels()
+        if args.part:
+            split = records.read(f"data/splits/{args.table}.csv").query("part == @args.part")
+            labels, left_out = (rows[rows["face_id"].isin(split["face_id"])] for rows in (labels, left_out))
         faces, decoded, missing = predicted(source, labels, predictor, rule)
         left_out = pd.concat([left_out, missing], ignore_index=True)
         if not len(faces):
             reasons = progress.counts(counted(left_out))
             command_line.stop(f"{args.table}: no image can be scored: {reasons}")
-        rows = predictions.as_rows(faces.set_index("face_id"), "test", decoded)
-        rows = with_bins(rows, faces)
-        write(args.table, rows, left_out, predictor, version, rule, source, p, out)
+        rows = as_rows(faces, decoded)
+        scored = Scored(args.table, rows, left_out, predictor, version, rule)
+        if other:
+            scored.against = other[1]
+            scored.compared = compared(
+                rows, as_rows(*predicted(source, faces, other[0], rule)[:2]), p.evaluate.confidence
+            )
+        write(scored, source, p, out)
+
+
+@dataclass
+class Scored:
+    """What a model predicts of a table: rows of predictions.csv, and face_id and reason of the rows left out.
+
+    against: the other model's version, '' without one; compared: as `compared` returns it.
+    """
+
+    table: str
+    rows: pd.DataFrame
+    left_out: pd.DataFrame
+    predictor: Predictor
+    version: str
+    rule: str
+    against: str = ""
+    compared: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
 class Images:
@@ -119,6 +147,38 @@ def images(
             yield functools.partial(photos.labelled_face, face, content, predictor, detector, rule)
 
 
+def load(name: str | None) -> tuple[Predictor, str]:
+    """A calibrated model and its version, by its name."""
+    predictor, version = command_line.load_model(name)
+    if any(target.kind == "years" and target.name not in predictor.fitted for target in predictor.targets):
+        command_line.stop(f"{version}: is not calibrated; data/calibrated/ has the model that is")
+    return predictor, version
+
+
+def as_rows(faces: pd.DataFrame, decoded: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Rows of predictions.csv of the faces of a table, with the bins of ages that are labels, where any is one."""
+    return with_bins(predictions.as_rows(faces.set_index("face_id"), "test", decoded), faces)
+
+
+def compared(rows: pd.DataFrame, others: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Scores of two models on the faces that both have: target, score, n, first, second, difference, low, high.
+
+    The interval is of the paired difference, first less second (gains.paired).
+    """
+    common = set(rows["face_id"]) & set(others["face_id"])
+    one, two = (t[t["face_id"].isin(common)].sort_values("face_id").reset_index(drop=True) for t in (rows, others))
+    table = []
+    for target in predictions.scored_targets(one, two):
+        first, second = (predictions.face_scores(table, target) for table in (one, two))
+        for name in (name for name in COMPARED if name in first):
+            gain = gains.interval(gains.paired(first[name], second[name], one["group"].to_numpy()), confidence)
+            n, values = int(np.isfinite(first[name]).sum()), (np.nanmean(first[name]), np.nanmean(second[name]))
+            table.append(
+                {"target": target.name, "score": name, "n": n, "first": values[0], "second": values[1], **gain}
+            )
+    return pd.DataFrame(table)
+
+
 def with_bins(rows: pd.DataFrame, faces: pd.DataFrame) -> pd.DataFrame:
     """Rows of predictions.csv with the bins of ages that are labels, where any is one."""
     for name in targets.TARGETS:
@@ -133,44 +193,46 @@ def counted(left_out: pd.DataFrame) -> dict[str, int]:
     return {str(reason): int(n) for reason, n in left_out["reject"].value_counts().items()} if len(left_out) else {}
 
 
-def write(
-    name: str, rows: pd.DataFrame, left_out: pd.DataFrame, predictor: Predictor, version: str, rule: str,
-    source: Images, p: params.Params, out: Path,
-) -> None:  # fmt: skip
+def write(scored: Scored, source: Images, p: params.Params, out: Path) -> None:
     """Write all files of the folder, and print the scores."""
+    name, rows, left_out, predictor = scored.table, scored.rows, scored.left_out, scored.predictor
     if not predictions.scored_targets(rows):
         command_line.stop(f"{name}: no label of {', '.join(target.name for target in predictor.targets)} is known")
     constants = predictor.metadata[dummy_baseline.KEY]
     dummy = dummy_baseline.predicted(rows, constants)
-    scored = scores.table(score_tables.part_scores(rows, dummy, "test", p.evaluate))
+    scored_table = scores.table(score_tables.part_scores(rows, dummy, "test", p.evaluate))
     records.write(rows, out / "predictions.csv")
     records.write(left_out, out / "left_out.csv")
-    records.write(scored, out / "scores.csv")
+    records.write(scored_table, out / "scores.csv")
     confidence = next((fitted["confidence"] for fitted in predictor.fitted.values() if "confidence" in fitted), 0.0)
     summary = group_files.write(rows, constants, p.evaluate, confidence, out)
     how = {"cropped": "each image is one face", "largest": "the largest face of each image"}
     about = {
         "table": name,
         "labels": source.settings.labels,
-        "model": version,
-        "how": how.get(rule, "of several faces the large one nearest to the middle"),
+        "model": scored.version,
+        "how": how.get(scored.rule, "of several faces the large one nearest to the middle"),
         "rows": len(rows) + len(left_out),
         "scored": len(rows),
         "left_out": counted(left_out),
         "bins": any(column.endswith("_first") for column in rows),
-        "scores": scored.drop(columns="part").to_dict("records"),
+        "scores": scored_table.drop(columns="part").to_dict("records"),
+        "against": scored.against,
+        "compared": scored.compared.to_dict("records"),
         "summary": summary,
     }
     records.write_json(about, out / "scores.json")
-    draw(name, rows, scored, p, confidence, out)
+    draw(name, rows, scored_table, p, confidence, out)
     worst = {
         target.name: scored_page.largest_errors(rows, target, WORST) for target in predictions.scored_targets(rows)
     }
-    draw_worst(worst, source, predictor, rule, out)
+    draw_worst(worst, source, predictor, scored.rule, out)
     (out / "index.md").write_text(scored_page.page(about, worst, p.evaluate.confidence, out))
-    whole = scored[scored["group"] == ""]
-    progress.say(f"{name}: {len(rows)} of {about['rows']} rows scored with {version}, see {out / 'index.md'}")
+    whole = scored_table[scored_table["group"] == ""]
+    progress.say(f"{name}: {len(rows)} of {about['rows']} rows scored with {scored.version}, see {out / 'index.md'}")
     print(score_sections.interval_table(scores.select(whole, "comparison"), ["target", "score"]))
+    if scored.against:
+        print("\n".join(["", *scored_page.against(about)]))
 
 
 def draw(name: str, rows: pd.DataFrame, scored: pd.DataFrame, p: params.Params, confidence: float, out: Path) -> None:

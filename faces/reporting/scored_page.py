@@ -38,6 +38,7 @@ def page(about: dict, worst: dict[str, pd.DataFrame], confidence: float, folder:
             score_sections.interval_table(scores.select(rows, "metrics"), ["target", "score"]),
             "",
             *([score_sections.interval_table(whole, ["target", "score"]), ""] if len(whole) else []),
+            *against(about),
             "## Rows that are left out",
             "",
             markdown.table(left_out),
@@ -61,6 +62,27 @@ def page(about: dict, worst: dict[str, pd.DataFrame], confidence: float, folder:
             *(line for name in plots for line in (f"![{name.removesuffix('.png')}](plots/{name})", "")),
         ]
     )
+
+
+def against(about: dict) -> list[str]:
+    """The two models of --against on the same faces; empty without one. about: of scores.json."""
+    if not about["against"]:
+        return []
+    rows = [
+        {
+            "target": row["target"],
+            "score": scores.find(row["score"]).title,
+            "faces": row["n"],
+            about["model"]: scores.number(row["first"], row["score"]),
+            about["against"]: scores.number(row["second"], row["score"]),
+            "difference": markdown.difference(row, scores.digits(row["score"])),
+        }
+        for row in about["compared"]
+    ]
+    text = (
+        f"The scores of both models on the same faces. The difference is that of `{about['model']}` less the other's."
+    )
+    return [f"## Against {about['against']}", "", text, "", markdown.table(rows), ""]
 
 
 def worst_section(name: str, rows: pd.DataFrame) -> list[str]:

@@ -188,7 +188,7 @@ def test_a_network_with_a_branch_for_each_target_needs_the_same_targets(place):
         start.put(model, given)
 
 
-def test_the_stage_trains_from_it_and_the_card_and_the_lineage_name_it(place, edit, monkeypatch):
+def test_the_stage_trains_from_it_and_the_card_and_the_lineage_name_it(place, tracked, edit, monkeypatch):
     monkeypatch.setattr(fingerprint, "PACKAGES", ())
     edit(
         r"^    targets: \[age, sex, ethnicity\]",
@@ -200,6 +200,8 @@ def test_the_stage_trains_from_it_and_the_card_and_the_lineage_name_it(place, ed
     edit(r"^  side: 104 ", "  side: 36 ")
     edit(r"^    epochs: 12 ", "    epochs: 2 ")
     write(place, TWO, "real", "data/splits/utkface.csv", "wiki-cropped", dataset="wiki")
+    source = {"kind": "real", "simulated": False, "archives": []}
+    records.write_json(source, "data/raw/utkface/cropped/provenance.json")
     records.write_json({"values": {}}, "data/tuned/utkface-cropped.json")
     (place / "data/soft_targets").mkdir()
     soft_targets.write(Path("data/soft_targets/none"), np.array([], str), {})
