@@ -279,6 +279,36 @@ def test_teachers_of_other_faces_or_targets_are_refused(edit, dataset, targets, 
         params.load()
 
 
+START = r"^    start_from: pretrained/none"
+
+
+@pytest.mark.parametrize(
+    ("start", "fault"),
+    [
+        ("data/models/wiki", "'wiki' is not a row of models: utkface-cropped, utkface-full, wiki-cropped"),
+        ("data/models/utkface-cropped", "data/models/utkface-cropped leads back to utkface-cropped"),
+        ("data/models/wiki-cropped", "data/models/wiki-cropped leads back to utkface-cropped"),
+        ("pretrained/other", "pretrained/other is no folder: data/models/NAME, pretrained/utkface, or one that"),
+    ],
+)
+def test_a_start_that_is_not_there_or_leads_back_is_refused(edit, project, start, fault):
+    if "wiki-cropped" in start:
+        edit(r"(?s)(  wiki-cropped:.*?start_from: )pretrained/none", "  wiki-cropped:\n    dataset: wiki\n    variant: "
+             "cropped\n    network: residual\n    targets: [age, sex]\n    teachers: none\n"
+             "    start_from: data/models/utkface-cropped")  # fmt: skip
+    edit(START, f"    start_from: {start}")
+    with pytest.raises(params.ParamsError, match=rf"models.utkface-cropped.start_from: {fault}"):
+        params.load()
+
+
+def test_a_start_may_be_another_row_or_a_folder(edit, project):
+    edit(START, "    start_from: data/models/wiki-cropped")
+    assert params.load().models["utkface-cropped"].start_from == "data/models/wiki-cropped"
+    (project / "pretrained/mine").mkdir(parents=True)
+    edit(r"start_from: data/models/wiki-cropped", "start_from: pretrained/mine")
+    assert params.load().models["utkface-cropped"].start_from == "pretrained/mine"
+
+
 def test_the_part_of_a_fold_counts_as_its_share(edit):
     edit(r"^  folds: 1", "  folds: 2")
     params.load()

@@ -75,6 +75,20 @@ def test_each_two_variants_are_compared_on_the_faces_that_both_have(three):
     assert tables["full_against_cropped"][["n", "difference"]].to_numpy().tolist() == [[30, -0.4]]
 
 
+def test_a_model_that_starts_from_another_is_compared_with_the_same_from_new_weights(three, project):
+    values = yaml.safe_load((project / "params.yaml").read_text())
+    rows = values["models"]
+    started = rows["utkface-cropped"] | {"start_from": "data/models/utkface-full", "train": {"freeze": True}}
+    values["models"] = {"utkface-cropped": rows["utkface-cropped"], "utkface-detected": started}
+    values["models"]["utkface-full"] = rows["utkface-full"] | {"train": {"dropout": 0.1}}
+    (project / "params.yaml").write_text(yaml.safe_dump(values))
+    compare.main()
+    assert [path.stem for path in sorted(three.glob("*_against_*.csv"))] == ["pretrained_against_scratch"]
+    (row,) = pd.read_csv(three / "pretrained_against_scratch.csv").to_dict("records")
+    assert (row["pretrained"], row["scratch"], row["n"]) == ("utkface-detected", "utkface-cropped", 25)
+    assert (row["difference"], row["low"] < -0.08 < row["high"]) == (-0.08, True)
+
+
 def test_dummy_baselines_stand_below_the_models_and_useless_models_are_named(three):
     compare.main()
     rows = pd.read_csv(three / "models.csv", keep_default_na=False).to_dict("records")

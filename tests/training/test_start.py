@@ -82,8 +82,8 @@ def changed(one, two):
 
 
 def trained(chosen, given, place, **changes):
-    opened, split = labelled_faces.open_pack(chosen)
-    faces = [labelled_faces.select_part(split, opened, part, chosen.targets)[0] for part in ("train", "val")]
+    packed, split = labelled_faces.open_pack(chosen)
+    faces = [labelled_faces.select_part(split, packed, part, chosen.targets)[0] for part in ("train", "val")]
     model, _ = loop.fit(chosen, *faces, settings(**changes), 36, 2, start=given)
     return layers(model)
 
