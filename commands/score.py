@@ -64,9 +64,7 @@ def main() -> None:
         scored = Scored(args.table, rows, left_out, predictor, version, rule)
         if other:
             scored.against = other[1]
-            scored.compared = compared(
-                rows, as_rows(*predicted(source, faces, other[0], rule)[:2]), p.evaluate.confidence
-            )
+            scored.compared = compared(rows, as_rows(*predicted(source, faces, other[0], rule)[:2]), p.evaluate)
         write(scored, source, p, out)
 
 
@@ -160,22 +158,21 @@ def as_rows(faces: pd.DataFrame, decoded: dict[str, np.ndarray]) -> pd.DataFrame
     return with_bins(predictions.as_rows(faces.set_index("face_id"), "test", decoded), faces)
 
 
-def compared(rows: pd.DataFrame, others: pd.DataFrame, confidence: float) -> pd.DataFrame:
+def compared(rows: pd.DataFrame, others: pd.DataFrame, settings: params.Evaluate) -> pd.DataFrame:
     """Scores of two models on the faces that both have: target, score, n, first, second, difference, low, high.
 
-    The interval is of the paired difference, first less second (gains.paired).
+    The interval is of the paired difference, first less second (gains.paired). For too few faces, it is NaN.
     """
     common = set(rows["face_id"]) & set(others["face_id"])
     one, two = (t[t["face_id"].isin(common)].sort_values("face_id").reset_index(drop=True) for t in (rows, others))
-    table = []
+    people, table = one["group"].to_numpy(), []
     for target in predictions.scored_targets(one, two):
-        first, second = (predictions.face_scores(table, target) for table in (one, two))
+        first, second = (predictions.face_scores(faces, target) for faces in (one, two))
         for name in (name for name in COMPARED if name in first):
-            gain = gains.interval(gains.paired(first[name], second[name], one["group"].to_numpy()), confidence)
             n, values = int(np.isfinite(first[name]).sum()), (np.nanmean(first[name]), np.nanmean(second[name]))
-            table.append(
-                {"target": target.name, "score": name, "n": n, "first": values[0], "second": values[1], **gain}
-            )
+            row = {"target": target.name, "score": name, "n": n, "first": values[0], "second": values[1]}
+            gain = gains.interval(gains.paired(first[name], second[name], people), settings.confidence)
+            table.append(row | (gain if n >= settings.min_group_size else dict.fromkeys(gain, np.nan)))
     return pd.DataFrame(table)
 
 

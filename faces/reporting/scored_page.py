@@ -68,14 +68,17 @@ def against(about: dict) -> list[str]:
     """The two models of --against on the same faces; empty without one. about: of scores.json."""
     if not about["against"]:
         return []
+    share = about["summary"]["interval_confidence"]
     rows = [
         {
             "target": row["target"],
-            "score": scores.find(row["score"]).title,
+            "score": scores.find(row["score"]).title.format(confidence=share),
             "faces": row["n"],
             about["model"]: scores.number(row["first"], row["score"]),
             about["against"]: scores.number(row["second"], row["score"]),
-            "difference": markdown.difference(row, scores.digits(row["score"])),
+            "difference": markdown.difference(row, scores.digits(row["score"]))
+            if row["difference"] == row["difference"]
+            else "n too small",
         }
         for row in about["compared"]
     ]

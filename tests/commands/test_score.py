@@ -12,6 +12,7 @@ from PIL import Image
 
 from commands import score
 from faces import params
+from faces.data import records
 from faces.data.datasets import table
 from faces.evaluation import predictions
 from faces.images import contact_sheet, detection
@@ -88,6 +89,41 @@ def test_the_largest_face_counts_if_that_is_asked_for(photos, monkeypatch):
     about = json.loads((photos / "data/scored/mine/scores.json").read_text())
     assert about["scored"] == 3
     assert SEVERAL not in about["left_out"]
+
+
+def test_two_models_are_compared_on_the_faces_of_a_part(photos, edit, monkeypatch, capsys):
+    records.write(pd.DataFrame({"face_id": ["a.jpg", "central.png"], "part": ["test", "test"]}), "data/splits/mine.csv")
+    edit(r"min_group_size: 20", "min_group_size: 2")
+    small = ROOT / SHIPPED.with_suffix(".int8.onnx")
+    run(monkeypatch, "--part", "test", "--against", str(small))
+    about = json.loads((photos / "data/scored/mine/scores.json").read_text())
+    assert (about["rows"], about["against"].split()[0]) == (2, small.name)
+    rows = {(row["target"], row["score"]): row for row in about["compared"]}
+    assert set(rows) == {("age", "mae"), ("age", "beyond"), ("age", "coverage"), ("sex", "accuracy")}
+    mae = rows["age", "mae"]
+    assert mae["n"] == 2
+    assert mae["difference"] == pytest.approx(mae["first"] - mae["second"])
+    assert 0 < abs(mae["difference"]) < 3  # the same network, in 8 bits
+    page = (photos / "data/scored/mine/index.md").read_text()
+    assert f"## Against {about['against']}" in page
+    assert "## Against utkface.int8.onnx" in capsys.readouterr().out
+
+
+def test_differences_of_two_models_are_paired_by_face_and_person():
+    def predicted(ages, sexes):
+        faces = [f"f{i}" for i in range(len(ages))]
+        people = [f"p{i // 2}" for i in range(len(ages))]
+        return pd.DataFrame({"face_id": faces, "group": people, "age": 30.0, "age_predicted": ages,
+                             "sex": "male", "sex_predicted": sexes})  # fmt: skip
+
+    settings = params.load(ROOT / "params.yaml").evaluate.model_copy(update={"min_group_size": 4})
+    one = predicted([31.0, 32, 33, 34], ["male", "male", "male", "female"])
+    two = predicted([32.0, 33, 34, 37, 90], ["female", "male", "male", "female", "male"])[::-1]
+    rows = score.compared(one, two, settings).set_index(["target", "score"])
+    assert rows.loc[("age", "mae"), ["n", "first", "second", "difference"]].tolist() == [4, 2.5, 4.0, -1.5]
+    assert rows.loc[("sex", "accuracy"), "difference"] == 0.25
+    # by hand: the residuals of the two people are +1 and -1, so the standard error is sqrt(2 * 2 / 1) / 4 = 0.5
+    assert rows.loc[("age", "mae"), "high"] == pytest.approx(-1.5 + 1.95996 * 0.5, abs=1e-4)
 
 
 def test_what_cannot_be_scored_is_said(photos, monkeypatch, capsys):
