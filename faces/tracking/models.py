@@ -28,9 +28,9 @@ ROOT = Path(__file__).parents[2]
 MODEL_CODE = "served_model.py"
 CODE = "code.zip"  # Python imports from it, and MLflow puts it on sys.path
 COPIED = ("requirements.txt", "python_env.yaml", "conda.yaml", "input_example.json", "serving_input_example.json")
-REQUIREMENTS = (
-    *("mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pillow", "pillow-heif", "scipy", "pydantic"),
-    *("pyyaml", "tqdm"),
+REQUIREMENTS = (  # of what a process that predicts imports
+    *("fsspec", "mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pillow", "pillow-heif", "pydantic"),
+    *("ruamel.yaml", "scipy"),
 )
 IMPORTED = """
 import os, sys, mlflow

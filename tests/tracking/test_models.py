@@ -1,10 +1,14 @@
 """A model's folder, registered or shipped, is complete: MLflow loads and serves it where this project is not."""
 
+import ast
+import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import mlflow
@@ -106,6 +110,29 @@ def test_the_context_of_a_container_is_a_model_that_predicts_alone(source, expec
     files += [artifact["path"] for artifact in flavor["artifacts"].values()]
     assert [file for file in files if not (model.parent / file).exists()] == []
     assert_predicts(sys.executable, model.parent, tmp_path, expected)
+
+
+@pytest.mark.parametrize("source", ["shipped", "written"], indirect=True)
+def test_every_package_that_the_code_imports_is_required(source):
+    lines = (source / "requirements.txt").read_text().replace("-", "_")
+    required = {*re.findall(r"^[\w.]+", lines, re.MULTILINE), "pydantic_core"}  # which pydantic pins
+    with zipfile.ZipFile(source / models.CODE) as code:
+        modules = {name for file in code.namelist() for name in imported(code.read(file))} - {"faces"}
+    packages = importlib.metadata.packages_distributions()
+    names = {name: packages[name] for name in modules - sys.stdlib_module_names}
+    assert {"numpy", "PIL", "ruamel"} <= {*names}
+    assert [
+        name for name, owners in names.items() if not required & {owner.replace("-", "_") for owner in owners}
+    ] == []
+
+
+def imported(source):
+    """Top-level names of the modules that source code imports."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.split(".")[0]
 
 
 @pytest.fixture(scope="module")
