@@ -36,7 +36,8 @@ def preload() -> None:
 def models() -> tuple[dict[str, str], str]:
     """Models to choose from, {label: name as model_choice.find takes it}, the default first; and why it is that one."""
     shipped = {
-        model_choice.from_file(path).version: str(path) for path in sorted(SHIPPED.parent.glob("*.onnx"), reverse=True)
+        model_choice.from_file(path).version: str(path)
+        for path in sorted(SHIPPED.parents[1].glob("*/*.onnx"), reverse=True)
     }
     try:
         registered, champion = model_choice.registered()

@@ -43,7 +43,7 @@ def main() -> None:
     parser = command_line.parser(__doc__)
     parser.add_argument("images", nargs="+", help="files, folders (with their subfolders), globs, or -")
     parser.add_argument(
-        "--model", help="an ONNX file, models:/NAME@ALIAS or a registered NAME (default: the champion of "
+        "--model", help="an ONNX file, its folder, models:/NAME@ALIAS or a registered NAME (default: the champion of "
         f"{model_choice.REGISTERED}, or the shipped model where there is none)",
     )  # fmt: skip
     parser.add_argument("--cropped", action="store_true", help="each image is one face, framed as the model needs")

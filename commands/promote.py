@@ -14,7 +14,7 @@ from faces.tracking import candidates, registry, store
 def main() -> None:
     """Register and promote."""
     parser = command_line.parser(__doc__)
-    parser.add_argument("model", help=f"model of params.yaml, models:/NAME/VERSION, or {SHIPPED}")
+    parser.add_argument("model", help=f"model of params.yaml, models:/NAME/VERSION, or {SHIPPED.parent}")
     parser.add_argument("why", help="reason; `make lineage` shows it")
     args = parser.parse_args()
     if not args.why.strip():
@@ -23,16 +23,15 @@ def main() -> None:
     store.require_server()
     if args.model.startswith("models:/"):
         client, version, _ = registry.find_version(args.model)
-    elif Path(args.model).resolve() == SHIPPED.resolve():
+    elif Path(args.model).resolve() in (SHIPPED.resolve(), SHIPPED.parent.resolve()):
         client, version = candidates.register_shipped()
     elif args.model in p.models:
         trained = Path("reports/models", args.model, "summary.json")
         command_line.require(trained.exists(), f"{args.model} has no results yet: type `dvc repro` first")
         client, version = candidates.register(args.model, p.models[args.model], p.register_.metric)
     else:
-        parser.error(
-            f"{args.model}: is no model of params.yaml ({', '.join(p.models)}), models:/NAME/VERSION or {SHIPPED}"
-        )
+        known = f"model of params.yaml ({', '.join(p.models)}), models:/NAME/VERSION or {SHIPPED.parent}"
+        parser.error(f"{args.model}: is no {known}")
     champion = registry.version_by_alias(client, version.name, "champion")
     uri = f"models:/{version.name}/{version.version}"
     if champion is not None and str(champion.version) == str(version.version):

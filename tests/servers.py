@@ -165,25 +165,30 @@ def falls_silent(content: bytes, after: int, seconds: float):
     return respond
 
 
+def served_model(folder: Path, *words: str) -> contextlib.AbstractContextManager[int]:
+    """Run `commands.serve` in a project's folder, as `served` does."""
+    return served([sys.executable, "-m", "commands.serve", *words], folder)
+
+
 @contextlib.contextmanager
-def served_model(folder: Path, *words: str) -> Iterator[int]:
-    """Run `commands.serve` in a project's folder, and yield its port once it accepts connections.
+def served(command: list[str], folder: Path, environment: dict[str, str] | None = None) -> Iterator[int]:
+    """Run a command, which is given a --port, in a folder, and yield the port once it accepts connections.
 
     Raises AssertionError if it ends before, TimeoutError after three minutes.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "commands.serve", *words, "--port", str(port)]
-    with subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL) as server:
+    command = [*command, "--port", str(port)]
+    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL) as server:
         try:
             for _ in range(720):
-                assert server.poll() is None, f"commands.serve ended with exit status {server.poll()}"
+                assert server.poll() is None, f"{command} ended with exit status {server.poll()}"
                 with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                     break
                 time.sleep(0.25)
             else:
-                raise TimeoutError("commands.serve accepts no connection")
+                raise TimeoutError(f"{command} accepts no connection")
             yield port
         finally:
             server.terminate()

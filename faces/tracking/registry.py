@@ -12,8 +12,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.tracking import MlflowClient
 
-from faces.images import detection
-from faces.tracking import store
+from faces.inference.predictor import ModelError
+from faces.tracking import model_choice, store
 
 
 def register(client: MlflowClient, name: str, run: Run, model: LoggedModel, tags: dict[str, str]) -> ModelVersion:
@@ -77,10 +77,8 @@ def onnx_file(version: ModelVersion) -> Path:
     Raises SystemExit if the file is missing.
     """
     uri = f"models:/{version.name}/{version.version}"
-    with contextlib.suppress(MlflowException, OSError):
-        for path in Path(mlflow.artifacts.download_artifacts(uri)).glob("artifacts/*.onnx"):
-            if path.name != detection.WEIGHTS:
-                return path
+    with contextlib.suppress(MlflowException, OSError, ModelError):
+        return model_choice.onnx_file(Path(mlflow.artifacts.download_artifacts(uri)))
     raise SystemExit(f"{uri}: its files are missing: `dvc repro` restores them")
 
 

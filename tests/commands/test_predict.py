@@ -233,6 +233,27 @@ def test_the_champion_speaks_unless_another_is_named(registered):
     assert model_choice.find().version.startswith("utkface.onnx ")  # the sample's never speaks unnamed
 
 
+def test_a_folder_is_a_model_by_its_one_onnx_file(registered, tmp_path):
+    logged = mlflow.artifacts.download_artifacts(f"models:/{model_choice.REGISTERED}/1")
+    for folder, name in ((SHIPPED_FILE.parent, SHIPPED.name), (logged, "model.onnx")):
+        assert model_choice.find(str(folder)).path.name == name
+    (tmp_path / "none").mkdir()
+    with pytest.raises(ModelError, match=r"none: has 0 ONNX files of models, where one is needed"):
+        model_choice.find(str(tmp_path / "none"))
+    for name in ("a.onnx", "a.int8.onnx", "b.onnx"):
+        (tmp_path / "none" / name).touch()
+    with pytest.raises(ModelError, match=r"none: has 2 ONNX files of models, where one is needed"):
+        model_choice.find(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("name", [str(SHIPPED), "stages"])
+def test_a_path_that_cannot_be_served_is_told(name):
+    command = [sys.executable, "-m", "commands.serve", "--model", name]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "only registered models, and folders with" in done.stderr.splitlines()[-1]
+
+
 def test_a_registered_model_finds_faces_in_pictures(registered, face):
     model = mlflow.pyfunc.load_model(f"models:/{model_choice.REGISTERED}@champion")
     contents = [encoded(face), b"text", encoded(picture())]

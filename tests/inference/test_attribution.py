@@ -15,7 +15,7 @@ from faces import networks
 from faces.images import detection
 from faces.inference import attribution, photos
 from faces.inference.attribution import BASELINE, METHODS, Explainer
-from faces.inference.predictor import ModelError, Predictor
+from faces.inference.predictor import SHIPPED, ModelError, Predictor
 from faces.targets import TARGETS
 from faces.training import callbacks, export
 from tests.conftest import ROOT
@@ -114,7 +114,7 @@ def shipped():
 @pytest.fixture(scope="module")
 def face():
     """The shipped model's input for the astronaut's face."""
-    predictor, photo = Predictor(ROOT / "pretrained/utkface.onnx", threads=1), Image.fromarray(skimage.data.astronaut())
+    predictor, photo = Predictor(ROOT / SHIPPED, threads=1), Image.fromarray(skimage.data.astronaut())
     _, inputs = photos.faces(photo, predictor, detection.FaceDetector(threads=1))
     return inputs[0]
 
@@ -259,7 +259,7 @@ def test_the_shipped_model_is_explained(target, methods, shipped, face):
 
 
 def test_the_shipped_model_predicts_on_floats_as_its_onnx_file(shipped, face):
-    predicted = Predictor(ROOT / "pretrained/utkface.onnx", threads=1).raw(face[None])
+    predicted = Predictor(ROOT / SHIPPED, threads=1).raw(face[None])
     for target, p in shipped.model(face[None].astype(np.float32), training=False).items():
         if target in HEADS:
             assert np.abs(p - predicted[target]).max() < 0.002

@@ -23,7 +23,7 @@ def test_what_is_committed_is_what_the_code_writes():
         section = page.readme_section(rows, about)
         assert page.replaced(page.README.read_text(), folder.name, section) == page.README.read_text()
         for file, size in about["cost"]["files"].items():
-            assert (model_files.FOLDER / file).stat().st_size == size
+            assert (model_files.FOLDER / folder.name / file).stat().st_size == size
 
 
 def test_a_page_shows_a_table_that_came_after_its_run(tmp_path, monkeypatch):
