@@ -80,7 +80,7 @@ def pack_into(folder: Path, archive: Path, p: params.Pack, times: int = 1) -> li
     )
     settings = {"variant": "cropped", "side": p.side, "quality": p.quality, "boxed": False, "margin": p.margin}
     prepared = executor.map_ordered(pack.pack_images, pack.lots(photos), processes=True, **settings)
-    shards = packs.write(pack.keep(itertools.chain.from_iterable(prepared), rejects), folder, p.shard_faces)
+    shards = packs.write(pack.keep(itertools.chain.from_iterable(prepared), rejects, []), folder, p.shard_faces)
     (folder / packs.MANIFEST).write_text(json.dumps(shards))
     return shards
 

@@ -1,9 +1,10 @@
 """Score a model on a table of your own images, without training: a row of `tables` in params.yaml.
 
-The labelled face of each image is the one nearest to the middle among the large ones, or the largest with --face
-largest. An image that is a crop is taken as it is. Images in which two faces are as near, or none is found, are left
-out, with the reason. It writes a page, index.md, with scores.json, predictions.csv, left_out.csv, plots and the faces
-with the largest errors to data/scored/TABLE/. With --against, the page compares two models on the same faces.
+The labelled face of each image is the one in its box, where the table has one. Else it is the one nearest to the middle
+among the large ones, or the largest with --face largest. An image that is a crop is taken as it is. Images in which two
+faces are as near, or none is found, are left out, with the reason. It writes a page, index.md, with scores.json,
+predictions.csv, left_out.csv, plots and the faces with the largest errors to data/scored/TABLE/. With --against,
+the page compares two models on the same faces.
 """
 
 import functools
@@ -50,7 +51,7 @@ def main() -> None:
     rule = "cropped" if args.cropped or uncut else args.face
     out = FOLDER / args.table
     with tempfile.TemporaryDirectory() as folder:
-        source = Images(p, args.table, Path(folder))
+        source = Images(p, args.table, Path(folder), boxed=rule != "cropped")
         labels, left_out = source.labels()
         if args.part:
             split = records.read(f"data/splits/{args.table}.csv").query("part == @args.part")
@@ -88,9 +89,13 @@ class Scored:
 class Images:
     """The images of a table, and its labels."""
 
-    def __init__(self, p: params.Params, name: str, folder: Path) -> None:
-        """Copy the images of a row of tables to a folder, as `download` does."""
+    def __init__(self, p: params.Params, name: str, folder: Path, boxed: bool) -> None:
+        """Copy the images of a row of tables to a folder, as `download` does; boxed: whether boxes of faces count."""
         self.name, self.settings = name, p.tables[name]
+        if self.settings.columns.box is not None and not boxed:
+            progress.say(f"{name}: the columns of boxes are not read, since each image is one face")
+            self.settings = table.without_boxes(self.settings)
+        self.boxes: dict[str, tuple[float, float, float, float]] = {}
         self.path = Path(p.variants[f"{name}-cropped"].images or "")
         self.archive = folder / downloads.import_own_images(self.path, folder)["name"]
 
@@ -99,7 +104,7 @@ class Images:
         return archives.members(self.archive)
 
     def labels(self) -> tuple[pd.DataFrame, pd.DataFrame]:
-        """Records of the usable rows of the labels file, by image; and face_id and reason of the others."""
+        """Records of the usable rows of the labels file, by image; and face_id and reason of the others. Sets boxes."""
         members = [name for name, _ in self.contents()]
         rows = table.read(self.settings, self.name)
         made, unknown = table.records(rows, self.settings, members, self.path.name, bins=True)
@@ -108,6 +113,7 @@ class Images:
         for name, target in targets.TARGETS.items():
             if name not in made:
                 made[name] = np.nan if target.kind == "years" else ""
+        self.boxes = records.as_boxes(records.boxes(made))
         made["group"] = made["identity"].where(made["identity"] != "", made["face_id"])
         bad = made["reject"] != ""
         return made[~bad], made.loc[bad, ["face_id", "reject"]]
@@ -117,6 +123,7 @@ def predicted(
     source: Images, labels: pd.DataFrame, predictor: Predictor, rule: str
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray], pd.DataFrame]:
     """The rows of labels whose face is predicted, the columns of decode for them; face_id and reason of the others."""
+    by_box = 0
     kept: list[str] = []
     left_out: list[dict] = []
     batches: list[dict[str, np.ndarray]] = []
@@ -127,7 +134,10 @@ def predicted(
         good = [image for image in batch if not image.error]
         if good:
             kept += [str(image.name) for image in good]
+            by_box += sum(image.places[0][-1:] == (0.0,) for image in good)  # the score of a detection
             batches.append(predictor.decode(np.stack([image.inputs[0] for image in good])))
+    if by_box:
+        progress.say(f"{source.name}: {by_box} images are framed by their box, since {detection.NO_FACE} in them")
     decoded = {key: np.concatenate([batch[key] for batch in batches]) for key in batches[0]} if batches else {}
     return labels.set_index("face_id").loc[kept].reset_index(), decoded, pd.DataFrame(left_out)
 
@@ -142,7 +152,9 @@ def images(
         if face in wanted and rule == "cropped":
             yield functools.partial(photos.prepare, face, content, predictor, None)
         elif face in wanted:
-            yield functools.partial(photos.labelled_face, face, content, predictor, detector, rule)
+            yield functools.partial(
+                photos.labelled_face, face, content, predictor, detector, rule, source.boxes.get(face)
+            )
 
 
 def load(name: str | None) -> tuple[Predictor, str]:
@@ -204,11 +216,12 @@ def write(scored: Scored, source: Images, p: params.Params, out: Path) -> None:
     confidence = next((fitted["confidence"] for fitted in predictor.fitted.values() if "confidence" in fitted), 0.0)
     summary = group_files.write(rows, constants, p.evaluate, confidence, out)
     how = {"cropped": "each image is one face", "largest": "the largest face of each image"}
+    first = "the face in its box, or " if source.boxes else ""
     about = {
         "table": name,
         "labels": source.settings.labels,
         "model": scored.version,
-        "how": how.get(scored.rule, "of several faces the large one nearest to the middle"),
+        "how": first + how.get(scored.rule, "of several faces the large one nearest to the middle"),
         "rows": len(rows) + len(left_out),
         "scored": len(rows),
         "left_out": counted(left_out),

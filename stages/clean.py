@@ -114,7 +114,9 @@ def summary(rows: pd.DataFrame, faces: pd.DataFrame, dropped: pd.DataFrame, conf
 
     left_out: {reason: n} of what cannot be used, all but copies.
     """
-    reasons = dropped["reject"].replace({r"^copy of .*": COPY, r"(cannot be decoded): .*": r"\1"}, regex=True)
+    reasons = dropped["reject"].replace(
+        {r"^copy of .*": COPY, r"(?s)(cannot be decoded|\bbox [a-z ]+): .*": r"\1"}, regex=True
+    )
     masked = conflicts[conflicts["kept"].fillna("").astype(str) == ""]
     rejected = {str(k): int(v) for k, v in sorted(reasons.value_counts().items())}
     return {

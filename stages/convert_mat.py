@@ -1,7 +1,8 @@
-"""Turn the .mat of WIKI or IMDB into records: data/raw/DATASET/cropped/ -> data/records/DATASET.csv and its funnel."""
+"""Turn the .mat of WIKI or IMDB into records: data/raw/D/cropped/ -> data/records/, data/boxes/D.csv."""
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from faces import params
@@ -16,7 +17,9 @@ def main(dataset: str) -> None:
     mat = imdb_wiki.read_mat(archives.list_archives(Path("data/raw", dataset, "cropped"))[0], dataset)
     rows = imdb_wiki.records(mat)
     reasons, funnel = imdb_wiki.reject_reasons(rows, p.min_age, p.max_age, p.min_face_score, p.max_second_face_score)
-    records.write(records.frame(rows.assign(reject=reasons)), f"data/records/{dataset}.csv")
+    faces = records.frame(rows.assign(reject=reasons))
+    records.write(faces, f"data/records/{dataset}.csv")
+    records.write(records.boxes(faces[~np.isneginf(faces["face_score"])]), f"data/boxes/{dataset}.csv")
     records.write(pd.DataFrame(funnel), f"data/records/{dataset}-funnel.csv")
     progress.say(f"{dataset}: {funnel[-1]['left']} of {len(rows)} rows are usable")
 

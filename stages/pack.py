@@ -1,4 +1,4 @@
-"""Decode, resize, hash and pack images: data/raw/DATASET/VARIANT/ -> data/packs/DATASET/VARIANT/."""
+"""Decode, resize, hash and pack images: data/raw/DATASET/VARIANT/, data/boxes/ -> data/packs/DATASET/VARIANT/."""
 
 import collections
 import functools
@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -19,9 +20,11 @@ from faces.images import contact_sheet, detection, preprocessing
 from faces.images.preprocessing import ImageError
 from faces.runtime import executor, progress, running
 
+AS_IT_IS = "as it is, a crop"  # how an image is packed
 LOT = 1 << 20  # bytes of images that a worker takes at a time
 SHEET, THUMBNAIL, NAME = 100, 80, 13  # faces of a contact sheet, pixels of each, characters of its name
 LOOKED_AT = 48  # images of a table, to tell whether they are crops
+FEWEST = 12  # of them that must show a face, to measure how the faces of a table are framed
 MOST_PHOTOS = 0.05  # share of them that may look like photos where all are crops: the detector errs, too
 
 
@@ -31,9 +34,11 @@ def main(dataset: str, variant: str) -> None:
     row = p.variants[f"{dataset}-{variant}"]
     module = datasets.find(row.reader)
     raw, out = Path("data/raw", dataset, variant), Path("data/packs", dataset, variant)
-    boxes = datasets.boxes(module, variant, raw)
-    own = row.reader == "table"
-    framed = variant == "detected" or (own and has_photos(row, module.face_id, raw))
+    boxes = records.as_boxes(records.read(f"data/boxes/{dataset}.csv"))
+    own, boxed = row.reader == "table", variant not in {*module.ARCHIVES, "detected"}
+    framed, framing = choose_framing(row, module, raw)
+    if own and boxes and not framed:
+        progress.say(f"{dataset} {variant}: {len(boxes)} boxes are not used, since each image is taken as it is")
     rejects: list[dict] = []
     notes: list[dict] = []
 
@@ -43,7 +48,7 @@ def main(dataset: str, variant: str) -> None:
     members = (member for archive in archives.list_archives(raw) for member in archives.members(archive, reject))
     others: collections.Counter[str] = collections.Counter()
     images = new(members, module.face_id, reject, others)
-    photos = ((face, content, boxes and boxes.get(face)) for face, content in images)
+    photos = ((face, content, boxes.get(face)) for face, content in images)
     prepared = executor.map_ordered(  # by processes: Pillow holds the GIL while it opens and encodes
         pack_images,
         lots(photos),
@@ -51,26 +56,32 @@ def main(dataset: str, variant: str) -> None:
         variant=variant,
         side=p.pack.side,
         quality=p.pack.quality,
-        boxed=boxes is not None,
+        boxed=boxed,
         margin=p.pack.margin,
-        framing=datasets.framing(module) if framed else None,
+        framing=framing if framed else None,
         central=own,
     )
     rows = keep(itertools.chain.from_iterable(prepared), rejects, notes)
     shards = packs.write(progress.bar(rows, f"packing {dataset} {variant}", unit="faces"), out, p.pack.shard_faces)
     kind = records.read_json(raw / archives.PROVENANCE)["kind"]
-    manifest = {"kind": kind, "variant": variant, "side": p.pack.side, "shards": shards}
+    places = None if framing is None else np.round(framing, 4).tolist()
+    manifest = {"kind": kind, "variant": variant, "side": p.pack.side, "framing": places, "shards": shards}
     records.write_json(manifest, out / packs.MANIFEST)
     records.write(pd.DataFrame(rejects, columns=["face_id", "reject"]), out / "rejects.csv")
     if shards and (own or framed):
         draw_sheet(out)
     if framed:
         records.write(pd.DataFrame(notes, columns=["face_id", "note"]), out / "notes.csv")
-    if not shards:
-        raise SystemExit(no_picture(dataset, variant, [row["reject"] for row in rejects]))
     reasons = collections.Counter(row["reject"].split(":")[0] for row in rejects)
+    if not shards:
+        raise SystemExit(no_picture(dataset, variant, reasons))
     progress.say(f"{dataset} {variant}: {sum(s['faces'] for s in shards)} images packed, {len(rejects)} rejected")
     noted = collections.Counter(row["note"] for row in notes)
+    if own and reasons[detection.NO_FACE] and noted[AS_IT_IS] > len(notes) / 2:
+        progress.say(
+            f"{dataset} {variant}: most images are crops. If all are, variants.{dataset}-{variant}.crop: none in "
+            f"params.yaml also keeps those in which {detection.NO_FACE}"
+        )
     for title, counted in (
         ("rejected", reasons), ("files that are no images passed over", others), ("packed", noted),
     ):  # fmt: skip
@@ -140,8 +151,8 @@ def pack_images(
     side: of a face, the longer one of a full photo, in pixels.
     boxed: images are cut to their box (left, top, right, bottom in pixels), widened by margin, a share of it.
     framing: as detection.crop_face takes it; the face is then detected and cropped, and a box selects one of several.
-    central: of several, it is the large one nearest to the middle, and an image that is a crop stays as it is; else
-    the largest.
+    central: it is the one that detection.labelled_face finds, and an image that is a crop stays as it is; else the
+    largest, or the one in the box.
     """
     rows, lumas = [], []
     for face, content, box in lot:
@@ -177,32 +188,41 @@ def detect(
 ) -> tuple[Image.Image, str]:
     """Detect the face of a photo and crop it as prediction does; also returns how. Raises ImageError without a face."""
     faces = detector().detect(image)
-    several = ", one of several faces" if len(faces) > 1 else ""
-    if central and box is None:
-        face = detection.labelled_face(faces, image.size)
-        if face is None:
-            return image, "as it is, a crop"
-    else:
-        face = detection.select_face(faces, box)
-        if face is None:
-            raise ImageError(detection.NO_FACE)
-    return detection.crop_face(image, face, framing, detection.CROP_SIDE), f"framed{several}"
+    face = detection.labelled_face(faces, image.size, box=box) if central else detection.select_face(faces, box)
+    if face is None and central:
+        return image, AS_IT_IS
+    if face is None:
+        raise ImageError(detection.NO_FACE)
+    how = ("framed by its box, since no face was found in it", "framed", "framed, one of several faces")
+    return detection.crop_face(image, face, framing, detection.CROP_SIDE), how[min(len(faces), 2)]
 
 
-def has_photos(row: params.Variant, face_id: Callable[[str], str | None], raw: Path) -> bool:
-    """Whether the images of a table are photos, in which faces are detected: as `crop` says, or some of them show."""
-    if row.crop is not None:
-        return row.crop == "detect"
+def choose_framing(row: params.Variant, module: ModuleType, raw: Path) -> tuple[bool, np.ndarray | None]:
+    """Whether faces are detected and framed, and the framing of the packed images, as detection.crop_face takes it.
+
+    It is None for full photos. That of a table's images which are taken as they are is measured.
+    """
+    if row.variant == "full":
+        return False, None
+    usual = datasets.framing(module)
+    if row.reader != "table" or row.crop == "detect":
+        return row.variant == "detected" or row.crop == "detect", usual
     members = (member for archive in archives.list_archives(raw) for member in archives.members(archive))
-    contents = (content for name, content in members if face_id(name) is not None)
-    looked_at = some(contents, LOOKED_AT)
+    contents = (content for name, content in members if module.face_id(name) is not None)
     with ThreadPoolExecutor() as pool:
-        kinds = collections.Counter(pool.map(functools.partial(look, detector()), looked_at))
+        seen = list(pool.map(functools.partial(look, detector()), some(contents, LOOKED_AT)))
+    if row.crop is None and has_photos(row, collections.Counter(kind for kind, _ in seen)):
+        return True, usual
+    return False, measured_framing(row, [places for _, places in seen], usual)
+
+
+def has_photos(row: params.Variant, kinds: collections.Counter[str]) -> bool:
+    """Whether images of a table are photos, in which faces are detected; kinds: how many are a photo, crop or none."""
     photos, crops = kinds["photo"], kinds["crop"]
     framed = photos > MOST_PHOTOS * (photos + crops)
     name, share = f"{row.dataset}-{row.variant}", f"{detection.CROP_SHARE:.0%} of the shorter side"
     progress.say(
-        f"{name}: of {len(looked_at)} images looked at, the face fills less than {share} in {photos} and more in "
+        f"{name}: of {kinds.total()} images looked at, the face fills less than {share} in {photos} and more in "
         f"{crops}; no face was found in {kinds['none']}. So "
         + ("faces are detected and framed" if framed else "each image is taken as one face, as it is")
         + f"; variants.{name}.crop in params.yaml says otherwise"
@@ -221,14 +241,33 @@ def some(items: Iterable[bytes], count: int) -> list[bytes]:
     return kept
 
 
-def look(finder: detection.FaceDetector, content: bytes) -> str:
-    """Whether an image is a crop, a photo with a face, or none that can be told."""
+def look(finder: detection.FaceDetector, content: bytes) -> tuple[str, np.ndarray | None]:
+    """Whether an image is a crop, a photo with a face, or none that can be told; and the landmarks of its largest face.
+
+    They are fractions of the side of the square that preprocessing.fit keeps.
+    """
     try:
         image = preprocessing.decode(content)
     except ImageError:
-        return "none"
+        return "none", None
     faces = finder.detect(image)
-    return "none" if not faces else "crop" if detection.is_crop(faces, image.size) else "photo"
+    if not faces:
+        return "none", None
+    side = min(image.size)
+    places = (faces[0].landmarks - (np.array(image.size) - side) / 2) / side
+    return "crop" if detection.is_crop(faces, image.size) else "photo", places
+
+
+def measured_framing(row: params.Variant, places: list[np.ndarray | None], usual: np.ndarray) -> np.ndarray:
+    """The median of the landmarks of the images looked at, (5, 2) each; the usual framing where few show a face."""
+    known = [landmarks for landmarks in places if landmarks is not None]
+    enough = len(known) >= FEWEST
+    progress.say(
+        f"{row.dataset}-{row.variant}: a face was found in {len(known)} of {len(places)} images looked at. "
+        + ("Its place there, in the median, is how" if enough else f"Fewer than {FEWEST} do not show its place, so")
+        + f" prediction frames faces{'' if enough else ' as UTKFace does'}"
+    )
+    return np.median(known, axis=0) if enough else usual
 
 
 def draw_sheet(out: Path) -> None:
@@ -246,10 +285,9 @@ def detector() -> detection.FaceDetector:
     return detection.FaceDetector(threads=1)
 
 
-def no_picture(dataset: str, variant: str, reasons: list[str]) -> str:
+def no_picture(dataset: str, variant: str, reasons: collections.Counter[str]) -> str:
     """The error where no image was packed, with its remedy."""
-    counted = collections.Counter(reasons).most_common(3)
-    why = ", ".join(f"{reason} ({count})" for reason, count in counted) or "the archives hold none"
+    why = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3)) or "the archives hold none"
     sample = "; the sample's faces are not detected" if variant == "detected" else ""
     return (
         f"{dataset} {variant}: no image could be packed: {why}{sample}. Look at data/raw/{dataset}/{variant}, or "

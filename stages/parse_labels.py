@@ -1,4 +1,4 @@
-"""Read labels from the file names in the archives of a dataset: data/raw/DATASET/ -> data/records/DATASET.csv."""
+"""Read labels from the file names in the archives of a dataset: data/raw/D/ -> data/records/, data/boxes/D.csv."""
 
 from pathlib import Path
 
@@ -13,7 +13,9 @@ def main(dataset: str) -> None:
     paths = [path for folder in sorted(Path("data/raw", dataset).iterdir()) for path in archives.list_archives(folder)]
     names = [name for path in paths for name, _ in progress.bar(archives.members(path), Path(path).name, unit="images")]
     rows = label(names, dataset)
-    records.write(records.frame(rows), f"data/records/{dataset}.csv")
+    faces = records.frame(rows)
+    records.write(faces, f"data/records/{dataset}.csv")
+    records.write(records.boxes(faces), f"data/boxes/{dataset}.csv")
     rejected = (rows["reject"] != "").sum()
     progress.say(f"{dataset}: {len(rows)} faces named, {rejected} of them without usable labels")
 

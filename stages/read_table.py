@@ -1,4 +1,4 @@
-"""Read the labels of one's own table: its labels file + data/raw/TABLE/cropped/ -> data/records/TABLE.csv."""
+"""Read the labels of one's own table: its labels file + data/raw/D/cropped/ -> data/records/, data/boxes/D.csv."""
 
 import difflib
 from pathlib import Path
@@ -15,30 +15,41 @@ from faces.runtime import progress, running
 def main(name: str) -> None:
     """Find each row's image, read its labels, and say which rows are unusable and why."""
     p = params.load()
-    settings = p.tables[name]
+    settings, row = p.tables[name], p.variants[f"{name}-cropped"]
+    if settings.columns.box is not None and row.crop == "none":
+        progress.say(f"{name}: the columns of boxes are not read, since variants.{name}-cropped.crop is none")
+        settings = table.without_boxes(settings)
     rows = table.read(settings, name)
     folder = Path("data/raw", name, "cropped")
     members = [member for path in archives.list_archives(folder) for member, _ in archives.members(path)]
-    images = Path(p.variants[f"{name}-cropped"].images or "")
+    images = Path(row.images or "")
     if settings.columns.image is None:
         check_order(len(rows), members, images, archives.sources(folder), name)
     made, unknown = table.records(rows, settings, members, images.name)
     faces = records.frame(made)
-    reasons = faces["reject"][faces["reject"] != ""].value_counts()
+    grouped = faces["reject"].str.replace(r"(?s)^(box is [^:]+): .*", r"\1", regex=True)
+    reasons = grouped[grouped != ""].value_counts()
     counts = "; ".join(f"{count} x {reason}" for reason, count in reasons.head(5).items())
     if table.NOT_THERE in reasons:
         counts += f" ({hint(faces['face_id'][faces['reject'] == table.NOT_THERE].iloc[0], members)})"
     if reasons.index.str.startswith("age '").any():
         counts += f" (tables.{name}.ages in params.yaml may say how many years a word is)"
+    if table.EMPTY_BOX in reasons:
+        ends = "left, top, width, height" if settings.box_is == "size" else "left, top, right, bottom"
+        counts += f" (boxes are {ends} in pixels: tables.{name}.box_is in params.yaml may say otherwise)"
     if len(made) < len(rows):
         counts += f"{'; ' if counts else ''}{len(rows) - len(made)} x repeats the image of another row"
     if len(reasons) and (faces["reject"] != "").all():
         raise ArchiveError(f"{settings.labels}: no row can be used: {counts}. See `tables` in params.yaml")
-    for role, column in settings.columns.model_dump(exclude={"image"}).items():
+    for role, column in settings.columns.model_dump(exclude={"image", "box"}).items():
         if column is not None and faces["published" if role == "split" else role].isin(["", np.nan]).all():
             why = "; ".join(f"{count} x {reason}" for reason, count in unknown.items() if reason.startswith(role))
             raise ArchiveError(f"{settings.labels}: no row has a label of {role}: {why or f'{column} is empty'}")
+    boxes = records.boxes(faces)
+    if settings.columns.box is not None and not len(boxes):
+        raise ArchiveError(f"{settings.labels}: no row has a box: {', '.join(settings.columns.box)} are empty")
     records.write(faces, f"data/records/{name}.csv")
+    records.write(boxes, f"data/boxes/{name}.csv")
     usable = (faces["reject"] == "").sum()
     progress.say(f"{name}: {usable} of {len(rows)} rows are usable{'; ' + counts if counts else ''}")
     for reason, count in sorted(unknown.items(), key=lambda item: -item[1])[:5]:

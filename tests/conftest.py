@@ -85,10 +85,10 @@ def sample(tmp_path_factory):
         patch.chdir(folder)
         for dataset in ("utkface", "wiki"):
             download.main(dataset, "cropped")
-            pack.main(dataset, "cropped")
         parse_labels.main("utkface")
         convert_mat.main("wiki")
         for dataset in ("utkface", "wiki"):
+            pack.main(dataset, "cropped")
             clean.main(dataset)
             split.main(dataset)
     return folder

@@ -23,7 +23,7 @@ SHELL = 'set -eu -o pipefail; xdg-open() { test -s "$1"; }; '
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A clone with this environment, and a folder of 100 photos of real faces of few pixels, and labels drawn by lot."""
+    """A clone with this environment, and a folder of 100 photos of small real faces with labels drawn by lot."""
     folder = tmp_path_factory.mktemp("own")
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(folder / "faces")], check=True)
     (folder / "faces/.venv").symlink_to(sys.prefix)

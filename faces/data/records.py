@@ -10,7 +10,8 @@ from faces import targets
 
 # face_id; then facts of the dataset (published: the part or fold that its publisher gives); then one label per target
 # (age in years, class names), empty where unlabelled; reject: why a row is unusable, empty where it is usable.
-KNOWN = ("identity", "photo_year", "birth_date", "box_left", "box_top", "box_right", "box_bottom", "published")
+BOX = ("box_left", "box_top", "box_right", "box_bottom")  # of the face, in pixels of its photo
+KNOWN = ("identity", "photo_year", "birth_date", *BOX, "published")
 SCORES = ("face_score", "second_face_score")
 MISSING = ("", "nan", "none", "null", "nil", "na", "n/a", "<na>", "#n/a", "unknown", "?", "-", "--", "\\n", "-1")
 TEXT = ("face_id", "identity", "birth_date", "reject", "group", "part", "kept", "published", "by")
@@ -30,6 +31,21 @@ def frame(rows: pd.DataFrame) -> pd.DataFrame:
     if unknown:
         raise ValueError(f"{unknown[0]!r} is not a column of records: {', '.join(columns())}")
     return rows.reindex(columns=columns()).sort_values("face_id", kind="stable").reset_index(drop=True)
+
+
+def boxes(rows: pd.DataFrame) -> pd.DataFrame:
+    """Boxes of the faces of a frame: face_id, left, top, right, bottom in pixels; faces without one are left out.
+
+    A rejected row has its box, too: a change of labels alone must not change what is cut out.
+    """
+    known = rows[(rows["face_id"] != "") & rows[[*BOX]].notna().all(axis=1)].drop_duplicates("face_id")
+    return known[["face_id", *BOX]].rename(columns=lambda name: name.removeprefix("box_"))
+
+
+def as_boxes(rows: pd.DataFrame) -> dict[str, tuple[float, float, float, float]]:
+    """Rows of `boxes` as (left, top, right, bottom) by face id."""
+    boxes = rows.drop(columns="face_id").itertuples(index=False, name=None)
+    return dict(zip(rows["face_id"], boxes, strict=True))
 
 
 def write(rows: pd.DataFrame, path: Path | str) -> None:

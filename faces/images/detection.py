@@ -20,6 +20,7 @@ from faces.images import preprocessing
 
 WEIGHTS = "centerface.onnx"
 NO_FACE = "no face was found"
+NOT_IN_BOX = "no detected face is in its box"
 MIN_SCORE = 0.5  # of a detection that is a face
 # The longer side in pixels to which a photo is reduced for each pass, and the border added around it, as a fraction of
 # that side. The detector misses faces below some 15 pixels, faces above some 600, of which it detects parts, and faces
@@ -35,6 +36,9 @@ CROP_SIDE = 200  # pixels of a crop, as of published crops, before it is reduced
 LARGE_SHARE = 0.25  # area of a face as a share of the largest one's, from which it may be the one that a photo is of
 CROP_SHARE = 0.7  # side of a face as a share of the photo's shorter side, from which the photo is a crop of that face
 MIN_LEAD = 0.05  # by which one of several large faces must be nearer to the middle, as a share of the shorter side
+# Where landmarks are in a face's box, as fractions of its sides: those of UTKFace's chips in the boxes detected there.
+BOX_LANDMARKS = np.array([(0.304, 0.352), (0.700, 0.354), (0.495, 0.558), (0.333, 0.732), (0.657, 0.734)])
+MOST_PADDING = 8  # times the area of an image that a crop may have, before both are reduced
 MIN_BOX_OVERLAP = 0.5  # fraction of the smaller of a detection and a known box inside the other, if of the same face
 
 
@@ -143,17 +147,42 @@ def suppress_overlaps(faces: list[Face]) -> list[Face]:
     return kept
 
 
-def labelled_face(faces: list[Face], size: tuple[int, int], largest: bool = False) -> Face | None:
+def labelled_face(
+    faces: list[Face],
+    size: tuple[int, int],
+    largest: bool = False,
+    box: tuple[float, float, float, float] | None = None,
+) -> Face | None:
     """The face that the label of a photo is of, width and height in pixels; None where the photo is a crop of it.
 
-    faces: the largest first. It is the first if `largest`, else what `central` finds. Raises preprocessing.ImageError
-    where there is none, or where two may be the one.
+    faces: the largest first. It is the one in `box` (left, top, right, bottom) if that is known, the first if
+    `largest`, else what `central` finds. Where no face is detected at all, `box` itself is the face. Raises
+    preprocessing.ImageError where there is none, or where two may be the one.
     """
-    if not faces:
-        raise preprocessing.ImageError(NO_FACE)
-    if is_crop(faces, size):
-        return None
-    return faces[0] if largest else central(faces, size)
+    face = faces[0] if faces else None
+    if box is not None:
+        check_box(box, size)
+        face = select_face(faces, box) if faces else face_of_box(box)
+    elif not (largest or is_crop(faces, size)):
+        face = central(faces, size) if faces else None
+    if face is None:
+        raise preprocessing.ImageError(NOT_IN_BOX if faces else NO_FACE)
+    return None if is_crop([face], size) else face
+
+
+def check_box(box: tuple[float, float, float, float], size: tuple[int, int]) -> None:
+    """Raise preprocessing.ImageError where most of a face's box is outside its photo, width and height in pixels."""
+    left, top, right, bottom = box
+    inside = np.clip(np.minimum(box[2:], size) - np.maximum(box[:2], 0), 0, None).prod()
+    if inside < (right - left) * (bottom - top) / 2:
+        ends = ",".join(f"{end:g}" for end in box)
+        raise preprocessing.ImageError(f"has its box outside the image: {ends} of {size[0]} x {size[1]}")
+
+
+def face_of_box(box: tuple[float, float, float, float]) -> Face:
+    """A face that was not detected, in its known box: score 0, and landmarks where they mostly are."""
+    corner, opposite = np.array(box[:2]), np.array(box[2:])
+    return Face(box, 0.0, corner + BOX_LANDMARKS * (opposite - corner))
 
 
 def is_crop(faces: list[Face], size: tuple[int, int]) -> bool:
@@ -208,8 +237,10 @@ def crop_face(image: Image.Image, face: Face, framing: np.ndarray, side: int) ->
     """
     target, source = (points @ np.array([1, 1j]) for points in (framing * side, face.landmarks))
     (turn, shift), *_ = np.linalg.lstsq(np.stack([target, np.ones(len(target))], 1), source, rcond=None)
-    corners = turn * np.array([0, side, 1j * side, (1 + 1j) * side]) + shift
     factor = max(1, int(abs(turn)))  # a large face is first averaged over this many pixels, against aliasing
+    if (side * abs(turn)) ** 2 > MOST_PADDING * image.width * image.height:
+        image, turn, shift, factor = image.reduce(factor), turn / factor, shift / factor, 1
+    corners = turn * np.array([0, side, 1j * side, (1 + 1j) * side]) + shift
     margin = factor * FILTER_MARGIN
     box = [math.floor(axis.min()) - margin for axis in (corners.real, corners.imag)]
     box += [math.ceil(axis.max()) + margin for axis in (corners.real, corners.imag)]

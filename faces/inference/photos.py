@@ -37,10 +37,13 @@ class Prepared:
 def framing(predictor: Predictor) -> np.ndarray | None:
     """The framing of a model's training faces, as detection.crop_face takes it; None for a model of whole photos.
 
-    Images of one's own table are taken to be framed as UTKFace's chips.
+    Earlier versions did not keep it with the model: it is then that of the dataset, and UTKFace's of one's own table.
     """
     if predictor.metadata["variant"] == "full":
         return None
+    if "framing" in predictor.metadata:
+        kept = predictor.metadata["framing"]
+        return None if kept is None else np.array(kept, float)
     try:
         return datasets.framing(datasets.find(predictor.metadata.get("dataset", "")))
     except ModuleNotFoundError:
@@ -99,17 +102,23 @@ def batches(tasks: Iterable[Callable[[], Prepared]]) -> Iterator[list[Prepared]]
 
 
 def labelled_face(
-    name: object, content: bytes, predictor: Predictor, finder: detection.FaceDetector, rule: str
+    name: object,
+    content: bytes,
+    predictor: Predictor,
+    finder: detection.FaceDetector,
+    rule: str,
+    box: tuple[float, float, float, float] | None = None,
 ) -> Prepared:
     """Decode an image file, and prepare the face that its label is of alone. Where that is not known, error says so.
 
-    rule: largest, or central: the large face nearest to the middle. An image that is a crop is taken as it is.
+    rule: largest, or central: the large face nearest to the middle. box: as detection.labelled_face takes it. An image
+    that is a crop is taken as it is.
     """
     try:
         image = preprocessing.decode(content)
         if framing(predictor) is None:
             return Prepared(name, [()], [predictor.to_input(image)])
-        face = detection.labelled_face(finder.detect(image), image.size, largest=rule == "largest")
+        face = detection.labelled_face(finder.detect(image), image.size, rule == "largest", box)
         if face is None:
             return Prepared(name, [()], [predictor.to_input(image)])
         return Prepared(name, *cut(image, [face], predictor))

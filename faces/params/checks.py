@@ -15,7 +15,7 @@ from faces.params.schema import Fault, Key
 
 NETWORKS = Path(__file__).parent.parent / "networks"
 DATASETS = Path(__file__).parent.parent / "data" / "datasets"
-STAGE_FOLDERS = (*(f"data/{name}" for name in ("audits", "calibrated", "clean", "evaluated", "models", "packs",
+STAGE_FOLDERS = (*(f"data/{name}" for name in ("audits", "boxes", "calibrated", "clean", "evaluated", "models", "packs",
     "partial", "raw", "records", "soft_targets", "splits", "tuned")), "mlruns", "reports")  # fmt: skip
 NAME = re.compile("[a-z0-9][a-z0-9-]{0,59}")  # of models and teachers; of datasets, with _ for -
 SHARED = ("dataset", "variant", "network", "teachers")  # columns that all teachers of a set share
@@ -189,8 +189,14 @@ def _check_tables(p: schema.Params) -> Iterator[Check]:
         )
         for target, column in (table.columns.model_extra or {}).items():
             key: Key = ("tables", name, "columns", target)
-            yield target in targets.TARGETS, key, f"is not image, identity, split or a row of faces/targets.py: {known}"
+            yield (
+                target in targets.TARGETS,
+                key,
+                f"is not image, identity, split, box or one of faces/targets.py: {known}",
+            )
             yield isinstance(column, str | None), key, f"{column!r} is not the name of a column"
+        box = table.columns.box or []
+        yield from (_once(("tables", name, "columns", "box", str(i)), box, i) for i in range(len(box)))
         for target, names in table.classes.items():
             classes = targets.TARGETS[target].classes if target in targets.TARGETS else ()
             classes = schema.PARTS if target == "split" else classes

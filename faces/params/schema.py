@@ -32,6 +32,7 @@ Side = Annotated[int, Field(ge=32, le=1024, description="a whole number from 32 
 OLDEST = 124
 Years = Annotated[int, Field(ge=0, le=OLDEST, description=f"a whole number from 0 to {OLDEST}")]
 FilePath = Annotated[str, AfterValidator(os.path.expanduser), Field(description="a path, in which ~ is your home")]
+Box = Annotated[list[str], Field(min_length=4, max_length=4, description="the names of four columns")]
 Age = Annotated[Any, AfterValidator(lambda value: _age(value)), Field(description="years, or [first, last] year")]
 Codes = BeforeValidator(lambda value: {str(k): v for k, v in value.items()} if isinstance(value, dict) else value)
 
@@ -80,6 +81,7 @@ class Columns(Section):
     image: column of the image's path
     identity: column that says who is in the image
     split: column of the part: train, val, calibration or test
+    box: columns of the face's box, in pixels from the left and the top: left, top, right, bottom
     """
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)  # targets, which checks.py knows
@@ -87,6 +89,7 @@ class Columns(Section):
     image: str | None = None
     identity: str | None = None
     split: str | None = None
+    box: Box | None = None
 
 
 class Table(Section):
@@ -94,12 +97,14 @@ class Table(Section):
 
     labels: path of the CSV or Parquet file, without ~
     classes: by target, the class of each value of the file; by `split`, the part
+    box_is: of the columns of the box: size: left, top, width, height; corners or null: left, top, right, bottom
     ages: of each value of the file that is no number of years, the age in years, or the [first, last] year of its bin
     """
 
     labels: str
     columns: Columns
     classes: dict[str, Annotated[dict[str, str], Codes]] = {}
+    box_is: Literal["corners", "size"] | None = None
     ages: Annotated[dict[str, Age], Codes] = {}
 
 

@@ -126,6 +126,25 @@ def test_differences_of_two_models_are_paired_by_face_and_person():
     assert rows.loc[("age", "mae"), "high"] == pytest.approx(-1.5 + 1.95996 * 0.5, abs=1e-4)
 
 
+def test_a_box_names_the_face_that_is_scored(photos, edit, monkeypatch, capsys):
+    edit(r"sex: gender\}", "sex: gender, box: [l, t, r, b]}")
+    Image.fromarray(skimage.data.coffee()).resize((320, 240)).save(photos / "photos/none.jpg")
+    rows = ["a.jpg,30,F,,,,", "two.png,30,F,694,58,842,178", "none.jpg,30,F,100,50,150,110", "central.png,30,F,5,x,9,9"]
+    (photos / "labels.csv").write_text("\n".join(["file,years,gender,l,t,r,b", *rows]) + "\n")
+    run(monkeypatch)
+    out = photos / "data/scored/mine"
+    about = json.loads((out / "scores.json").read_text())
+    assert about["left_out"] == {"box is not four numbers: 5,x,9,9": 1}
+    assert about["how"] == "the face in its box, or of several faces the large one nearest to the middle"
+    assert "1 images are framed by their box, since no face was found in them" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    run(monkeypatch, "--cropped")
+    about = json.loads((out / "scores.json").read_text())
+    assert (about["scored"], about["left_out"], about["how"]) == (4, {}, "each image is one face")
+    assert "mine: the columns of boxes are not read" in " ".join(capsys.readouterr().err.split())
+
+
 def test_what_cannot_be_scored_is_said(photos, monkeypatch, capsys):
     for words, reason in (
         (["yours"], "params.yaml has no table 'yours'; it has mine"),

@@ -225,6 +225,43 @@ def test_bad_rows_have_their_reasons_and_good_ones_stay(mine, capsys):
     assert faces.loc["5.jpg", "sex"] == ""
 
 
+BOX = {"box": ["left", "top", "right", "bottom"]}
+
+
+def with_boxes(rows, *boxes):
+    return [row | dict(zip(BOX["box"], box, strict=True)) for row, box in zip(rows, boxes, strict=True)]
+
+
+def test_boxes_of_faces(mine):
+    boxes = [("-1", "2.5", "30", "40"), ("", " ", "", ""), ("-1",) * 4, ("nan", "1", "30", "40"), ("0", "0", "0", "0")]
+    faces = mine(with_boxes(photos(mine.folder, 5), *boxes), columns=COLUMNS | BOX)
+    assert faces["reject"].tolist() == ["", "", "", "box is not four numbers: nan,1,30,40",
+                                        "box is not a pixel wide and high: 0,0,0,0"]  # fmt: skip
+    assert Path("data/boxes/mine.csv").read_text() == "face_id,left,top,right,bottom\n0.jpg,-1.0,2.5,30.0,40.0\n"
+    rows = with_boxes(photos(mine.folder, 2), (5, 6, 7, 8), ("inf", 6, 7, 8))
+    faces = mine(rows, columns=COLUMNS | BOX, box_is="size")
+    assert faces[[*records.BOX]].to_numpy()[0].tolist() == [5, 6, 12, 14]
+    assert faces["reject"][1] == "box is not four numbers: inf,6,7,8"
+
+
+def test_rows_of_one_image_with_other_boxes_disagree(mine):
+    row, other = photos(mine.folder, 2)
+    rows = with_boxes([row, row, row, other], *((left, 2, 30, 40) for left in (1, 1, 5, 5)))
+    assert mine(rows, columns=COLUMNS | BOX)["reject"].tolist() == ["3 rows of this image disagree", ""]
+
+
+def test_columns_of_boxes_are_there_and_are_four(mine):
+    rows = with_boxes(photos(mine.folder, 2), ("",) * 4, ("",) * 4)
+    with pytest.raises(ArchiveError, match=r"labels.csv: no row has a box: left, top, right, bottom are empty"):
+        mine(rows, columns=COLUMNS | BOX)
+    with pytest.raises(ArchiveError, match=r"has no column 'x', which tables.mine.columns.box in params.yaml names"):
+        mine(rows, columns=COLUMNS | {"box": ["left", "x", "right", "bottom"]})
+    with pytest.raises(params.ParamsError, match=r"columns.box: .* is not usable: list should have at least 4 items"):
+        mine(rows, columns=COLUMNS | {"box": ["left", "top"]})
+    with pytest.raises(params.ParamsError, match=r"columns.box.1: 'left' is listed twice"):
+        mine(rows, columns=COLUMNS | {"box": ["left", "left", "right", "bottom"]})
+
+
 def test_ages_in_bins(mine):
     rows = [{**row, "years": "(25, 32)"} for row in photos(mine.folder)]
     assert mine(rows, ages={"(25, 32)": 28.5})["age"].tolist() == [28.5] * 3

@@ -1,5 +1,7 @@
 """Faces are detected where they are and nowhere else, and cropped as in the training images of a model."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import skimage.data
@@ -8,6 +10,7 @@ from PIL import Image, ImageDraw
 from faces.data.datasets import imdb_wiki, utkface
 from faces.images import detection, preprocessing
 from faces.images.detection import Face
+from faces.images.preprocessing import ImageError
 from faces.inference import photos
 from faces.inference.predictor import SHIPPED, Predictor
 from tests.conftest import encoded
@@ -97,6 +100,36 @@ def test_the_largest_face_or_the_one_in_a_known_box_is_selected():
     assert detection.select_face([], (0, 0, 40, 40)) is None
 
 
+def test_the_labelled_face_is_the_one_in_its_box():
+    large, small = (Face(box, 0.9, np.zeros((5, 2))) for box in ((0, 0, 40, 40), (50, 0, 60, 10)))
+    faces, size = [large, small], (100, 100)
+    assert detection.labelled_face(faces, size, box=(48, 0, 60, 12)) is small
+    assert detection.labelled_face(faces, size, largest=True, box=(48, 0, 60, 12)) is small
+    assert detection.labelled_face([Face((0, 0, 90, 90), 0.9, large.landmarks)], size, box=(0, 0, 80, 80)) is None
+    with pytest.raises(ImageError, match="no detected face is in its box"):
+        detection.labelled_face(faces, size, box=(70, 70, 90, 90))
+    (left, top), (right, bottom) = (
+        detection.labelled_face([], size, box=(20, 30, 40, 60)).landmarks[i] for i in (0, 4)
+    )
+    assert 20 < left < right < 40
+    assert 30 < top < bottom < 60
+
+
+@pytest.mark.parametrize("box", [(100, 0, 120, 20), (-30, 0, 10, 40), (0, 0, 400, 400), (0, -5e300, 9, 5e300)])
+def test_a_box_outside_the_photo_is_refused(box):
+    with pytest.raises(ImageError, match=r"has its box outside the image: .* of 100 x 80"):
+        detection.labelled_face([], (100, 80), box=box)
+
+
+def test_a_face_is_framed_by_its_box_as_by_its_landmarks(detector, astronaut):
+    (face,) = detector.detect(astronaut)
+    crops = [
+        np.asarray(detection.crop_face(astronaut, known, utkface.FRAMING, 100), float)
+        for known in (face, detection.face_of_box(face.box))
+    ]
+    assert np.corrcoef(*(crop.ravel() for crop in crops))[0, 1] > 0.7
+
+
 @pytest.mark.parametrize("angle", [0.0, 0.5, -2.0])
 @pytest.mark.parametrize("scale", [0.4, 1.0, 7.3])
 def test_a_crop_brings_landmarks_to_their_places(angle, scale):
@@ -122,6 +155,18 @@ def test_outside_the_picture_a_crop_repeats_its_edge():
     crop = np.asarray(detection.crop_face(photo, face, utkface.FRAMING, 80))
     assert crop.shape == (80, 80, 3)
     assert np.abs(crop.astype(int) - (10, 200, 30)).max() <= 1
+
+
+def test_a_crop_that_is_far_wider_than_its_photo_takes_little_memory(astronaut):
+    framing = 0.5 + (utkface.FRAMING - 0.5) / 40  # a face of a 40th of the side
+    face = Face((0, 0, 1, 1), 1.0, utkface.FRAMING * 2000)
+    tracemalloc.start()
+    crop = np.asarray(detection.crop_face(astronaut.resize((2000, 2000)), face, framing, 400))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50_000_000
+    small = np.asarray(astronaut.resize((10, 10), Image.Resampling.BOX), float)
+    assert np.abs(crop[195:205, 195:205] - small).mean() < 12
 
 
 def test_framings_are_upright_and_imdb_wikis_is_wider():
@@ -170,6 +215,7 @@ def test_decode_reads_what_phones_and_the_web_write(tmp_path, astronaut):
 
 def test_faces_are_framed_as_in_the_models_dataset():
     predictor = Predictor(SHIPPED, threads=2)
+    predictor.metadata.pop("framing", None)  # as of earlier versions
     assert photos.framing(predictor) is utkface.FRAMING
     predictor.metadata["variant"] = "detected"
     assert photos.framing(predictor) is utkface.FRAMING
@@ -177,3 +223,7 @@ def test_faces_are_framed_as_in_the_models_dataset():
     assert photos.framing(predictor) is imdb_wiki.FRAMING
     predictor.metadata["dataset"] = "mine"  # a table of one's own
     assert photos.framing(predictor) is utkface.FRAMING
+    predictor.metadata["framing"] = imdb_wiki.FRAMING.tolist()
+    np.testing.assert_array_equal(photos.framing(predictor), imdb_wiki.FRAMING)
+    predictor.metadata["framing"] = None
+    assert photos.framing(predictor) is None

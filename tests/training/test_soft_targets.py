@@ -35,8 +35,8 @@ def sample(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         download.main("utkface", "cropped")
-        pack.main("utkface", "cropped")
         parse_labels.main("utkface")
+        pack.main("utkface", "cropped")
         clean.main("utkface")
         split.main("utkface")
     return folder

@@ -14,17 +14,16 @@ It may define:
     LABELS    str: where its labels come from, for the reports; without it, they are reported as the user's own
     FRAMING   (5, 2) float array: where a face's landmarks are in its cropped images, as detection.crop_face takes
               it; UTKFace's where it has none
-    boxes(folder: Path) -> {face id: (left, top, right, bottom)}: where the faces are in its full photos, in pixels;
-              required where ARCHIVES has no `cropped`, and useful where a photo shows several faces
 
 Functions that read labels have no common form, since each belongs to one stage. parse_labels calls labels(face id) of a
 dataset that it lists, which returns {column: label}, or {"reject": reason}. convert_mat calls read_mat and records of
-imdb_wiki, and read_table calls read and records of table.
+imdb_wiki, and read_table calls read and records of table. All may give box_left, box_top, box_right and box_bottom:
+where the face is in its full photo, in pixels. They are required where ARCHIVES has no `cropped`, and useful where a
+photo shows several faces.
 """
 
 import importlib
 from dataclasses import dataclass
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -61,16 +60,6 @@ def find(name: str) -> ModuleType:
 def archives(module: ModuleType, variant: str) -> tuple[Archive, ...]:
     """Archives that a variant is made from: its own, or else those of the full photos."""
     return module.ARCHIVES[variant if variant in module.ARCHIVES else "full"]
-
-
-def boxes(module: ModuleType, variant: str, folder: Path) -> dict[str, tuple[float, float, float, float]] | None:
-    """Boxes of the faces in the photos that a variant is made from, as the module's boxes(folder) gives them.
-
-    None where its images are used whole, and for `detected` where the module has no boxes.
-    """
-    if variant in module.ARCHIVES or (variant == "detected" and not hasattr(module, "boxes")):
-        return None
-    return module.boxes(folder)
 
 
 def framing(module: ModuleType) -> np.ndarray:

@@ -5,7 +5,7 @@ import contextlib
 import functools
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -20,6 +20,7 @@ LICENCE = "your own"
 HOME = ""
 ARCHIVES = {"cropped": ()}  # the row of `variants` in params.yaml names the images
 NOT_THERE = "no such image"
+EMPTY_BOX = "box is not a pixel wide and high"
 DATE = re.compile(r"\d{1,2}-[A-Za-z]{3,9}\.?|[A-Za-z]{3}-\d{2}")
 ENCODINGS = ("utf-8", "gb18030", "shift_jis", "big5", "euc_kr", "cp1251", "cp1252")  # of names in old zips
 
@@ -34,9 +35,9 @@ def read(settings: params.Table, name: str) -> pd.DataFrame:
     """Read a table's labels file. Raises ArchiveError where it has not each column of params.yaml once, or no names."""
     path = Path(settings.labels)
     rows = tables.load(path)
-    for role, column in settings.columns.model_dump().items():
+    for role, column in column_names(settings.columns):
         count = list(rows).count(column)
-        if column is not None and count != 1:
+        if count != 1:
             fault = "has no column" if not count else "has more than one column"
             raise ArchiveError(
                 f"{path}: {fault} {column!r}, which tables.{name}.columns.{role} in params.yaml names; "
@@ -49,6 +50,17 @@ def read(settings: params.Table, name: str) -> pd.DataFrame:
             f"tables.{name}.columns.image, and let variants.{name}-cropped.images name this file"
         )
     return rows
+
+
+def column_names(columns: params.Columns) -> list[tuple[str, str]]:
+    """(key, name) of each column that params.yaml names, four of a box."""
+    named = {role: [name] if isinstance(name, str) else name or [] for role, name in columns.model_dump().items()}
+    return [(role, name) for role, names in named.items() for name in names]
+
+
+def without_boxes(settings: params.Table) -> params.Table:
+    """The settings of a table whose columns of boxes are not read."""
+    return settings.model_copy(update={"columns": settings.columns.model_copy(update={"box": None})})
 
 
 def records(
@@ -80,6 +92,11 @@ def records(
                 pairs = zip(rows[column], out[target.name], strict=True)
                 ends = np.array([_age_bin(text, label, settings) for text, label in pairs], float).reshape(-1, 2)
                 out[[f"{target.name}_first", f"{target.name}_last"]] = ends
+    out[[*faces_records.BOX]] = np.nan
+    if settings.columns.box is not None:
+        boxes = [_box(cells, settings.box_is) for cells in rows[settings.columns.box].itertuples(index=False)]
+        out[[*faces_records.BOX]] = np.array([box for box, _ in boxes], float).reshape(-1, 4)
+        out["reject"] = out["reject"].where(out["reject"] != "", pd.Series([fault for _, fault in boxes], dtype=object))
     parts = {faces_records.as_code(word): part for word, part in settings.classes.get("split", {}).items()}
     for role, column in (("identity", settings.columns.identity), ("published", settings.columns.split)):
         words = parts if role == "published" else {}
@@ -197,6 +214,26 @@ def _label(target: targets.Target, text: str, settings: params.Table) -> tuple[o
         return empty, f"age {text.strip()!r} is {what}"
     inside = 0 <= years <= target.units - 1
     return (years, "") if inside else (empty, f"age {text.strip()!r} is not 0 to {target.units - 1}")
+
+
+def _box(cells: Sequence[str], kind: str | None) -> tuple[list[float], str]:
+    """Return (left, top, right, bottom in pixels, reason that there is no box); of empty cells, NaN and no reason.
+
+    kind: `size` where the cells are left, top, width, height.
+    """
+    none, text = [np.nan] * 4, ",".join(map(str.strip, cells))
+    if not any(map(faces_records.as_known, cells)):
+        return none, ""
+    try:
+        left, top, right, bottom = ends = [float(cell.replace("_", "?")) for cell in cells]
+    except ValueError:
+        ends = [np.nan]
+    if not np.isfinite(ends).all():
+        return none, f"box is not four numbers: {text}"
+    if kind == "size":
+        right, bottom = left + right, top + bottom
+    wide = right - left >= 1 and bottom - top >= 1
+    return ([left, top, right, bottom], "") if wide else (none, f"{EMPTY_BOX}: {text}")
 
 
 def _middle(age: float | list[int]) -> float:
