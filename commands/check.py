@@ -98,16 +98,17 @@ def migrate(path: Path) -> None:
 
 def remove_leftovers(p: params.Params) -> None:
     """Remove the outputs of rows that params.yaml no longer has."""
+    removed = False
     for section, folders in OUTPUTS.items():
         paths = [path for folder in map(Path, folders) if folder.exists() for path in sorted(folder.iterdir())]
         for name in sorted({path.stem for path in paths} - {*getattr(p, section), params.NO_TEACHERS}):
             old = [path for path in paths if path.stem == name]
-            print(
-                f"params.yaml has no {name} under {section}; removed: {', '.join(map(str, old))}\n"
-                "If the row comes back, dvc repro writes them again; trained models come from DVC's cache."
-            )
+            print(f"params.yaml has no {name} under {section}; removed: {', '.join(map(str, old))}")
             for path in old:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+            removed = True
+    if removed:
+        print("If a row comes back, `dvc repro` writes them again; trained models come from DVC's cache.")
 
 
 def absent(p: params.Params) -> list[str]:

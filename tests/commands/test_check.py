@@ -18,7 +18,7 @@ def test_outputs_of_rows_that_are_gone_are_removed(project, capsys):
     assert [path.name for path in (project / "mlruns/receipts").iterdir()] == ["utkface-cropped.json"]
     assert capsys.readouterr().out == (
         "params.yaml has no gone under models; removed: mlruns/receipts/gone.json, reports/models/gone\n"
-        "If the row comes back, dvc repro writes them again; trained models come from DVC's cache.\n"
+        "If a row comes back, `dvc repro` writes them again; trained models come from DVC's cache.\n"
     )
 
 
