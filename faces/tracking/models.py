@@ -108,16 +108,19 @@ def write_folder(onnx: Path, example: bytes) -> None:
         for name in COPIED:
             shutil.copyfile(saved / name, onnx.with_name(name))
         write_code(imported_files(saved), onnx.with_name(CODE))
-        model = Model.load(saved)
+        write_mlmodel(Model.load(saved), onnx)
+
+
+def write_mlmodel(model: Model, onnx: Path) -> None:
+    """Write MLmodel beside an ONNX file, of MLflow's copy of that model, without what differs each time."""
     model.model_uuid = lineage.digest(onnx)[:32]
     model.flavors[mlflow.pyfunc.FLAVOR_NAME] |= {
         "artifacts": {"onnx": {"path": onnx.name, "uri": onnx.name}},
         "code": CODE,
         "model_code_path": MODEL_CODE,
     }
-    fields = model.to_dict()
-    for key in ("utc_time_created", "model_size_bytes"):  # differs each time, and is of MLflow's copy
-        fields.pop(key, None)
+    changing = ("utc_time_created", "model_size_bytes")
+    fields = {key: value for key, value in model.to_dict().items() if key not in changing}
     onnx.with_name("MLmodel").write_text(yaml.safe_dump(fields))
 
 
