@@ -47,6 +47,7 @@ def markdown(uri: str, every_package: bool = False) -> list[str]:
         f"- uncommitted: {', '.join(changed) or 'nothing'}" + (" (patch below)" if changed else ""),
         f"- machine: {tags['machine']}, Python {tags['python']}",
         f"- chosen by: {candidates.chosen_by(version)}",
+        *([f"- started from: {tags['start_from']}"] if "start_from" in tags else []),
         f"- its test faces were used by {looks} training{'s' if looks != 1 else ''} that this store has in full (also "
         "by `make seeds` and `make leakage`, which choose nothing)",
         *("", "## Digests (sha256)", ""),

@@ -51,6 +51,7 @@ def main() -> None:
         folder = args.folder or Path(temporary, "faces")
         check_out(folder, kept["commit"], texts[origin.DIFF])
         new = changed(old, args.set, args.source, run)
+        name_starts(new, folder)
         (folder / "params.yaml").write_text(yaml.safe_dump(new, sort_keys=False))
         verdict, rows = repro(folder, name), []
         row = params.Model.model_validate(renamed.translate(copy.deepcopy(old))["models"][name])
@@ -124,6 +125,14 @@ def changed(old: dict, settings: list[str], source: str | None, run: object) -> 
         elif new["budget"] == "sample":  # which is refused for other sources than the sample
             new["budget"], new["budgets"]["reproduced"] = "reproduced", new["budgets"]["sample"]
     return new
+
+
+def name_starts(values: dict, folder: Path) -> None:
+    """Name in full, in place, each copied model that a row starts from, since git does not have it; values: params."""
+    for row in values["models"].values():
+        start = Path(row.get("start_from", ""))
+        if "start_from" in row and start.parent != Path("data/models") and not (folder / start).exists():
+            row["start_from"] = str(start.resolve())
 
 
 def archive_digests(source: str | None, digests: dict[str, str]) -> dict[str, str]:

@@ -56,6 +56,16 @@ def test_uncommitted_changes_are_kept_with_new_files_and_can_be_applied(reposito
     assert (again / "dvc.lock").read_text() == (again / "reports/index.md").read_text() == "a\n"
 
 
+def test_a_start_that_git_does_not_have_is_named_in_full(repository, tmp_path):
+    names = ("data/models/wiki", "pretrained/none", "data/copied/faces-1", "/elsewhere")
+    (tmp_path / "again/pretrained").mkdir(parents=True)
+    (tmp_path / "again/pretrained/none").touch()
+    values = {"models": {name: {"start_from": name} for name in names} | {"older": {}}}
+    reproduce.name_starts(values, tmp_path / "again")
+    kept = [row.get("start_from") for row in values["models"].values()]
+    assert kept == [*names[:2], str(repository / "data/copied/faces-1"), "/elsewhere", None]
+
+
 def test_a_missing_commit_is_an_error(repository, tmp_path):
     with pytest.raises(SystemExit, match="commit " + "0" * 40 + " cannot be checked out here"):
         reproduce.check_out(tmp_path / "again", "0" * 40, "")
@@ -116,7 +126,8 @@ def registered(tracked, monkeypatch):
         if key != "unscored":
             client.log_metric(run.info.run_id, "test_mae", 5.0)
     run = runs.find_or_create(client, experiment, "m", "k")
-    for key, value in {"model": "m", "git_commit": "c" * 40, "machine": "a machine", "python": "3.11"}.items():
+    for key, value in {"model": "m", "git_commit": "c" * 40, "machine": "a machine", "python": "3.11",
+                       "start_from": "data/models/wiki"}.items():  # fmt: skip
         client.set_tag(run.info.run_id, key, value)
     values = {"train.seed": 1, "train.growing": [48], "train.augment.flip": True, "budget.x": None}
     runs.add_params(client, run.info.run_id, values)
@@ -140,7 +151,7 @@ def test_one_command_prints_all(registered):
     text = "\n".join(lines)
     for part in ("version 1", "c" * 40, "uncommitted: x.py (patch below)", "a machine", "archive a: ab", "split: s1",
                  "keras 3.15.1", "none -> version 1; the first; gate: unchanged", "seed: 1", "flip: true",
-                 "progressive_sizes:", "+changed",
+                 "progressive_sizes:", "+changed", "- started from: data/models/wiki",
                  "used by 2 trainings"):  # fmt: skip
         assert part in text, part
     assert "zipp" not in text
