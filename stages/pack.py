@@ -288,9 +288,11 @@ def detector() -> detection.FaceDetector:
 def no_picture(dataset: str, variant: str, reasons: collections.Counter[str]) -> str:
     """The error where no image was packed, with its remedy."""
     why = ", ".join(f"{reason} ({count})" for reason, count in reasons.most_common(3)) or "the archives hold none"
-    sample = "; the sample's faces are not detected" if variant == "detected" else ""
+    hint = "; the sample's faces are not detected" if variant == "detected" else ""
+    if variant == "cropped" and detection.NO_FACE in reasons:
+        hint = f"; variants.{dataset}-{variant}.crop: none in params.yaml takes each image as it is"
     return (
-        f"{dataset} {variant}: no image could be packed: {why}{sample}. Look at data/raw/{dataset}/{variant}, or "
+        f"{dataset} {variant}: no image could be packed: {why}{hint}. Look at data/raw/{dataset}/{variant}, or "
         "remove the rows of this variant from variants and models in params.yaml"
     )
 

@@ -3,9 +3,11 @@
 import datetime
 import json
 
+import numpy as np
 import pandas as pd
 
 from faces.data import records
+from faces.data.datasets import utkface, wiki
 from stages import clean, download, pack, parse_labels, split
 
 
@@ -38,10 +40,20 @@ def test_the_sample_has_its_quirks_and_they_are_caught(sampled):
     assert reasons["image is empty"] == 1
 
 
+def test_boxes_and_framings_are_there_for_every_dataset(sampled):
+    assert (sampled / "data/boxes/utkface.csv").read_text() == "face_id,left,top,right,bottom\n"
+    boxes, faces = records.read(sampled / "data/boxes/wiki.csv"), records.read(sampled / "data/records/wiki.csv")
+    assert set(boxes["face_id"]) == set(faces["face_id"][np.isfinite(faces["face_score"])]) - {""}
+    assert (boxes["right"] > boxes["left"]).all()
+    for dataset, module in (("utkface", utkface), ("wiki", wiki)):
+        manifest = records.read_json(sampled / "data/packs" / dataset / "cropped/pack.json")
+        assert manifest["framing"] == module.FRAMING.tolist()
+
+
 def test_drawn_strangers_are_not_taken_for_copies(sampled):
-    wiki = records.read("data/clean/wiki/faces.csv")
-    assert (wiki["images"] == 1).all()
-    tied = wiki[wiki["group"] != wiki["face_id"]]
+    rows = records.read("data/clean/wiki/faces.csv")
+    assert (rows["images"] == 1).all()
+    tied = rows[rows["group"] != rows["face_id"]]
     assert 0 < len(tied) < 20  # people of one name stand together
 
 

@@ -105,6 +105,29 @@ def test_a_known_box_says_which_face_is_cut_out():
     assert np.corrcoef(pixels[0].ravel(), pixels[1].ravel())[0, 1] < 0.9
 
 
+def test_a_dataset_may_say_which_face_of_a_photo_is_detected(project, edit):
+    two = np.zeros((256, 512, 3), np.uint8)
+    woman = Image.fromarray(skimage.data.astronaut()).resize((256, 256))
+    two[:, :256], two[:160, 300:460] = woman, woman.resize((160, 160))
+    photos_of(project, edit, **{f"45_1_0_2017011617230000{i}": two for i in (1, 2)}, **{"1_0_0_20170116172300003": two})
+    faces = ["20170116172300002_45_1_0,356,18,384,56", "20170116172300003_1_0_0,0,200,50,256"]
+    (project / "data/boxes/utkface.csv").write_text("\n".join(["face_id,left,top,right,bottom", *faces]))
+    pack.main("utkface", "detected")
+    result = packs.Pack("data/packs/utkface/detected")
+    assert result.face_ids == [ASTRONAUT, "20170116172300002_45_1_0"]
+    large, small = (preprocessing.luma(preprocessing.decode(content)) for content in result.images(np.array([0, 1])))
+    assert preprocessing.detail(large[None])[0] > preprocessing.detail(small[None])[0]  # the small face is less sharp
+    rejects = records.read("data/packs/utkface/detected/rejects.csv").to_dict("records")
+    assert rejects == [{"face_id": "20170116172300003_1_0_0", "reject": "no face was found"}]
+
+
+def test_full_photos_have_no_framing(project, edit):
+    photos_of(project, edit, **{"45_1_0_20170116172300001": skimage.data.astronaut()})
+    (project / "data/raw/utkface/detected").rename(project / "data/raw/utkface/full")
+    pack.main("utkface", "full")
+    assert packs.Pack("data/packs/utkface/full").manifest["framing"] is None
+
+
 @pytest.fixture
 def own(project, edit):
     """A function that makes a table of images, each a face or not, and packs them; returns what the stages printed.
@@ -230,6 +253,14 @@ def test_crops_that_are_to_be_detected_lead_to_a_hint(own, edit, capsys):
     output = own(capsys, **faces_of(Image.fromarray(skimage.data.astronaut()), 3), none=picture(1, (200, 200)))
     assert "packed: as it is, a crop: 3" in output
     assert "variants.mine-cropped.crop: none in params.yaml also keeps those in which no face was found" in output
+
+
+def test_where_a_table_shows_nobody_the_remedy_is_named(own, edit, capsys):
+    edit(r"images: photos", "images: photos, crop: detect")
+    with pytest.raises(
+        SystemExit, match=r"found \(2\); variants.mine-cropped.crop: none in params.yaml takes"
+    ):
+        own(capsys, a=picture(1, (200, 200)), b=picture(2, (200, 200)))
 
 
 FACE = np.array((182, 58, 270, 178))  # of the astronaut
