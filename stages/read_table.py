@@ -47,7 +47,7 @@ def main(name: str) -> None:
             raise ArchiveError(f"{settings.labels}: no row has a label of {role}: {why or f'{column} is empty'}")
     boxes = records.boxes(faces)
     if settings.columns.box is not None and not len(boxes):
-        raise ArchiveError(f"{settings.labels}: no row has a box: {', '.join(settings.columns.box)} are empty")
+        raise ArchiveError(f"{settings.labels}: no row has a usable box in {', '.join(settings.columns.box)}")
     records.write(faces, f"data/records/{name}.csv")
     records.write(boxes, f"data/boxes/{name}.csv")
     usable = (faces["reject"] == "").sum()

@@ -36,7 +36,7 @@ CROP_SIDE = 200  # pixels of a crop, as of published crops, before it is reduced
 LARGE_SHARE = 0.25  # area of a face as a share of the largest one's, from which it may be the one that a photo is of
 CROP_SHARE = 0.7  # side of a face as a share of the photo's shorter side, from which the photo is a crop of that face
 MIN_LEAD = 0.05  # by which one of several large faces must be nearer to the middle, as a share of the shorter side
-# Where landmarks are in a face's box, as fractions of its sides: those of UTKFace's chips in the boxes detected there.
+# Where landmarks are in a face's box, as fractions of its sides: those of imdb_wiki.FRAMING without its margin.
 BOX_LANDMARKS = np.array([(0.304, 0.352), (0.700, 0.354), (0.495, 0.558), (0.333, 0.732), (0.657, 0.734)])
 MOST_PADDING = 8  # times the area of an image that a crop may have, before both are reduced
 MIN_BOX_OVERLAP = 0.5  # fraction of the smaller of a detection and a known box inside the other, if of the same face

@@ -252,7 +252,7 @@ def test_rows_of_one_image_with_other_boxes_disagree(mine):
 
 def test_columns_of_boxes_are_there_and_are_four(mine):
     rows = with_boxes(photos(mine.folder, 2), ("",) * 4, ("",) * 4)
-    with pytest.raises(ArchiveError, match=r"labels.csv: no row has a box: left, top, right, bottom are empty"):
+    with pytest.raises(ArchiveError, match=r"labels.csv: no row has a usable box in left, top, right, bottom"):
         mine(rows, columns=COLUMNS | BOX)
     with pytest.raises(ArchiveError, match=r"has no column 'x', which tables.mine.columns.box in params.yaml names"):
         mine(rows, columns=COLUMNS | {"box": ["left", "x", "right", "bottom"]})
