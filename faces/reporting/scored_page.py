@@ -74,8 +74,8 @@ def against(about: dict) -> list[str]:
             "target": row["target"],
             "score": scores.find(row["score"]).title.format(confidence=share),
             "faces": row["n"],
-            about["model"]: scores.number(row["first"], row["score"]),
-            about["against"]: scores.number(row["second"], row["score"]),
+            about["model"]: f"{row['first']:.{scores.digits(row['score'])}f}",
+            about["against"]: f"{row['second']:.{scores.digits(row['score'])}f}",
             "difference": markdown.difference(row, scores.digits(row["score"]))
             if row["difference"] == row["difference"]
             else "n too small",
