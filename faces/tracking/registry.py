@@ -57,7 +57,13 @@ def find_version(uri: str) -> tuple[MlflowClient, ModelVersion, Run]:
     try:
         version = client.get_model_version_by_alias(name, alias) if alias else client.get_model_version(name, number)
     except MlflowException as error:
-        known = ", ".join(sorted(model.name for model in client.search_registered_models()))
+        rows = versions(client)
+        own = [
+            f"{row.name}/{row.version}{f' ({row.aliases[0]})' if row.aliases else ''}"
+            for row in rows
+            if row.name == name
+        ]
+        known = ", ".join(own or sorted({row.name for row in rows}))
         raise SystemExit(f"{uri}: is not registered ({error.message}); there are: {known or 'none'}") from None
     return client, version, client.get_run(version.run_id or "")
 
