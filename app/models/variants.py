@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from app import charts, resources
+from faces.evaluation import score_tables
 
 
 def show() -> None:
@@ -15,8 +16,9 @@ def show() -> None:
     resources.show_warnings()
     for path in paths:
         first, second = path.stem.split("_against_")
-        for dataset, rows in resources.read_table(path).groupby("dataset"):
-            st.subheader(f"{dataset}: {first} against {second}")
+        table = resources.read_table(path)
+        for name, rows in table.groupby(score_tables.pair_names(table, first)):
+            st.subheader(f"{name}: {first} against {second}")
             show_differences(rows, first, second)
 
 

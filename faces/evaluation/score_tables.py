@@ -91,6 +91,15 @@ def paired_scores(first: pd.DataFrame, second: pd.DataFrame, table: str, setting
     return pd.DataFrame(scored, columns=columns)
 
 
+def pair_names(rows: pd.DataFrame, first: str) -> pd.Series:
+    """Names of pairs of models: their dataset, or the first model where a dataset has several pairs.
+
+    rows: of FIRST_against_SECOND.csv.
+    """
+    several = rows.groupby("dataset")[first].transform("nunique") > 1
+    return rows["dataset"].where(~several, rows[first])
+
+
 def confusion_counts(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows of counts.csv: target, true, predicted and n, how many labelled faces; ages by the start of their bin."""
     columns, tables = ["target", "true", "predicted", "n"], []

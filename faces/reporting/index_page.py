@@ -6,6 +6,7 @@ import pandas as pd
 
 from faces import params, scores
 from faces.data import provenance, records
+from faces.evaluation import score_tables
 from faces.reporting import dataset_card, markdown, score_sections
 
 
@@ -78,6 +79,7 @@ def against(rows: pd.DataFrame, stem: str) -> list[str]:
     minus = [markdown.difference(row, scores.digits(row["score"])) for row in rows.to_dict("records")]
     values = [f"{first}_value", f"{second}_value"]
     shown = rows[["dataset", "score", "n", *values]].assign(**{f"{first} minus {second}": minus})
+    shown["dataset"] = score_tables.pair_names(rows, first)
     title = stem.replace("_", " ")
     left_out = " Photos without a detected face are left out." if "detected" in (first, second) else ""
     return [

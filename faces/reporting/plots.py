@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from faces import scores
 from faces.data import records
-from faces.evaluation.score_tables import STEP
+from faces.evaluation.score_tables import STEP, pair_names
 from faces.targets import AGE_BINS, TARGETS
 
 SIZE = (5.2, 3.8)  # inches
@@ -176,12 +176,16 @@ def learning_curves(history: pd.DataFrame, kept: int, what: str) -> Figure:
 
 def differences(rows: pd.DataFrame, first: str, second: str) -> Figure:
     """One model minus another with intervals, one panel a score; rows of FIRST_against_SECOND.csv."""
+    rows = rows.assign(pair=pair_names(rows, first))
     by_score = rows.rename(columns={"difference": "value"}).groupby("score", sort=False)
-    figure, panels = _panels((2.6 * len(by_score), 3.4), across=len(by_score))
+    many = rows["pair"].nunique() > 2
+    figure, panels = _panels((2.6 * len(by_score), 4.4 if many else 3.4), across=len(by_score))
     for axes, (name, part) in zip(panels[0], by_score, strict=True):
         axes.axhline(0, color=GRAY, linewidth=1)
         axes.errorbar(range(len(part)), part["value"], _half_widths(part), fmt="o", color=BLUE, capsize=4)
-        axes.set_xticks(range(len(part)), part["dataset"])
+        axes.set_xticks(range(len(part)), part["pair"])
+        if many:
+            axes.tick_params("x", rotation=90)
         axes.set(title=name, xlim=(-0.6, len(part) - 0.4))
     figure.suptitle(f"{first} minus {second}, same test faces")
     return figure

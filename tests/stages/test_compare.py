@@ -87,6 +87,8 @@ def test_a_model_that_starts_from_another_is_compared_with_the_same_from_new_wei
     (row,) = pd.read_csv(three / "pretrained_against_scratch.csv").to_dict("records")
     assert (row["pretrained"], row["scratch"], row["n"]) == ("utkface-detected", "utkface-cropped", 25)
     assert (row["difference"], row["low"] < -0.08 < row["high"]) == (-0.08, True)
+    rows = pd.DataFrame({"dataset": ["a", "a", "b"], "pretrained": ["x", "y", "z"]})
+    assert score_tables.pair_names(rows, "pretrained").tolist() == ["x", "y", "b"]
 
 
 def test_dummy_baselines_stand_below_the_models_and_useless_models_are_named(three):
