@@ -111,7 +111,8 @@ def model_card(name: str, row: params.Model, p: params.Params) -> str:
     ]
     numbers = {key: scores.number(value, key) for key, value in predictions.scores(name).get("test", {}).items()}
     digest = hashlib.sha256(Path(f"data/splits/{row.dataset}.csv").read_bytes()).hexdigest()
-    data = cards.model_data(name, about, registered.removeprefix("faces-"), digest, numbers, source["licence"])
+    terms = licences(source["licence"], about)
+    data = cards.model_data(name, about, registered.removeprefix("faces-"), digest, numbers, terms)
     return cards.page(data, lines)
 
 

@@ -15,7 +15,7 @@ from faces.data import labelled_faces, packs, records
 from faces.data.sample import drawing
 from faces.inference.predictor import SHIPPED
 from faces.params import overrides
-from faces.reporting import model_card
+from faces.reporting import cards, model_card
 from faces.tracking import lineage, models, registry, runs, store
 from faces.training import export, fingerprint, loop, reproducibility, soft_targets, start
 from stages import pack, train
@@ -219,6 +219,7 @@ def test_the_stage_trains_from_it_and_the_card_and_the_lineage_name_it(place, tr
         in text
     )
     assert "learned with 0.1 of the learning rate" in text
+    assert cards.licence_name(model_card.licences("your own", about)) == "research-only"
     assert model_card.licences("mine", about).startswith("mine; of wiki, on which its start was trained: for academic")
 
 
