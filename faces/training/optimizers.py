@@ -37,8 +37,8 @@ class ConvolutionMuon(keras.optimizers.Muon):
 
     Keras's Muon leaves kernels of more than two axes to AdamW, and those of two axes that `exclude_layers` names: here
     all, so that the parent's update is AdamW's. Kernels that are not depthwise are matrices
-    (height * width * in, out) whose update is orthogonalised, in bfloat16 where the network computes in it. Its size
-    is that of AdamW's update (Liu et al. 2025), so that the same learning rates apply.
+    (height * width * in, out) whose update is orthogonalised. Its size is that of AdamW's update (Liu et al. 2025), so
+    that the same learning rates apply.
     """
 
     def update_step(
@@ -51,12 +51,25 @@ class ConvolutionMuon(keras.optimizers.Muon):
         m = self.momentums[self._get_variable_index(variable)]  # private, but what Keras's guide to optimizers uses
         self.assign_add(m, ops.add(gradient, m * (self.momentum - 1)))
         matrix = ops.reshape(ops.add(gradient, self.momentum * m), (-1, variable.shape[-1]))
-        matrix = matrix / (ops.norm(matrix) + 1e-7)
-        orthogonal = self.zeropower_via_newtonschulz5(
-            ops.cast(matrix, keras.mixed_precision.dtype_policy().compute_dtype), self.ns_steps
-        )
-        update = self.lr_adjust(learning_rate * ops.cast(orthogonal, variable.dtype))
+        update = self.lr_adjust(learning_rate * self.zeropower_via_newtonschulz5(matrix, self.ns_steps))
         self.assign_sub(variable, ops.reshape(update, variable.shape))
+
+    def zeropower_via_newtonschulz5(self, x: keras.KerasTensor, steps: int) -> keras.KerasTensor:
+        """A matrix (m, n) with nearly the same directions, and singular values near 1, by Newton-Schulz iteration.
+
+        Each iterate is x times a polynomial of x^T x. So only matrices (n, n) are multiplied in between, which for a
+        kernel of 3 x 3 takes a third of the parent's time. In float32 at any precision.
+        """
+        if x.shape[0] < x.shape[1]:
+            return ops.transpose(self.zeropower_via_newtonschulz5(ops.transpose(x), steps))
+        x = ops.cast(x, "float32")
+        x = x / (ops.norm(x) + 1e-7)
+        one = ops.eye(x.shape[1])
+        gram, factor = ops.transpose(x) @ x, one
+        for _ in range(steps):
+            polynomial = self.muon_a * one + self.muon_b * gram + self.muon_c * (gram @ gram)
+            factor, gram = factor @ polynomial, polynomial @ gram @ polynomial
+        return x @ factor
 
 
 class LearningRates(keras.optimizers.Optimizer):

@@ -40,3 +40,14 @@ def test_other_variables_move_as_with_adamw(settings, shape):
     muon = step(settings.model_copy(update={"optimizer": "muon"}), shape)
     assert np.allclose(muon, step(settings, shape), rtol=1e-3, atol=1e-6)
     assert np.abs(muon).max() == pytest.approx(RATE, rel=0.01)
+
+
+@pytest.mark.parametrize("shape", [(432, 48), (48, 96), (16, 16)])
+def test_the_iteration_changes_singular_values_alone(shape):
+    x = np.random.default_rng(1).normal(0, 1, shape).astype(np.float32)
+    muon = optimizers.Muon(RATE)
+    left, values, right = np.linalg.svd(x / np.linalg.norm(x), full_matrices=False)
+    for _ in range(5):
+        values = muon.muon_a * values + muon.muon_b * values**3 + muon.muon_c * values**5
+    result = np.asarray(muon.zeropower_via_newtonschulz5(keras.ops.convert_to_tensor(x), 5))
+    assert np.abs(result - (left * values) @ right).max() < 1e-4 * np.abs(result).max()
