@@ -8,7 +8,7 @@ from faces.data import records
 FOLDER = Path("reports/published")
 ABOUT = "about.json"  # what a result was made from
 RESULTS, FILES, TRIALS = "results.csv", "files.csv", "trials.csv"
-ABLATIONS, PEERS = "levers.csv", "peers.csv"  # by commands/experiments
+ABLATIONS, PEERS, ROBUSTNESS = "levers.csv", "peers.csv", "robustness.csv"  # by commands/experiments
 FOLDS = "folds.csv"  # of all models, in FOLDER itself
 OWN_FOLDS = "folds of our own"  # protocol of rows of FOLDS that follow no published split
 TEST_FACES = "test faces"  # key of their digest in ABOUT
