@@ -247,8 +247,8 @@ def write_onnx(source: Path, path: Path) -> None:
 def write_int8(source: Path, images: np.ndarray, path: Path) -> None:
     """Write an ONNX file whose convolutions compute in 8 bits: weights scaled by channel, activations by images.
 
-    images: (n, s, s, 3) uint8 of training faces. Weights use 7 of the 8 bits, since processors without VNNI
-    instructions would overflow. All other layers stay float32.
+    images: (n, s, s, 3) uint8 of training faces. The first convolution stays float32: its inputs use the whole range of 8
+    bits, so that its sums overflow on processors without VNNI instructions. So do all other layers.
     """
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -263,8 +263,9 @@ def write_int8(source: Path, images: np.ndarray, path: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         folded, small = Path(folder, "folded.onnx"), Path(folder, "int8.onnx")
         quant_pre_process(str(source), str(folded), skip_symbolic_shape=True)
+        first = next(node.name for node in onnx.load(folded).graph.node if node.op_type == "Conv")
         quantization.quantize_static(
-            folded, small, Reader(), op_types_to_quantize=["Conv"], per_channel=True, reduce_range=True,
+            folded, small, Reader(), op_types_to_quantize=["Conv"], nodes_to_exclude=[first], per_channel=True,
             activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
             calibrate_method=quantization.CalibrationMethod.Percentile,
             extra_options={"CalibPercentile": PERCENTILE},
