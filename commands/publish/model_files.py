@@ -247,8 +247,8 @@ def write_onnx(source: Path, path: Path) -> None:
 def write_int8(source: Path, images: np.ndarray, path: Path) -> None:
     """Write an ONNX file whose convolutions compute in 8 bits: weights scaled by channel, activations by images.
 
-    images: (n, s, s, 3) uint8 of training faces. The first convolution stays float32: its inputs use the whole range of 8
-    bits, so that its sums overflow on processors without VNNI instructions. So do all other layers.
+    images: (n, s, s, 3) uint8 of training faces. All other layers stay float32, and so does the first convolution: its
+    inputs use the whole range of 8 bits, so that its sums overflow on processors without VNNI instructions.
     """
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageFilter
 
-GREY = (128, 128, 128)
+COVER = (128, 128, 128)
 
 
 def blur(image: Image.Image, sigma: float, _: np.random.Generator) -> Image.Image:
@@ -54,7 +54,7 @@ def occlude(image: Image.Image, share: float, rng: np.random.Generator) -> Image
     side = round(share * min(image.size))
     left, top = (int(rng.integers(0, length - side + 1)) for length in image.size)
     covered = image.copy()
-    covered.paste(GREY, (left, top, left + side, top + side))
+    covered.paste(COVER, (left, top, left + side, top + side))
     return covered
 
 
