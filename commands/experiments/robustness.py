@@ -38,7 +38,7 @@ def main() -> None:
     )
     predictor, version = command_line.load_model(args.model or f"pretrained/{args.name}")
     images, faces = pooled(row, predictor)
-    table = pd.DataFrame(rows(images, faces, predictor, p.evaluate.confidence))
+    table = pd.DataFrame(rows(images, faces, predictor, p.evaluate.confidence)).assign(model=version)
     out = published.FOLDER / args.name / published.ROBUSTNESS
     records.write(table.round(6), out)
     print(table.to_markdown(index=False))

@@ -9,7 +9,7 @@ from faces import params
 from faces.data import provenance, records
 from faces.params import recipes
 from faces.reporting import published, score_sections
-from faces.tracking import lineage, origin
+from faces.tracking import lineage, model_choice, origin
 
 SPLIT = "split"
 PACKAGES = ("tensorflow", "keras", "numpy", "onnx", "onnxruntime", "dvc", "mlflow")
@@ -93,4 +93,8 @@ def outdated_tables(name: str, about: dict, folder: Path) -> dict[str, str]:
         peers = pd.read_csv(folder / published.PEERS, dtype=str)
         if set(peers["split"]) != {about["digests"][published.TEST_FACES][:8]}:
             warnings[published.PEERS] = "**Tested on other faces than the model published here.**"
+    if (folder / published.ROBUSTNESS).exists():
+        measured = set(pd.read_csv(folder / published.ROBUSTNESS, dtype={"model": str})["model"])
+        if measured != {model_choice.from_file(Path(f"pretrained/{name}/{name}.onnx")).version}:
+            warnings[published.ROBUSTNESS] = "**Measured on another model than the one published here.**"
     return warnings

@@ -20,6 +20,7 @@ TITLES = {  # of the scores of ablations
     "sex_accuracy": "accuracy of sex",
     "ethnicity_accuracy": "accuracy of ethnicity",
 }
+TITLES_OF_CHANGES = {"mae": "{target} MAE", "accuracy": "{target} accuracy"}  # of scores of robustness.csv
 README = Path("README.md")
 README_SCORES = ("age mae", "age rmse", "sex accuracy", "ethnicity accuracy", "age coverage")  # of all test faces
 BEFORE = {"teachers": "trained teachers", "trials": "short trainings of a search"}  # keys of the cost, as text
@@ -45,6 +46,13 @@ def render(name: str, rows: pd.DataFrame, about: dict, folder: Path) -> str:
             "Each changes one thing of `base`, judged on validation. In brackets what it gains over `base`, less error "
             f"being a gain. {gain_note(folder / published.ABLATIONS)} All scores, those of groups too: `levers.csv`; "
             f"what all have in common: `recipes/{name}.ablations.yaml`.",
+        ),
+        published.ROBUSTNESS: (
+            "Robustness",
+            "What changes of the image do, on the faces of validation, calibration and test together, to which no "
+            "weights were fitted. In brackets the paired difference from the unchanged image, with its interval. "
+            "*years moved* is the mean size of the change of an age, *mean move* the mean change. All scores: "
+            "`robustness.csv`.",
         ),
         published.PEERS: (
             "Other networks",
@@ -99,7 +107,11 @@ def table_section(path: Path, title: str, text: str, warnings: dict[str, str]) -
     if not path.exists():
         return []
     rows = pd.read_csv(path).drop(columns="split", errors="ignore")
-    as_cells = {published.ABLATIONS: ablation_cells, published.TRIALS: trial_cells}.get(path.name, as_text)
+    as_cells = {
+        published.ABLATIONS: ablation_cells,
+        published.TRIALS: trial_cells,
+        published.ROBUSTNESS: robustness_cells,
+    }.get(path.name, as_text)
     cells = as_cells(rows)
     return [f"## {title}", "", f"{text} {warnings.get(path.name, '')}".rstrip(), "", markdown.table(cells), ""]
 
@@ -198,6 +210,24 @@ def trial_cells(rows: pd.DataFrame) -> list[dict]:
         return as_text(rows)
     gains = [np.nan if row["low"] != row["low"] else gain_text(row) for row in rows.to_dict("records")]
     return as_text(rows.drop(columns=["difference", "low", "high"]).assign(gain=gains))
+
+
+def robustness_cells(rows: pd.DataFrame) -> list[dict]:
+    """Cells of one row a change and strength; rows: of robustness.csv."""
+    cells: dict[tuple, dict] = {}
+    for row in rows.to_dict("records"):
+        cell = cells.setdefault(
+            (row["change"], row["strength"]), {"change": row["change"], "strength": short(row["strength"])}
+        )
+        if row["score"] in TITLES_OF_CHANGES:
+            digits = 2 if row["score"] == "mae" else 3
+            difference = f" ({markdown.difference(row, digits)})" if row["change"] != "none" else ""
+            title = TITLES_OF_CHANGES[row["score"]].format(target=row["target"])
+            cell[title] = f"{row['value']:.{digits}f}{difference}"
+        if row["score"] == "mae":
+            moved = row["absolute_change_years"], row["change_years"]
+            cell |= {"years moved": f"{moved[0]:.2f}", "mean move": f"{moved[1] + 0.0:+.2f}"}
+    return list(cells.values())
 
 
 def gain_text(row: dict) -> str:

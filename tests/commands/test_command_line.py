@@ -35,7 +35,7 @@ def test_help_is_printed_and_nothing_is_done(name, tmp_path, monkeypatch, capsys
 
 def test_all_commands_are_known():
     assert {"commands.gate", "commands.experiments.sweep", "commands.publish", "commands.publish.recipe"} <= {*COMMANDS}
-    assert len(COMMANDS) == 24
+    assert len(COMMANDS) == 25
     for path in (ROOT / "commands").rglob("*.py"):
         assert 'if __name__ == "__main__":\n    main()' not in path.read_text(), path
 

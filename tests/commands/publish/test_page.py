@@ -133,3 +133,16 @@ def test_six_scores_are_shown_and_the_rest_is_linked():
         "3,406,292 parameters, 6.8 MB; 28 epochs, after 2 trained teachers. Earlier models scored on these test faces: "
         "1. [All results](reports/published/x/README.md)."
     )
+
+
+def test_robustness_has_a_row_a_change_and_strength_with_paired_differences():
+    columns = ["change", "strength", "target", "score", "value", "difference", "low", "high", "change_years"]
+    nothing = ["none", 0.0, "age", "mae", 4.0, 0.0, 0.0, 0.0, 0.0]
+    blurred = ["blur, pixels", 0.5, "age", "mae", 4.25, 0.25, 0.1, 0.4, -0.5]
+    rows = pd.DataFrame([nothing, blurred, ["blur, pixels", 0.5, "sex", "accuracy", 0.9, -0.05, -0.1, 0.0, None]])
+    rows = rows.set_axis(columns, axis=1).assign(absolute_change_years=[0.0, 1.25, None])
+    assert page.robustness_cells(rows) == [
+        {"change": "none", "strength": "0", "age MAE": "4.00", "years moved": "0.00", "mean move": "+0.00"},
+        {"change": "blur, pixels", "strength": "0.5", "age MAE": "4.25 (+0.25 [+0.10, +0.40])", "years moved": "1.25",
+         "mean move": "-0.50", "sex accuracy": "0.900 (-0.050 [-0.100, +0.000])"},
+    ]  # fmt: skip
