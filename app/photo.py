@@ -79,7 +79,7 @@ def with_boxes(image: Image.Image, places: list[tuple]) -> Image.Image:
 
 def settings() -> tuple[bool, float]:
     """Ask whether the photo is a face already cropped, and for the lowest score of a detected face."""
-    cropped = st.toggle("The photo is cropped: one face, framed as in UTKFace", key="cropped")
+    cropped = st.toggle("The photo is cropped: one face, framed as in training", key="cropped")
     min_score = st.slider(
         "Lowest detection score",
         0.1,

@@ -1,11 +1,14 @@
 """Measure what changes of the image do to a model: robustness.csv.
 
 Each change of faces/images/corruptions.py is made to the network's input in three strengths. The faces are those of
-validation, calibration and test together, to which no weights were fitted. Differences from the unchanged image are
-paired. It needs the pack and the split of the model's recipe: `make recipe`, then `dvc repro split pack`.
+pooled.csv of the published model: validation, calibration and test together when it was written. A face of it in the
+training part is an error. Differences from the unchanged image are paired. It needs the pack and the split of the
+model's recipe: `make recipe`, then `dvc repro split pack`.
 """
 
+import hashlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -37,7 +40,7 @@ def main() -> None:
         "these are synthetic faces: name a source of photos",
     )
     predictor, version = command_line.load_model(args.model or f"pretrained/{args.name}")
-    images, faces = pooled(row, predictor)
+    images, faces = pooled(row, predictor, published.FOLDER / args.name / published.POOLED)
     table = pd.DataFrame(rows(images, faces, predictor, p.evaluate.confidence)).assign(model=version)
     out = published.FOLDER / args.name / published.ROBUSTNESS
     records.write(table.round(6), out)
@@ -45,13 +48,24 @@ def main() -> None:
     print(f"{version}, {len(faces)} faces: `python -m commands.publish {args.name} --page` shows {out}")
 
 
-def pooled(row: params.Model, predictor: Predictor) -> tuple[np.ndarray, pd.DataFrame]:
-    """Inputs (n, s, s, 3) uint8 of the faces of POOLED, and their rows of the split."""
+def pooled(row: params.Model, predictor: Predictor, path: Path) -> tuple[np.ndarray, pd.DataFrame]:
+    """Inputs (n, s, s, 3) uint8 of the faces that a file lists, and their rows of the split.
+
+    Where the file is missing, it is written, with the faces of POOLED. Raises SystemExit where a face of it is missing,
+    or in the training part.
+    """
     pack, split = labelled_faces.open_pack(row)
-    parts = [labelled_faces.select_part(split, pack, part, row.targets) for part in POOLED]
-    images = [batch for faces, _ in parts for batch in labelled_faces.pixels(faces, *predictor.view)]
-    ids = np.concatenate([ids for _, ids in parts])
-    return np.concatenate(images), split.set_index("face_id").loc[ids]
+    split["face"] = [hashlib.sha256(face.encode()).hexdigest()[:16] for face in split["face_id"]]
+    if not path.exists():
+        records.write(split.loc[split["part"].isin(POOLED), ["face"]].sort_values("face"), path)
+    listed = pd.read_csv(path, dtype=str)["face"]
+    chosen, count = split[split["face"].isin(listed)], len(listed)
+    command_line.require(len(chosen) == count, f"{path}: {count - len(chosen)} of {count} faces are not in the split")
+    seen = (chosen["part"] == "train").sum()
+    command_line.require(not seen, f"{path}: {seen} of its faces are in the training part of this split")
+    faces, ids = labelled_faces.select_part(chosen.assign(part=""), pack, "", row.targets)
+    images = np.concatenate([*labelled_faces.pixels(faces, *predictor.view)])
+    return images, chosen.set_index("face_id").loc[ids]
 
 
 def rows(images: np.ndarray, faces: pd.DataFrame, predictor: Predictor, confidence: float) -> Iterator[dict]:

@@ -10,6 +10,7 @@ ABOUT = "about.json"  # what a result was made from
 RESULTS, FILES, TRIALS = "results.csv", "files.csv", "trials.csv"
 ABLATIONS, PEERS, ROBUSTNESS = "levers.csv", "peers.csv", "robustness.csv"  # by commands/experiments
 FOLDS = "folds.csv"  # of all models, in FOLDER itself
+POOLED = "pooled.csv"  # faces to which no weights may be fitted, by hashes of their ids
 OWN_FOLDS = "folds of our own"  # protocol of rows of FOLDS that follow no published split
 TEST_FACES = "test faces"  # key of their digest in ABOUT
 

@@ -65,7 +65,7 @@ def test_a_model_of_synthetic_faces_is_used_if_selected_and_has_a_warning(visit,
     visit.pick("Model", "faces-utkface-sample")
     visit.shows("trained on synthetic faces")
     visit.press("Settings")
-    visit.press("The photo is cropped: one face, framed as in UTKFace")
+    visit.press("The photo is cropped: one face, framed as in training")
     browser.wait(lambda: re.search(r"\d+ years \d+ to \d+", visit.text()), "a prediction")
 
 

@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 
 from commands.experiments import robustness
+from faces import params
+from faces.data import records
 from faces.images import corruptions
 from faces.inference.predictor import SHIPPED, Predictor
 from faces.targets import TARGETS
@@ -35,3 +37,21 @@ def test_ages_that_move_both_ways_have_a_small_mean_change():
     before, after = (pd.DataFrame({"age_predicted": ages}) for ages in ([20.0, 30.0], [22.0, 29.0]))
     assert robustness.moved(TARGETS["age"], before, after) == {"change_years": 0.5, "absolute_change_years": 1.5}
     assert robustness.moved(TARGETS["sex"], before, after) == {}
+
+
+def test_the_pooled_faces_are_listed_once_and_may_not_be_trained_on(sampled):
+    predictor, path = Predictor(ROOT / SHIPPED), sampled / "pooled.csv"
+    row = params.load().models["utkface-cropped"]
+    images, faces = robustness.pooled(row, predictor, path)
+    split = records.read("data/splits/utkface.csv")
+    parts = split["part"].value_counts()
+    assert len(images) == len(faces) == parts["val"] + parts["calibration"] + parts["test"]
+    assert images.shape[1:] == (96, 96, 3)
+    records.write(split.replace({"part": {"val": "test"}}), "data/splits/utkface.csv")
+    assert robustness.pooled(row, predictor, path)[1].index.tolist() == faces.index.tolist()
+    records.write(split.replace({"part": {"val": "train"}}), "data/splits/utkface.csv")
+    with pytest.raises(SystemExit, match=rf"{parts['val']} of its faces are in the training part"):
+        robustness.pooled(row, predictor, path)
+    records.write(split[split["part"] != "val"], "data/splits/utkface.csv")
+    with pytest.raises(SystemExit, match=rf"{parts['val']} of \d+ faces are not in the split"):
+        robustness.pooled(row, predictor, path)
