@@ -72,13 +72,16 @@ def test_the_onnx_file_is_half_as_large_and_predicts_the_same(tmp_path):
 
 def test_the_8_bit_file_computes_in_8_bits_and_predicts_almost_the_same(tmp_path):
     model, images = trained()
-    export.export_onnx(model, tmp_path / "whole.onnx", {"faces": "{}", "calibration": "[]"}, tta_flip=True)
+    export.export_onnx(model, tmp_path / "whole.onnx", {"faces": "{}", "calibration": "[]"}, tta_flip=False)
     model_files.write_int8(tmp_path / "whole.onnx", images, tmp_path / "int8.onnx")
     graph = onnx.load(tmp_path / "int8.onnx").graph
     weights = {tensor.name: tensor.data_type for tensor in graph.initializer if len(tensor.dims) == 4}
+    first = next(node for node in graph.node if node.op_type == "Conv")
+    # its sums would overflow where a processor has no VNNI instructions
+    assert weights.pop(first.input[1]) == onnx.TensorProto.FLOAT
     assert set(weights.values()) == {onnx.TensorProto.INT8}
     session = onnxruntime.InferenceSession(str(tmp_path / "int8.onnx"), providers=["CPUExecutionProvider"])
-    wanted = callbacks.probabilities(model, images, tta_flip=True)
+    wanted = callbacks.probabilities(model, images, tta_flip=False)
     for name, p in zip(HEADS, session.run(list(HEADS), {"image": images}), strict=True):
         assert 0 < np.abs(p - wanted[name]).max() < 0.02, name
     assert session.get_modelmeta().custom_metadata_map == {"faces": "{}", "calibration": "[]"}
